@@ -1,0 +1,32 @@
+"""Gaussian mixtures and the EM algorithm: what the notebooks import.
+
+    mixture, covariance     the model, as a value
+    scale                   the data's own scale
+    em, result              E-step, M-step, ELBO, fit; what a fit tells
+    start                   where to begin
+    datasets                generators and real data
+    diagnostics, plots      reading a fit, and seeing it
+    estimator               the scikit-learn face
+    workbook                parameters, runs and reports of notebooks
+
+Names are loaded when they are first used, so importing the package costs next to nothing.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["datasets", "diagnostics", "plots", "start", "workbook"],
+    submod_attrs={
+        "covariance": ["Diagonal", "Full", "Spherical", "Tied"],
+        "datasets": ["load_mnist"],
+        "em": ["e_step", "elbo", "fit", "m_step"],
+        "estimator": ["GaussianMixture"],
+        "mixture": ["Mixture"],
+        "result": ["DegenerateError", "Fit"],
+        "scale": ["relative_floor"],
+        "workbook.recording": ["record"],
+    },
+)

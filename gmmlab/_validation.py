@@ -1,0 +1,139 @@
+"""Checks of arguments that several modules share.
+
+Every function returns the value in the form the caller works with, or raises a
+``TypeError`` or ``ValueError`` that names the argument, what came and what may come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+BLOCKS = ("weights", "means", "covariances")
+
+
+def check_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> np.ndarray:
+    """Return `X` as a finite float64 array of shape (n_samples, n_features)."""
+    X = check_numeric(X, name=name)
+    if X.ndim != 2:
+        hint = " (one feature? use X.reshape(-1, 1))" if X.ndim == 1 else ""
+        raise ValueError(
+            f"{name} must have two dimensions (n_samples, n_features); got shape {X.shape}{hint}"
+        )
+    if 0 in X.shape:
+        raise ValueError(
+            f"{name} must have at least one sample and one feature; got shape {X.shape}"
+        )
+    if n_features is not None and X.shape[1] != n_features:
+        raise ValueError(f"{name} must have {n_features} features; got {X.shape[1]}")
+    return X
+
+
+def check_numeric(values: Any, *, name: str) -> np.ndarray:
+    """Return `values` as a finite float64 array of any shape."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # ragged nested lists
+        raise ValueError(f"{name} must be an array of numbers; {error}") from None
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}")
+    array = array.astype(np.float64, copy=False)
+    if not np.isfinite(array).all():
+        what = "NaN" if np.isnan(array).any() else "infinity"
+        raise ValueError(f"{name} contains {what}; every entry must be a finite number")
+    return array
+
+
+def check_count(value: Any, *, name: str, minimum: int = 1, maximum: int | None = None) -> int:
+    """Return `value` as an int in [minimum, maximum]."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} must be an integer; got {value!r}")
+    if value < minimum or (maximum is not None and value > maximum):
+        limits = f"at least {minimum}" if maximum is None else f"in [{minimum}, {maximum}]"
+        raise ValueError(f"{name} must be {limits}; got {value}")
+    return int(value)
+
+
+def check_number(value: Any, *, name: str, minimum: float = 0.0, inclusive: bool = True) -> float:
+    """Return `value` as a finite float at or above (above, if not `inclusive`) `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number; got {value!r}")
+    if not np.isfinite(value) or value < minimum or (value == minimum and not inclusive):
+        raise ValueError(
+            f"{name} must be a finite number {'>=' if inclusive else '>'} {minimum}; got {value}"
+        )
+    return float(value)
+
+
+def check_choice(value: Any, choices: Iterable[str], *, name: str) -> str:
+    """Return `value` if it is one of `choices`."""
+    choices = tuple(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}")
+    return value
+
+
+def check_rng(rng: Any, *, name: str = "rng") -> np.random.Generator:
+    """Return `rng` if it is a generator: no draw in gmmlab comes from a hidden one."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"{name} must be a numpy.random.Generator, e.g. numpy.random.default_rng(0); "
+            f"got {rng!r}"
+        )
+    return rng
+
+
+def check_labels(labels: Any, *, name: str = "labels", n_samples: int | None = None) -> np.ndarray:
+    """Return `labels` as a non-empty 1-D array of integers."""
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} must be a non-empty 1-D array; got shape {array.shape}")
+    if array.dtype.kind not in "biu":
+        raise TypeError(f"{name} must be integers; got dtype {array.dtype}")
+    if n_samples is not None and len(array) != n_samples:
+        raise ValueError(f"{name} must have one entry a sample ({n_samples}); got {len(array)}")
+    return array.astype(np.intp)
+
+
+def check_free(free: Any, *, name: str = "free") -> frozenset[str]:
+    """Return `free` as a set of names out of "weights", "means" and "covariances"."""
+    if isinstance(free, str) or not isinstance(free, Iterable):
+        raise TypeError(
+            f"{name} must be a collection of block names, e.g. {{'means'}}; got {free!r}"
+        )
+    free = frozenset(free)
+    if unknown := sorted(map(repr, free - set(BLOCKS))):
+        raise ValueError(
+            f"{name} may hold {', '.join(map(repr, BLOCKS))}; got {', '.join(unknown)}"
+        )
+    return free
+
+
+def check_floor(floor: Any, n_features: int, *, name: str = "floor") -> np.ndarray:
+    """Return `floor`, one number or one a feature, as an array of shape (n_features,)."""
+    array = check_numeric(floor, name=name)
+    if array.shape not in ((), (n_features,)):
+        raise ValueError(
+            f"{name} must be one number or one for each of {n_features} features; "
+            f"got shape {array.shape}"
+        )
+    if (array <= 0).any():
+        raise ValueError(f"{name} must be above 0; got {floor!r}")
+    return np.broadcast_to(array, (n_features,))
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """Return a read-only float64 copy of `array`: a value cannot change under its owner."""
+    array = np.array(array, dtype=np.float64, order="C")
+    array.setflags(write=False)
+    return array
+
+
+def listed(mask: np.ndarray) -> str:
+    """Return the positions where a mask is true as words, cut after eight."""
+    numbers = np.flatnonzero(mask)
+    more = f" and {len(numbers) - 8} more" if len(numbers) > 8 else ""
+    return ", ".join(map(str, numbers[:8])) + more

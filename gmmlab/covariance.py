@@ -1,0 +1,557 @@
+"""Covariance structures: what the components' covariances have in common.
+
+====================  ==============  ==============================  ====================
+structure             values          model                           free numbers
+====================  ==============  ==============================  ====================
+:class:`Full`         (k, d, d)       each component its own matrix   k d (d + 1) / 2
+:class:`Tied`         (d, d)          one matrix for all              d (d + 1) / 2
+:class:`Diagonal`     (k, d)          own variances, no correlation   k d
+:class:`Spherical`    (k,)            own variance, the same in all   k
+                                      directions
+====================  ==============  ==============================  ====================
+
+A structure is a value. It knows how to whiten a residual, how it is estimated from second
+moments and how many free numbers it holds; nothing else in gmmlab asks which one it is.
+
+Two families do the work. `Full` and `Tied` whiten with a Cholesky factor, Σₖ = Cₖ Cₖᵀ, and
+need second moments as matrices (k, d, d). `Diagonal` and `Spherical` whiten with standard
+deviations and need them as vectors (k, d). `Tied` has one matrix and `Spherical` one
+number a component where their sisters have more, and broadcasting fills in the rest.
+
+Shapes: k components, d features, b samples in a block, samples last so that the long
+axis is the contiguous one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+from gmmlab._validation import check_numeric, read_only
+
+# An asymmetry of Σ this small against its diagonal is rounding, not a mistake.
+_SYMMETRY = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Covariance(ABC):
+    """What every structure offers; use one of its four subclasses.
+
+    Parameters
+    ----------
+    values : array_like
+        Covariances or variances, in squared data units; the shape is the structure's own.
+
+    Raises
+    ------
+    TypeError
+        If `values` are not real numbers.
+    ValueError
+        If they have the wrong shape, are not finite, or are not symmetric positive definite.
+    """
+
+    values: np.ndarray
+
+    #: the structure's name, as `GaussianMixture(covariance_type=…)` spells it
+    name: ClassVar[str]
+    #: dimensions of `values`
+    shape: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        values = check_numeric(self.values, name=f"{type(self).__name__} values")
+        if values.ndim != len(self.shape) or 0 in values.shape:
+            raise ValueError(
+                f"{type(self).__name__} values must have shape ({', '.join(self.shape)}); "
+                f"got {values.shape}"
+            )
+        object.__setattr__(self, "values", read_only(self._symmetric(values)))
+        self._check_positive()
+
+    @classmethod
+    def _trusted(cls, values: np.ndarray) -> Self:
+        """Build without the checks; the EM step looks at what it made in its own way."""
+        self = object.__new__(cls)
+        object.__setattr__(self, "values", read_only(values))
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a copy is read-only too
+        return type(self), (self.values,)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Covariance):
+            return NotImplemented
+        return type(self) is type(other) and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.values.tobytes()))
+
+    # ---- the family's part -------------------------------------------------------------
+
+    @abstractmethod
+    def _check_positive(self) -> None:
+        """Raise a ValueError unless every covariance is positive definite."""
+
+    @classmethod
+    def _symmetric(cls, values: np.ndarray) -> np.ndarray:
+        """Return `values` with the rounding asymmetry of matrices removed."""
+        return values
+
+    @abstractmethod
+    def whiten(self, residuals: np.ndarray) -> np.ndarray:
+        """Return y = C⁻¹ (x − μ) for residuals (k, d, b)."""
+
+    @abstractmethod
+    def colour(self, whitened: np.ndarray) -> np.ndarray:
+        """Return C y for y (k, d, b): the inverse of `whiten`."""
+
+    @abstractmethod
+    def log_det(self, n_features: int) -> np.ndarray:
+        """Return log |Σₖ|, shape (k,), or (1,) where all components share it."""
+
+    @abstractmethod
+    def trace(self, moments: np.ndarray) -> np.ndarray:
+        """Return tr(Σₖ⁻¹ Mₖ), shape (k,), for second moments M in data coordinates."""
+
+    @abstractmethod
+    def unwhiten(self, second: np.ndarray) -> np.ndarray:
+        """Return C S Cᵀ: second moments in whitened coordinates taken to data coordinates."""
+
+    @staticmethod
+    @abstractmethod
+    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        """Return Σᵢ rᵢₖ yᵢₖ yᵢₖᵀ for y (k, d, b) and r (k, b), in the family's shape."""
+
+    @staticmethod
+    @abstractmethod
+    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return ½ (a bᵀ + b aᵀ) for vectors (k, d), in the family's shape."""
+
+    @staticmethod
+    @abstractmethod
+    def smallest(moments: np.ndarray) -> np.ndarray:
+        """Return the smallest eigenvalue of each second moment, shape (k,)."""
+
+    def smallest_eigenvalues(self) -> np.ndarray:
+        """Return the smallest eigenvalue of each covariance, shape (k,) or (1,)."""
+        return self.smallest(self.stack)
+
+    @abstractmethod
+    def conditioning(self) -> np.ndarray:
+        """Return the smallest eigenvalue of each correlation matrix, shape (k,) or (1,)."""
+
+    @abstractmethod
+    def relative_to(self, reference: Covariance) -> np.ndarray:
+        """Return the smallest eigenvalue of R⁻¹ᐟ² Σₖ R⁻¹ᐟ², where `reference` is R."""
+
+    @abstractmethod
+    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
+        """Return the nearest structure with Σₖ ⪰ diag(floor), and which components moved.
+
+        It is the maximum of the expected log-likelihood −N/2 (log|Σ| + tr Σ⁻¹ M) under
+        that bound: eigenvalues, in units of the floor, are raised to 1, eigenvectors kept.
+        """
+
+    @abstractmethod
+    def ridged(self, ridge: float) -> Self:
+        """Return the structure with `ridge` added to every variance."""
+
+    @abstractmethod
+    def inverse(self) -> Self:
+        """Return the structure with Σₖ⁻¹ in the place of Σₖ: precisions."""
+
+    @abstractmethod
+    def precision_factor(self) -> np.ndarray:
+        """Return C⁻ᵀ, for which Σ⁻¹ = C⁻ᵀ C⁻¹, in the shape of `values`."""
+
+    @abstractmethod
+    def dense(self, n_components: int, n_features: int) -> np.ndarray:
+        """Return all covariances written out, shape (k, d, d)."""
+
+    # ---- the structure's part ----------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def stack(self) -> np.ndarray:
+        """`values` with axes of length 1 where components or features share a number."""
+
+    @classmethod
+    @abstractmethod
+    def unit(cls, n_components: int, n_features: int) -> Self:
+        """Return identity covariances."""
+
+    @classmethod
+    @abstractmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        """Return the maximum-likelihood structure for Nₖ (k,) and second moments Mₖ."""
+
+    @classmethod
+    @abstractmethod
+    def n_parameters(cls, n_components: int, n_features: int) -> int:
+        """Return how many free numbers the structure holds."""
+
+    @classmethod
+    @abstractmethod
+    def samples_needed(cls, n_features: int) -> int:
+        """Return how many samples a component needs for a covariance above zero."""
+
+    @abstractmethod
+    def fits(self, n_components: int, n_features: int) -> bool:
+        """Return whether the shape goes with that many components and features."""
+
+    def take(self, order: np.ndarray) -> Self:
+        """Return the structure with its components in the given order."""
+        return self._trusted(self.values[order])
+
+    def hold(self, components: np.ndarray, previous: Self) -> Self:
+        """Return the structure with these components (a mask) as they were in `previous`."""
+        values = self.values.copy()
+        values[components] = previous.values[components]
+        return self._trusted(values)
+
+
+class _Matrices(Covariance):
+    """Structures with matrices: whitening by the Cholesky factor, moments (k, d, d)."""
+
+    @cached_property
+    def _cholesky(self) -> np.ndarray:
+        return np.linalg.cholesky(self.stack)
+
+    @cached_property
+    def _whitening(self) -> np.ndarray:
+        return np.stack([dtrtri(factor, lower=1)[0] for factor in self._cholesky])
+
+    @classmethod
+    def _symmetric(cls, values: np.ndarray) -> np.ndarray:
+        name = cls.__name__
+        if values.shape[-1] != values.shape[-2]:
+            raise ValueError(f"{name} values must be square matrices; got shape {values.shape}")
+        transposed = values.swapaxes(-1, -2)
+        if (np.abs(values - transposed) > _SYMMETRY * np.abs(values).max()).any():
+            raise ValueError(f"{name} values must be symmetric matrices; got {values.tolist()}")
+        return (values + transposed) / 2
+
+    def _check_positive(self) -> None:
+        try:
+            self._cholesky  # noqa: B018  (computed here, kept for whitening)
+        except np.linalg.LinAlgError:
+            smallest = self.smallest(self.stack)
+            worst = int(smallest.argmin())
+            raise ValueError(
+                f"{type(self).__name__} values must be positive definite; matrix {worst} has "
+                f"smallest eigenvalue {smallest[worst]:.3g}"
+            ) from None
+
+    def whiten(self, residuals: np.ndarray) -> np.ndarray:
+        return self._whitening @ residuals
+
+    def colour(self, whitened: np.ndarray) -> np.ndarray:
+        return self._cholesky @ whitened
+
+    def log_det(self, n_features: int) -> np.ndarray:
+        return 2 * np.log(np.diagonal(self._cholesky, axis1=1, axis2=2)).sum(axis=1)
+
+    def trace(self, moments: np.ndarray) -> np.ndarray:
+        # tr(Σ⁻¹ M) = tr(W M Wᵀ) with W = C⁻¹
+        return ((self._whitening @ moments) * self._whitening).sum(axis=(1, 2))
+
+    def unwhiten(self, second: np.ndarray) -> np.ndarray:
+        moments = self._cholesky @ second @ self._cholesky.transpose(0, 2, 1)
+        return (moments + moments.transpose(0, 2, 1)) / 2
+
+    @staticmethod
+    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        return (whitened * responsibilities[:, None, :]) @ whitened.transpose(0, 2, 1)
+
+    @staticmethod
+    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        outer = a[:, :, None] * b[:, None, :]
+        return (outer + outer.transpose(0, 2, 1)) / 2
+
+    @staticmethod
+    def smallest(moments: np.ndarray) -> np.ndarray:
+        return np.linalg.eigvalsh(moments)[:, 0]
+
+    def conditioning(self) -> np.ndarray:
+        deviations = np.sqrt(np.diagonal(self.stack, axis1=1, axis2=2))
+        return self.smallest(self.stack / (deviations[:, :, None] * deviations[:, None, :]))
+
+    def relative_to(self, reference: Covariance) -> np.ndarray:
+        whitening = reference._whitening
+        return self.smallest(whitening @ self.stack @ whitening.transpose(0, 2, 1))
+
+    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
+        unit = np.sqrt(floor)[:, None] * np.sqrt(floor)[None, :]
+        eigenvalues, vectors = np.linalg.eigh(self.stack / unit)
+        touched = eigenvalues[:, 0] < 1
+        raised = (vectors * np.maximum(eigenvalues, 1)[:, None, :]) @ vectors.transpose(0, 2, 1)
+        values = np.where(touched[:, None, None], raised * unit, self.stack)
+        values = (values + values.transpose(0, 2, 1)) / 2
+        return self._trusted(values.reshape(self.values.shape)), touched
+
+    def ridged(self, ridge: float) -> Self:
+        return self._trusted(self.values + ridge * np.eye(self.values.shape[-1]))
+
+    def inverse(self) -> Self:
+        precisions = self._whitening.transpose(0, 2, 1) @ self._whitening
+        return type(self)(precisions.reshape(self.values.shape))
+
+    def precision_factor(self) -> np.ndarray:
+        return self._whitening.transpose(0, 2, 1).reshape(self.values.shape)
+
+    def dense(self, n_components: int, n_features: int) -> np.ndarray:
+        return np.broadcast_to(self.stack, (n_components, n_features, n_features)).copy()
+
+
+class Full(_Matrices):
+    """Every component has a covariance matrix of its own.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units.
+
+    Notes
+    -----
+    The M-step is Σₖ = Mₖ, the weighted second moment about the new mean
+    (Bishop 2006, eq. 9.19).
+
+    Examples
+    --------
+    >>> Full([[[1.0, 0.5], [0.5, 1.0]]]).log_det(n_features=2).round(4)
+    array([-0.2877])
+    >>> Full.n_parameters(n_components=3, n_features=2)
+    9
+    """
+
+    name = "full"
+    shape = ("n_components", "n_features", "n_features")
+
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values
+
+    @classmethod
+    def unit(cls, n_components: int, n_features: int) -> Self:
+        return cls(np.broadcast_to(np.eye(n_features), (n_components, n_features, n_features)))
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._trusted(moments)
+
+    @classmethod
+    def n_parameters(cls, n_components: int, n_features: int) -> int:
+        return n_components * n_features * (n_features + 1) // 2
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return n_features + 1
+
+    def fits(self, n_components: int, n_features: int) -> bool:
+        return self.values.shape == (n_components, n_features, n_features)
+
+
+class Tied(_Matrices):
+    """All components share one covariance matrix.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_features, n_features)
+        A symmetric positive definite matrix, in squared data units.
+
+    Notes
+    -----
+    The M-step is Σ = Σₖ Nₖ Mₖ / n, the pooled within-component covariance
+    (McLachlan and Peel 2000, section 3.2).
+    """
+
+    name = "tied"
+    shape = ("n_features", "n_features")
+
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values[None]
+
+    @classmethod
+    def unit(cls, n_components: int, n_features: int) -> Self:
+        return cls(np.eye(n_features))
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._trusted(np.tensordot(counts / counts.sum(), moments, axes=1))
+
+    @classmethod
+    def n_parameters(cls, n_components: int, n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 1  # the others help out
+
+    def fits(self, n_components: int, n_features: int) -> bool:
+        return self.values.shape == (n_features, n_features)
+
+    def take(self, order: np.ndarray) -> Self:
+        return self
+
+    def hold(self, components: np.ndarray, previous: Self) -> Self:
+        return self  # an empty component has no part in the pooled covariance
+
+
+class _Variances(Covariance):
+    """Structures with variances only: whitening by standard deviations, moments (k, d)."""
+
+    @cached_property
+    def _deviations(self) -> np.ndarray:
+        return np.sqrt(self.stack)
+
+    def _check_positive(self) -> None:
+        if (self.values <= 0).any():
+            raise ValueError(
+                f"{type(self).__name__} values must be positive variances; "
+                f"got {self.values.min():.3g}"
+            )
+
+    def whiten(self, residuals: np.ndarray) -> np.ndarray:
+        return residuals / self._deviations[:, :, None]
+
+    def colour(self, whitened: np.ndarray) -> np.ndarray:
+        return whitened * self._deviations[:, :, None]
+
+    def log_det(self, n_features: int) -> np.ndarray:
+        logs = 2 * np.log(self._deviations)
+        return np.broadcast_to(logs, (len(logs), n_features)).sum(axis=1)
+
+    def trace(self, moments: np.ndarray) -> np.ndarray:
+        return (moments / self.stack).sum(axis=1)
+
+    def unwhiten(self, second: np.ndarray) -> np.ndarray:
+        return second * self.stack
+
+    @staticmethod
+    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+        return ((whitened * whitened) @ responsibilities[:, :, None])[:, :, 0]
+
+    @staticmethod
+    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return a * b
+
+    @staticmethod
+    def smallest(moments: np.ndarray) -> np.ndarray:
+        return moments.min(axis=1)
+
+    def conditioning(self) -> np.ndarray:
+        return np.ones(len(self.stack))
+
+    def relative_to(self, reference: Covariance) -> np.ndarray:
+        return self.smallest(self.stack / reference.stack)
+
+    def ridged(self, ridge: float) -> Self:
+        return self._trusted(self.values + ridge)
+
+    def inverse(self) -> Self:
+        return type(self)(1 / self.values)
+
+    def precision_factor(self) -> np.ndarray:
+        return 1 / np.sqrt(self.values)
+
+    def dense(self, n_components: int, n_features: int) -> np.ndarray:
+        variances = np.broadcast_to(self.stack, (n_components, n_features))
+        return variances[:, :, None] * np.eye(n_features)
+
+
+class Diagonal(_Variances):
+    """Every component has variances of its own and no correlation.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features)
+        Positive variances, in squared data units.
+
+    Notes
+    -----
+    The M-step is the diagonal of the full one (Murphy 2022, section 8.7.3.4).
+    """
+
+    name = "diag"
+    shape = ("n_components", "n_features")
+
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values
+
+    @classmethod
+    def unit(cls, n_components: int, n_features: int) -> Self:
+        return cls(np.ones((n_components, n_features)))
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._trusted(moments)
+
+    @classmethod
+    def n_parameters(cls, n_components: int, n_features: int) -> int:
+        return n_components * n_features
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+    def fits(self, n_components: int, n_features: int) -> bool:
+        return self.values.shape == (n_components, n_features)
+
+    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
+        return self._trusted(np.maximum(self.values, floor)), (self.values < floor).any(axis=1)
+
+
+class Spherical(_Variances):
+    """Every component has one variance, the same in every direction.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components,)
+        Positive variances, in squared data units.
+
+    Notes
+    -----
+    The M-step is σₖ² = tr Mₖ / d: the mean of the diagonal one.
+    """
+
+    name = "spherical"
+    shape = ("n_components",)
+
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values[:, None]
+
+    @classmethod
+    def unit(cls, n_components: int, n_features: int) -> Self:
+        return cls(np.ones(n_components))
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._trusted(moments.mean(axis=1))
+
+    @classmethod
+    def n_parameters(cls, n_components: int, n_features: int) -> int:
+        return n_components
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+    def fits(self, n_components: int, n_features: int) -> bool:
+        return self.values.shape == (n_components,)
+
+    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
+        # σ² I ⪰ diag(floor) asks for the largest of the floors
+        return self._trusted(np.maximum(self.values, floor.max())), self.values < floor.max()
+
+
+#: the structures by name
+STRUCTURES: dict[str, type[Covariance]] = {
+    structure.name: structure for structure in (Full, Tied, Diagonal, Spherical)
+}

@@ -1,0 +1,560 @@
+"""Data to fit mixtures to: generators, the workbook's own sets by name, and real data.
+
+The truth of a generated set comes as plain arrays (weights, means, covariances), not as a
+`Mixture`: one of the sets has a singular covariance, which no mixture may have.
+
+Real data are read from the `data` folder of the checkout, checked by SHA-256. Nothing here
+downloads anything, but for `load_mnist(source="keras")` on request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from gmmlab._validation import (
+    check_choice,
+    check_count,
+    check_number,
+    check_numeric,
+    check_rng,
+    check_samples,
+    read_only,
+)
+
+_DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Samples, and what is known about them.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n_samples, n_features)
+        Samples, in the units of `features`.
+    features : tuple of str
+        Name of each feature, with its unit where it has one.
+    labels : ndarray of int, shape (n_samples,), or None
+        True class of each sample.
+    weights, means, covariances : ndarray or None
+        The parameters a generated set was drawn from: (k,), (k, d) and (k, d, d).
+    """
+
+    X: np.ndarray
+    features: tuple[str, ...]
+    labels: np.ndarray | None = None
+    weights: np.ndarray | None = None
+    means: np.ndarray | None = None
+    covariances: np.ndarray | None = None
+
+
+# ---- generators --------------------------------------------------------------------------
+
+
+def random_covariance(
+    n_features: int, rng: np.random.Generator, *, condition: float = 10.0, scale: float = 1.0
+) -> np.ndarray:
+    """Draw a covariance matrix with a given condition number and random orientation.
+
+    Parameters
+    ----------
+    n_features : int
+        Size d of the matrix.
+    rng : numpy.random.Generator
+        Source of the draws.
+    condition : float, default 10
+        Largest over smallest eigenvalue, at least 1. The eigenvalues are evenly spaced in
+        logarithm.
+    scale : float, default 1
+        Geometric mean of the eigenvalues, in squared data units.
+
+    Returns
+    -------
+    ndarray, shape (n_features, n_features)
+        Symmetric positive definite.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Notes
+    -----
+    A Aᵀ with uniform A, which is often used, can be nearly singular. Here the eigenvectors are
+    uniform over rotations (Haar measure; Mezzadri 2007) and the eigenvalues are chosen.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> covariance = random_covariance(3, np.random.default_rng(0), condition=100)
+    >>> np.linalg.cond(covariance).round(6)
+    np.float64(100.0)
+    """
+    d = check_count(n_features, name="n_features")
+    check_rng(rng)
+    condition = check_number(condition, name="condition", minimum=1)
+    scale = check_number(scale, name="scale", inclusive=False)
+    q, r = np.linalg.qr(rng.standard_normal((d, d)))
+    q *= np.sign(np.diagonal(r))  # without it QR favours some rotations
+    exponents = np.linspace(-0.5, 0.5, d) if d > 1 else np.zeros(1)
+    covariance = (q * (scale * condition**exponents)) @ q.T
+    return (covariance + covariance.T) / 2
+
+
+def random_parameters(
+    n_components: int,
+    n_features: int,
+    rng: np.random.Generator,
+    *,
+    separation: float = 3.0,
+    condition: float = 10.0,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw the parameters of a mixture whose nearest components are a given distance apart.
+
+    Parameters
+    ----------
+    n_components, n_features : int
+        k and d.
+    rng : numpy.random.Generator
+        Source of the draws.
+    separation : float, default 3
+        Smallest distance between two means, in standard deviations along the line between
+        them (the root of the mean of both variances in that direction); above 0. About 2
+        overlaps, 4 separates.
+    condition : float, default 10
+        Condition number of every covariance.
+
+    Returns
+    -------
+    weights : ndarray, shape (n_components,)
+        Drawn from a Dirichlet distribution with parameter 5: none is very small.
+    means : ndarray, shape (n_components, n_features)
+    covariances : ndarray, shape (n_components, n_features, n_features)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+    """
+    k = check_count(n_components, name="n_components")
+    d = check_count(n_features, name="n_features")
+    check_rng(rng)
+    separation = check_number(separation, name="separation", inclusive=False)
+    weights = rng.dirichlet(np.full(k, 5.0))
+    covariances = np.stack([random_covariance(d, rng, condition=condition) for _ in range(k)])
+    means = rng.standard_normal((k, d))
+    if k > 1:
+        means *= separation / _separation(means, covariances)
+    return weights, means, covariances
+
+
+def _separation(means: np.ndarray, covariances: np.ndarray) -> float:
+    """Return the smallest distance between two means, in standard deviations that way."""
+    first, second = np.triu_indices(len(means), 1)
+    lines = means[first] - means[second]
+    lengths = np.linalg.norm(lines, axis=1)
+    directions = lines / lengths[:, None]
+    pooled = (covariances[first] + covariances[second]) / 2
+    variances = np.einsum("pi,pij,pj->p", directions, pooled, directions)
+    return float((lengths / np.sqrt(variances)).min())
+
+
+def sample(
+    weights: Any, means: Any, covariances: Any, n_samples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw labelled samples from a mixture given as plain arrays, singular ones included.
+
+    Parameters
+    ----------
+    weights : array_like, shape (n_components,)
+        Not negative, summing to 1.
+    means : array_like, shape (n_components, n_features)
+    covariances : array_like, shape (n_components, n_features, n_features)
+        Symmetric, positive semi-definite.
+    n_samples : int
+        Number of samples.
+    rng : numpy.random.Generator
+        Source of the draws.
+
+    Returns
+    -------
+    X : ndarray, shape (n_samples, n_features)
+    labels : ndarray of int, shape (n_samples,)
+        Rows come in random order of components.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind, shape or range.
+    """
+    weights = check_numeric(weights, name="weights")
+    means = check_samples(means, name="means")
+    k = len(means)
+    if weights.shape != (k,) or (weights < 0).any() or abs(weights.sum() - 1) > 1e-8:
+        raise ValueError(f"weights must be {k} numbers >= 0 that sum to 1; got {weights.tolist()}")
+    n_samples = check_count(n_samples, name="n_samples")
+    labels = check_rng(rng).choice(k, size=n_samples, p=weights / weights.sum())
+    return _draw(labels, means, covariances, rng), labels
+
+
+def _draw(
+    labels: np.ndarray, means: np.ndarray, covariances: Any, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw one sample for each label."""
+    k, d = means.shape
+    covariances = check_numeric(covariances, name="covariances")
+    if covariances.shape != (k, d, d):
+        raise ValueError(f"covariances must have shape {(k, d, d)}; got {covariances.shape}")
+    eigenvalues, vectors = np.linalg.eigh(covariances)
+    if (eigenvalues < -1e-10 * np.abs(eigenvalues).max()).any():
+        raise ValueError("covariances must be positive semi-definite")
+    roots = vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]
+    X = rng.standard_normal((len(labels), d))
+    for component in range(k):
+        mine = labels == component
+        X[mine] = means[component] + X[mine] @ roots[component].T
+    return X
+
+
+# ---- the workbook's own sets ---------------------------------------------------------------
+
+
+def _generated(
+    weights: Any,
+    means: Any,
+    covariances: Any,
+    n_samples: int,
+    rng: np.random.Generator,
+    *,
+    balanced: bool = False,
+) -> Dataset:
+    """Sample a set; a balanced one has the same number (or one more) of each class."""
+    weights, means, covariances = (np.asarray(v, float) for v in (weights, means, covariances))
+    if balanced:
+        n_samples = check_count(n_samples, name="n_samples")
+        labels = check_rng(rng).permutation(np.arange(n_samples) % len(weights))
+        X = _draw(labels, means, covariances, rng)
+    else:
+        X, labels = sample(weights, means, covariances, n_samples, rng)
+    return Dataset(
+        X=X,
+        features=tuple(f"x{j + 1}" for j in range(X.shape[1])),
+        labels=labels,
+        weights=read_only(weights),
+        means=read_only(means),
+        covariances=read_only(covariances),
+    )
+
+
+def two_gaussians(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
+    """Draw two overlapping Gaussians in the plane, with weights 0.7 and 0.3."""
+    return _generated(
+        weights=[0.7, 0.3],
+        means=[[1, 1], [-1, -1]],
+        covariances=[[[0.6, 0], [0, 0.6]], [[0.8, -0.3], [-0.3, 0.6]]],
+        n_samples=n_samples,
+        rng=rng,
+    )
+
+
+def two_gaussians_3d(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
+    """Draw two random Gaussians in space: means uniform in [0, 2]³, random covariances."""
+    means = check_rng(rng).uniform(0, 2, size=(2, 3))
+    covariances = [random_covariance(3, rng, scale=0.2) for _ in range(2)]
+    return _generated([0.5, 0.5], means, covariances, n_samples, rng)
+
+
+def four_blobs(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
+    """Draw four round clusters of variance 1.5² each; two of them overlap a little."""
+    return _generated(
+        weights=np.full(4, 0.25),
+        means=[[1, -1], [5, 5], [8, 7], [10, 0]],
+        covariances=np.tile(1.5**2 * np.eye(2), (4, 1, 1)),
+        n_samples=n_samples,
+        rng=rng,
+        balanced=True,
+    )
+
+
+#: the sizes in which the four blobs have been studied, in samples
+BLOB_SIZES = {"small": 105, "medium": 500, "large": 5000}
+
+
+def three_clusters(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
+    """Draw three well separated clusters in the plane, of which one is correlated."""
+    return _generated(
+        weights=np.full(3, 1 / 3),
+        means=[[2, 3], [7, 7], [10, 2]],
+        covariances=[[[1, -0.5], [-0.5, 1]], np.eye(2), np.eye(2)],
+        n_samples=n_samples,
+        rng=rng,
+        balanced=True,
+    )
+
+
+def stretched(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
+    """Draw three long parallel clusters: k-means cuts them across, a mixture does not."""
+    return _generated(
+        weights=np.full(3, 1 / 3),
+        means=[[0, 0], [2, -2], [4, -4]],
+        covariances=np.tile([[4.0, 3.4], [3.4, 4.0]], (3, 1, 1)),
+        n_samples=n_samples,
+        rng=rng,
+        balanced=True,
+    )
+
+
+def separated_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
+    """Draw three separated clusters in space; the first is flat (its covariance is singular)."""
+    return _generated(
+        weights=np.full(3, 1 / 3),
+        means=[[2, 3, 4], [7, 7, 6], [10, 2, 3]],
+        covariances=[
+            [[1, -0.5, 0.5], [-0.5, 1, 0.5], [0.5, 0.5, 1]],  # eigenvalues 0, 1.5, 1.5
+            [[1, 0, 0.5], [0, 1, -0.5], [0.5, -0.5, 1]],
+            [[1, 0.5, 0], [0.5, 1, -0.5], [0, -0.5, 1]],
+        ],
+        n_samples=n_samples,
+        rng=rng,
+        balanced=True,
+    )
+
+
+def overlapping_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
+    """Draw three overlapping clusters in space."""
+    return _generated(
+        weights=np.full(3, 1 / 3),
+        means=[[4, 5, 4], [6, 6, 5], [8, 4, 5]],
+        covariances=[
+            [[2, -0.5, 1], [-0.5, 2, 1], [1, 1, 2]],
+            [[2, 0.5, 1], [0.5, 2, -1], [1, -1, 2]],
+            [[2, 0.5, 0.5], [0.5, 2, -1], [0.5, -1, 2]],
+        ],
+        n_samples=n_samples,
+        rng=rng,
+        balanced=True,
+    )
+
+
+# ---- real data -----------------------------------------------------------------------------
+
+
+def four_points() -> Dataset:
+    """Return four points, two at x1 = 1 and two at x1 = 4: a mixture of two degenerates."""
+    return Dataset(X=np.array([[1.0, 2], [4, 2], [1, 3], [4, 3]]), features=("x1", "x2"))
+
+
+def old_faithful() -> Dataset:
+    """Return 272 eruptions of the Old Faithful geyser and the wait until the next.
+
+    Azzalini and Bowman (1990), in the form of R's `faithful`.
+    """
+    X = np.loadtxt(_checked("faithful.csv"), delimiter=",", skiprows=1)
+    return Dataset(X=X, features=("eruption (min)", "waiting (min)"))
+
+
+def iris() -> Dataset:
+    """Return Anderson's 150 irises of three species (Fisher 1936)."""
+    from sklearn.datasets import load_iris
+
+    data = load_iris()
+    return Dataset(X=data.data, features=tuple(data.feature_names), labels=data.target)
+
+
+_GENERATED = (
+    two_gaussians,
+    two_gaussians_3d,
+    four_blobs,
+    three_clusters,
+    stretched,
+    separated_3d,
+    overlapping_3d,
+)
+_FIXED = (four_points, old_faithful, iris)
+#: every data set that `load` knows
+NAMES = tuple(function.__name__ for function in _GENERATED + _FIXED)
+
+
+def load(
+    name: str, *, n_samples: int | None = None, rng: np.random.Generator | None = None
+) -> Dataset:
+    """Return a data set by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `datasets.NAMES`, each the name of a function of this module.
+    n_samples : int, optional
+        Size of a generated set; its own default otherwise. The others have the size they
+        have.
+    rng : numpy.random.Generator, optional
+        Needed for a generated set.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is unknown, or `n_samples` or `rng` are not what a generated set needs.
+
+    Examples
+    --------
+    >>> load("old_faithful").X.shape
+    (272, 2)
+    """
+    check_choice(name, NAMES, name="name")
+    function = globals()[name]
+    if function in _FIXED:
+        return function()
+    size = {} if n_samples is None else {"n_samples": n_samples}
+    return function(**size, rng=check_rng(rng))
+
+
+Rescale = Literal["max", "unit", "standard", "none"]
+
+
+def load_mnist(
+    n_samples: int | None = None,
+    *,
+    digits: Any = None,
+    split: Literal["train", "test"] = "train",
+    rescale: Rescale = "max",
+    source: Literal["bundled", "keras"] = "bundled",
+    rng: np.random.Generator | None = None,
+) -> Dataset:
+    """Return handwritten digits (LeCun, Cortes and Burges), one image of 28 × 28 a row.
+
+    Parameters
+    ----------
+    n_samples : int, optional
+        Size of a random subset, in which each digit keeps its share of the whole, to within
+        one sample. All samples by default.
+    digits : sequence of int, optional
+        Which digits, out of 0 to 9; all by default.
+    split : {"train", "test"}, default "train"
+        60 000 or 10 000 images.
+    rescale : {"max", "unit", "standard", "none"}, default "max"
+        "max" divides the grey values 0 to 255 by 255. "unit" divides each image by its
+        Euclidean length. "standard" takes each pixel to mean 0 and standard deviation 1 over the
+        samples returned (a pixel that never changes becomes 0). "none" leaves 0 to 255.
+    source : {"bundled", "keras"}, default "bundled"
+        The file in `data`, checked by SHA-256, or `keras.datasets.mnist`, which downloads it.
+    rng : numpy.random.Generator, optional
+        Needed with `n_samples`.
+
+    Returns
+    -------
+    Dataset
+        `X` is float64, shape (n_samples, 784); `labels` are the digits.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> data = load_mnist(100, digits=[3, 8], rng=np.random.default_rng(0))
+    >>> data.X.shape, set(data.labels.tolist())
+    ((100, 784), {8, 3})
+    """
+    check_choice(split, ("train", "test"), name="split")
+    check_choice(rescale, ("max", "unit", "standard", "none"), name="rescale")
+    check_choice(source, ("bundled", "keras"), name="source")
+    wanted = _check_digits(digits)
+    if n_samples is not None:
+        check_rng(rng)
+    images, labels = (_bundled_mnist() if source == "bundled" else _keras_mnist())[split]
+    chosen = np.flatnonzero(np.isin(labels, wanted))
+    if n_samples is not None:
+        check_count(n_samples, name="n_samples", maximum=len(chosen))
+        chosen = _stratified(chosen, labels, n_samples, rng)
+    return Dataset(
+        X=_rescaled(images[chosen].reshape(len(chosen), -1).astype(float), rescale),
+        features=tuple(f"pixel ({row}, {column})" for row in range(28) for column in range(28)),
+        labels=labels[chosen].astype(np.intp),
+    )
+
+
+def _check_digits(digits: Any) -> list[int]:
+    if digits is None:
+        return list(range(10))
+    if isinstance(digits, str | bytes) or not np.iterable(digits):
+        raise TypeError(f"digits must be a sequence of integers; got {digits!r}")
+    wanted = [check_count(digit, name="digits", minimum=0, maximum=9) for digit in digits]
+    if not wanted or len(set(wanted)) < len(wanted):
+        raise ValueError(f"digits must be different and at least one; got {digits!r}")
+    return wanted
+
+
+def _stratified(
+    chosen: np.ndarray, labels: np.ndarray, n_samples: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw from `chosen` so that each label keeps its share, to within one sample."""
+    values, counts = np.unique(labels[chosen], return_counts=True)
+    quotas = n_samples * counts / counts.sum()
+    sizes = np.floor(quotas).astype(int)
+    largest_remainders = np.argsort(sizes - quotas, kind="stable")
+    sizes[largest_remainders[: n_samples - sizes.sum()]] += 1
+    drawn = [
+        rng.choice(chosen[labels[chosen] == value], size=size, replace=False)
+        for value, size in zip(values, sizes, strict=True)
+    ]
+    return rng.permutation(np.concatenate(drawn))
+
+
+def _rescaled(X: np.ndarray, rescale: Rescale) -> np.ndarray:
+    if rescale == "max":
+        return X / 255
+    if rescale == "unit":
+        return X / np.linalg.norm(X, axis=1, keepdims=True)
+    if rescale == "standard":
+        deviations = X.std(axis=0)
+        return (X - X.mean(axis=0)) / np.where(deviations > 0, deviations, 1)
+    return X
+
+
+Splits = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@cache
+def _bundled_mnist() -> Splits:
+    with np.load(_checked("mnist.npz")) as file:
+        arrays = {name: file[name] for name in file.files}
+    for array in arrays.values():
+        array.setflags(write=False)
+    return {split: (arrays[f"x_{split}"], arrays[f"y_{split}"]) for split in ("train", "test")}
+
+
+def _keras_mnist() -> Splits:
+    # Keras asks for its backend when it is first imported.
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import keras
+
+    train, test = keras.datasets.mnist.load_data()
+    return {"train": train, "test": test}
+
+
+def _checked(name: str) -> Path:
+    """Return the path of a data file whose SHA-256 is the one on record."""
+    path, record = _DATA / name, _DATA / "SHA256SUMS"
+    if not path.exists() or not record.exists():
+        raise FileNotFoundError(
+            f"{path} is missing: gmmlab reads its data from the checkout it is installed from "
+            "(pip install -e .)"
+        )
+    sums = dict(reversed(line.split()) for line in record.read_text().splitlines())
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sums[name]:
+        raise ValueError(f"{path} is not the file on record in {record.name}: fetch it again")
+    return path

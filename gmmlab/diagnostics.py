@@ -1,0 +1,257 @@
+"""Reading a fit: agreement with the truth, how EM behaved, whether components are sound.
+
+Component numbers are arbitrary, so labels are matched before they are compared.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from gmmlab._validation import check_floor, check_labels, check_number, check_samples
+from gmmlab.mixture import Mixture
+from gmmlab.result import Fit
+from gmmlab.scale import relative_floor, total_moment
+
+# Expected counts are not whole: half a sample short of what is needed is short.
+_HALF = 0.5
+
+
+def confusion(true: Any, predicted: Any) -> np.ndarray:
+    """Count how often each true label meets each predicted one.
+
+    Parameters
+    ----------
+    true, predicted : array_like of int, shape (n_samples,)
+        Labels, from 0.
+
+    Returns
+    -------
+    ndarray of int, shape (n_true, n_predicted)
+        Rows are true labels, columns predicted ones; the sum is the number of samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the labels are not whole numbers from 0, or of different lengths.
+
+    Examples
+    --------
+    >>> confusion([0, 0, 1, 1], [1, 1, 0, 1])
+    array([[0, 2],
+           [1, 1]])
+    """
+    true = check_labels(true, name="true")
+    predicted = check_labels(predicted, name="predicted", n_samples=len(true))
+    for name, labels in (("true", true), ("predicted", predicted)):
+        if labels.min() < 0:
+            raise ValueError(f"{name} must hold labels from 0; got {labels.min()}")
+    table = np.zeros((true.max() + 1, predicted.max() + 1), dtype=int)
+    np.add.at(table, (true, predicted), 1)
+    return table
+
+
+def match_labels(true: Any, predicted: Any) -> np.ndarray:
+    """Rename predicted labels so that as many samples as possible agree with the true ones.
+
+    The best one-to-one renaming (the Hungarian method, Kuhn 1955). A predicted label left
+    without a partner gets a number of its own above all true ones.
+
+    Parameters and errors as in `confusion`.
+
+    Returns
+    -------
+    ndarray of int, shape (n_samples,)
+        The renamed predicted labels.
+
+    Examples
+    --------
+    >>> match_labels([0, 0, 1, 1], [1, 1, 0, 0])
+    array([0, 0, 1, 1])
+    """
+    table = confusion(true, predicted)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    names = np.full(table.shape[1], -1)
+    names[columns] = rows
+    names[names < 0] = table.shape[0] + np.arange((names < 0).sum())
+    return names[check_labels(predicted)]
+
+
+def accuracy(true: Any, predicted: Any) -> float:
+    """Return the share of samples that agree after `match_labels`, in [0, 1].
+
+    Parameters and errors as in `confusion`.
+
+    Examples
+    --------
+    >>> accuracy([0, 0, 1, 1], [1, 1, 0, 1])
+    0.75
+    """
+    table = confusion(true, predicted)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return float(table[rows, columns].sum() / table.sum())
+
+
+def adjusted_rand_index(true: Any, predicted: Any) -> float:
+    """Return the adjusted Rand index (Hubert and Arabie 1985): 1 if equal, about 0 by chance.
+
+    Parameters and errors as in `confusion`.
+
+    Examples
+    --------
+    >>> adjusted_rand_index([0, 0, 1, 1], [1, 1, 0, 0])
+    1.0
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    confusion(true, predicted)  # the checks
+    return float(adjusted_rand_score(np.asarray(true), np.asarray(predicted)))
+
+
+def match_components(mixture: Mixture, means: Any) -> np.ndarray:
+    """Return which component belongs to each of the given means.
+
+    The assignment with the least total squared distance, each distance measured by the
+    component's own covariance (Mahalanobis), so that units do not matter.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    means : array_like, shape (n_means, n_features)
+        True means, at most as many as there are components.
+
+    Returns
+    -------
+    ndarray of int, shape (n_means,)
+        ``mixture.means[match_components(mixture, means)]`` stands in the order of `means`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `means` are more than the components or of another number of features.
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical
+    >>> mixture = Mixture([0.5, 0.5], [[4.0], [0.0]], Spherical([1.0, 1.0]))
+    >>> match_components(mixture, [[0.1], [4.1]])
+    array([1, 0])
+    """
+    means = check_samples(means, name="means", n_features=mixture.n_features)
+    if len(means) > mixture.n_components:
+        raise ValueError(
+            f"means must be at most as many as the components ({mixture.n_components}); "
+            f"got {len(means)}"
+        )
+    squared = (mixture.whiten(means) ** 2).sum(axis=1)  # (k, n_means)
+    return linear_sum_assignment(squared.T)[1]
+
+
+class Fall(NamedTuple):
+    """A place in a trace where the log-likelihood went down."""
+
+    iteration: int
+    amount: float
+
+
+def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
+    """List the iterations at which the log-likelihood fell, by more than rounding.
+
+    EM cannot make it fall (Bishop 2006, section 9.4): a fall is a mistake in the code, a
+    step that is not EM (a ridge), or arithmetic at its end. A restart begins anew.
+
+    Parameters
+    ----------
+    fit : Fit
+    relative : float, default 1e-11
+        Falls smaller than this share of the log-likelihood's size are rounding.
+
+    Returns
+    -------
+    list of Fall
+        Empty if all is well; amounts are positive, in total log-likelihood.
+    """
+    relative = check_number(relative, name="relative")
+    values = fit.trace["log_likelihood"]
+    found = []
+    for row in range(1, len(values)):
+        fall = values[row - 1] - values[row]
+        size = abs(values[row]) + fit.n_samples * fit.mixture.n_features
+        if fall > relative * size and not fit.trace["event"][row].startswith("restarted"):
+            found.append(Fall(int(fit.trace["iteration"][row]), float(fall)))
+    return found
+
+
+class Degeneracy(NamedTuple):
+    """One thing that is wrong with a component."""
+
+    component: int
+    reason: str
+
+
+def degenerate(
+    mixture: Mixture, X: Any, *, floor: Any = None, thin: float = 1e-6
+) -> list[Degeneracy]:
+    """List the components that are not sound estimates of anything, and why.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        A fitted mixture.
+    X : array_like, shape (n_samples, n_features)
+        The samples it was fitted to.
+    floor : float or array_like of shape (n_features,), optional
+        The floor of the fit: components that sit on it are listed too.
+    thin : float, default 1e-6
+        A component has collapsed when its smallest variance, in the direction where that is
+        least against the variance of all samples, is under this share of it.
+
+    Returns
+    -------
+    list of Degeneracy
+        A component can appear more than once. The reasons are that it has fewer samples than
+        it takes to estimate its covariance, that it has collapsed, or that it sits on the
+        floor.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` does not go with the mixture.
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical
+    >>> X = [[0.0], [0.1], [0.2], [9.0]]
+    >>> mixture = Mixture([0.75, 0.25], [[0.1], [9.0]], Spherical([0.01, 1e-15]))
+    >>> for component, reason in degenerate(mixture, X):
+    ...     print(component, reason)
+    1 has 1.0 samples, and its covariance takes at least 2
+    1 has collapsed: its smallest variance is 6.7e-17 of the data's own
+    """
+    X = check_samples(X, n_features=mixture.n_features)
+    thin = check_number(thin, name="thin")
+    covariance = mixture.covariance
+    counts = mixture.responsibilities(X).sum(axis=0)
+    needed = covariance.samples_needed(mixture.n_features)
+    found = [
+        Degeneracy(
+            int(k), f"has {counts[k]:.1f} samples, and its covariance takes at least {needed}"
+        )
+        for k in np.flatnonzero(counts < needed - _HALF)
+    ]
+    whole = covariance.estimate(np.array([len(X)]), total_moment(X, type(covariance)))
+    whole, _ = whole.clipped(relative_floor(X))
+    shares = np.broadcast_to(covariance.relative_to(whole), mixture.n_components)
+    found += [
+        Degeneracy(
+            int(k), f"has collapsed: its smallest variance is {shares[k]:.1e} of the data's own"
+        )
+        for k in np.flatnonzero(shares < thin)
+    ]
+    if floor is not None:
+        floor = check_floor(floor, mixture.n_features) * (1 + 1e-9)
+        on_floor = np.broadcast_to(covariance.clipped(floor)[1], mixture.n_components)
+        found += [Degeneracy(int(k), "sits on the floor") for k in np.flatnonzero(on_floor)]
+    return sorted(found)

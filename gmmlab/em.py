@@ -1,0 +1,595 @@
+"""The EM algorithm for Gaussian mixtures (Dempster, Laird and Rubin 1977).
+
+Read from top to bottom: one pass over the data (`sums`), what it says about better
+parameters (`maximise`) and how good they are (`expected_log_joint`), the loop (`fit`),
+and the same steps with the responsibilities laid open (`e_step`, `m_step`, `elbo`).
+
+With Σₖ = Cₖ Cₖᵀ and whitened residuals yₖ = Cₖ⁻¹ (x − μₖ), a pass gives
+
+    log πₖ N(x|μₖ, Σₖ) = log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖ‖²)                    (E1)
+    rₖ = softmax of that over k                                                    (E2)
+    Nₖ = Σ rₖ,   mₖ = Σ rₖ yₖ / Nₖ,   Vₖ = Σ rₖ yₖ yₖᵀ / Nₖ                          (E3)
+
+and the next parameters are, with δₖ = mₖ where means are free and 0 where they are fixed,
+
+    πₖ' = Nₖ / n                                                                   (M1)
+    μₖ' = μₖ + Cₖ δₖ                                                               (M2)
+    Mₖ  = Cₖ (Vₖ − mₖ δₖᵀ − δₖ mₖᵀ + δₖ δₖᵀ) Cₖᵀ                                    (M3)
+    Σ'  = the structure's estimate from Nₖ and Mₖ                                   (M4)
+    Q'  = Σₖ Nₖ [log πₖ' − ½ (d log 2π + log|Σₖ'| + tr Σₖ'⁻¹ Mₖ)]                    (M5)
+
+These are Bishop (2006), equations 9.23 to 9.28 and 9.40, written in residuals. Nothing has
+the form E[x²] − μ², so shifting or scaling the data shifts and scales the answer. And the
+entropy of r is the log-likelihood minus Q, so the evidence lower bound costs nothing.
+
+log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from scipy.special import entr
+
+from gmmlab._threads import one_blas_thread
+from gmmlab._validation import (
+    BLOCKS,
+    check_choice,
+    check_count,
+    check_floor,
+    check_free,
+    check_number,
+    check_numeric,
+    check_samples,
+    listed,
+)
+from gmmlab.covariance import Covariance
+from gmmlab.mixture import Mixture, block_slices, normalise
+from gmmlab.result import (
+    DegenerateError,
+    Fit,
+    Row,
+    Status,
+    Trace,
+    converged_message,
+    degenerate_message,
+    max_iter_message,
+    not_increasing_message,
+)
+from gmmlab.scale import own_covariance, relative_floor
+
+#: a component is *collapsed* when its smallest variance is below this share of the data's own
+COLLAPSED = 1e-12
+#: a component is *empty* when fewer samples than this are expected from it
+EMPTY = 1e-6
+
+# Vₖ − mₖ mₖᵀ loses this factor's digits when a mean moves far in one step; past it, a second
+# pass takes the moments about the new mean.
+_CANCELLATION = 1e4
+# Two log-likelihoods that differ by this share of their size differ by rounding.
+_ROUNDING = 1e-11
+
+
+# ---- one pass over the data --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What one pass over the data leaves: equations E1 to E3, summed over samples.
+
+    `first` and `second` are means over a component of y and of y yᵀ, where
+    y = C⁻¹ (x − about); `about` is the means of the mixture unless said otherwise.
+    """
+
+    counts: np.ndarray  # Nₖ, (k,)
+    first: np.ndarray  # mₖ, (k, d)
+    second: np.ndarray  # Vₖ, (k, d, d) or (k, d)
+    log_likelihood: float
+    about: np.ndarray  # (k, d)
+
+
+def sums(
+    X: np.ndarray,
+    mixture: Mixture,
+    *,
+    about: np.ndarray | None = None,
+    responsibilities: np.ndarray | None = None,
+) -> Sums:
+    """Pass over valid data `X` once, block by block, always in the same order.
+
+    Parameters
+    ----------
+    X : ndarray, shape (n_samples, n_features)
+    mixture : Mixture
+    about : ndarray, shape (n_components, n_features), optional
+        What moments are taken about; the means by default.
+    responsibilities : ndarray, shape (n_samples, n_components), optional
+        Given responsibilities; by default those of `mixture`.
+    """
+    k, d = mixture.means.shape
+    counts, first, second, log_likelihood = np.zeros(k), np.zeros((k, d)), 0.0, 0.0
+    for block in block_slices(len(X), k, d):
+        whitened = mixture.whiten(X[block])
+        r, log_prob = normalise(mixture.log_joint_whitened(whitened))
+        if responsibilities is not None:
+            r = np.ascontiguousarray(responsibilities[block].T)
+        if about is not None:
+            whitened = mixture.whiten(X[block], about)
+        counts += r.sum(axis=1)
+        first += (whitened @ r[:, :, None])[:, :, 0]
+        second = second + mixture.covariance.scatter(whitened, r)
+        log_likelihood += log_prob.sum()
+    # A component that nothing belongs to has moments 0, and is reported as empty.
+    divisor = np.maximum(counts, np.finfo(float).tiny)
+    return Sums(
+        counts=counts,
+        first=first / divisor[:, None],
+        second=second / divisor.reshape(-1, *[1] * (np.ndim(second) - 1)),
+        log_likelihood=float(log_likelihood),
+        about=mixture.means if about is None else about,
+    )
+
+
+# ---- what the sums say -------------------------------------------------------------------
+
+
+def moments(sums: Sums, mixture: Mixture, means: np.ndarray) -> np.ndarray:
+    """Return Mₖ, the second moments about `means` in data coordinates (M3)."""
+    covariance = mixture.covariance
+    delta = covariance.whiten((means - sums.about)[:, :, None])[:, :, 0]
+    cross, square = covariance.product(sums.first, delta), covariance.product(delta, delta)
+    return covariance.unwhiten(sums.second - 2 * cross + square)
+
+
+def moved_means(sums: Sums, mixture: Mixture) -> np.ndarray:
+    """Return the weighted means of the samples (M2)."""
+    return sums.about + mixture.covariance.colour(sums.first[:, :, None])[:, :, 0]
+
+
+def maximise(
+    sums: Sums,
+    mixture: Mixture,
+    free: frozenset[str],
+    floor: np.ndarray | None = None,
+    ridge: float = 0.0,
+) -> tuple[Mixture, np.ndarray]:
+    """Return the mixture that maximises Q over the free blocks, and which were floored.
+
+    A component that is empty keeps its mean and covariance: no sample speaks about them.
+    """
+    empty = sums.counts < EMPTY
+    weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
+    floored = np.zeros(mixture.n_components, dtype=bool)
+    if "weights" in free:
+        weights = np.maximum(sums.counts, np.finfo(float).tiny)
+        weights = weights / weights.sum()
+    if "means" in free:
+        means = np.where(empty[:, None], means, moved_means(sums, mixture))
+    if "covariances" in free:
+        covariance = covariance.estimate(sums.counts, moments(sums, mixture, means))
+        if empty.any():
+            covariance = covariance.hold(empty, mixture.covariance)
+        if ridge:
+            covariance = covariance.ridged(ridge)
+        if floor is not None:
+            covariance, floored = covariance.clipped(floor)
+    return Mixture._trusted(weights, means, covariance), floored
+
+
+def expected_log_joint(sums: Sums, mixture: Mixture, new: Mixture) -> float:
+    """Return Q: the expected complete log-likelihood of `new` under `mixture`'s sums (M5)."""
+    normaliser = new.n_features * np.log(2 * np.pi) + new.covariance.log_det(new.n_features)
+    squared = new.covariance.trace(moments(sums, mixture, new.means))
+    return float(sums.counts @ (np.log(new.weights) - (normaliser + squared) / 2))
+
+
+def _cancels(sums: Sums, mixture: Mixture) -> bool:
+    """Return whether Vₖ − mₖ mₖᵀ is small against what is subtracted."""
+    covariance, first = mixture.covariance, sums.first
+    moved = (first**2).sum(axis=1)
+    if moved.max() < _CANCELLATION * COLLAPSED:  # as it is near the end of a fit
+        return False
+    spread = covariance.smallest(sums.second - covariance.product(first, first))
+    return bool((moved > _CANCELLATION * np.maximum(spread, 0.0)).any())
+
+
+def _maximise_accurately(
+    X: np.ndarray,
+    sums_: Sums,
+    mixture: Mixture,
+    free: frozenset[str],
+    responsibilities: np.ndarray | None = None,
+    **limits: Any,
+) -> tuple[Mixture, np.ndarray, Sums]:
+    """`maximise`, after a second pass about the new means where the first cancels."""
+    if free >= {"means", "covariances"} and _cancels(sums_, mixture):
+        about = np.where(sums_.counts[:, None] < EMPTY, mixture.means, moved_means(sums_, mixture))
+        sums_ = sums(X, mixture, about=about, responsibilities=responsibilities)
+    new, floored = maximise(sums_, mixture, free, **limits)
+    return new, floored, sums_
+
+
+# ---- the loop ----------------------------------------------------------------------------
+
+
+def fit(
+    X: Any,
+    start: Mixture,
+    *,
+    free: Iterable[str] = BLOCKS,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    floor: float | np.ndarray | None = None,
+    degenerate: Literal["raise", "floor", "restart"] = "raise",
+    restart: Iterable[Mixture] | None = None,
+    callback: Callable[[int, Mixture, float], object] | None = None,
+    ridge: float = 0.0,
+) -> Fit:
+    """Fit a Gaussian mixture by EM, from a given start.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    start : Mixture
+        Where EM begins. Its covariance structure is the one that is fitted, and its blocks
+        that are not free are taken as known.
+    free : collection of {"weights", "means", "covariances"}, default all
+        What EM may move. The other blocks come back bit for bit.
+    tol : float, default 1e-6
+        Stop when an iteration gains no more than this in *mean* log-likelihood (per sample).
+    max_iter : int, default 1000
+        At most this many M-steps; 0 evaluates the start.
+    floor : float or array_like of shape (n_features,), optional
+        Lower bound of the covariances' eigenvalues, in squared data units; one number for
+        each feature bounds Σₖ ⪰ diag(floor). The M-step is then the optimum under that bound,
+        so the log-likelihood still never falls. `relative_floor` gives one that goes with the
+        data's own scale. A start below the floor is raised to it.
+    degenerate : {"raise", "floor", "restart"}, default "raise"
+        What to do when a component collapses (its smallest variance falls under 10⁻¹² of the
+        data's own) or empties (fewer than 10⁻⁶ samples are expected from it).
+        "raise" raises `DegenerateError`. "floor" sets `floor=relative_floor(X)` unless a floor
+        or ridge is given, and an empty component keeps its mean and covariance. "restart"
+        goes on from the next mixture of `restart`.
+    restart : iterable of Mixture, optional
+        Starts for degenerate="restart", taken one by one as they are needed.
+    callback : callable, optional
+        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, the
+        first with the start as iteration 0.
+    ridge : float, default 0.0
+        Added to every variance after each M-step, in squared data units: scikit-learn's
+        `reg_covar`. It is not an EM step, so the log-likelihood may fall a little.
+
+    Returns
+    -------
+    Fit
+        The mixture, status, message, number of iterations, log-likelihood and trace.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or outside its range, or the data cannot carry
+        the covariances asked for (a constant feature and no floor, say).
+    DegenerateError
+        If a component degenerates and the policy has no way on.
+
+    Notes
+    -----
+    E-step and M-step alternate (Bishop 2006, section 9.2.2; Dempster, Laird and Rubin 1977).
+    Each raises the log-likelihood or leaves it (section 9.4).
+
+    Examples
+    --------
+    >>> from gmmlab import datasets, fit, start
+    >>> X = datasets.old_faithful().X  # eruption and waiting time, minutes
+    >>> result = fit(X, start.from_labels(X, X[:, 1] > 68), tol=1e-10)
+    >>> result.status, round(result.log_likelihood, 4)
+    ('converged', -1130.264)
+    """
+    X = check_samples(X)
+    _check_mixture(start, name="start", n_features=X.shape[1])
+    if len(X) < start.n_components:
+        raise ValueError(
+            "X must have at least as many samples as start has components "
+            f"({start.n_components}); got {len(X)}"
+        )
+    free = check_free(free)
+    tol = check_number(tol, name="tol")
+    max_iter = check_count(max_iter, name="max_iter", minimum=0)
+    ridge = check_number(ridge, name="ridge")
+    check_choice(degenerate, ("raise", "floor", "restart"), name="degenerate")
+    restarts = _check_restart(restart, degenerate)
+    if floor is not None:
+        floor = check_floor(floor, X.shape[1])
+    elif degenerate == "floor" and ridge == 0:
+        floor = relative_floor(X)
+
+    with one_blas_thread():
+        may_collapse = "covariances" in free and floor is None and ridge == 0
+        own = own_covariance(X, type(start.covariance)) if may_collapse else None
+        mixture, event = start, ""
+        if "covariances" in free and floor is not None:
+            covariance, floored = start.covariance.clipped(floor)
+            mixture = Mixture._trusted(start.weights, start.means, covariance)
+            event = _floored_event(floored)
+        rows: list[Row] = []
+        previous, bound = None, np.nan  # the mixture one step back; its ELBO after the M-step
+
+        def stop(status: Status, message: str, back: bool = False) -> Fit:
+            at, row = (previous, rows[-2]) if back else (mixture, rows[-1])
+            return Fit(
+                mixture=at,
+                status=status,
+                message=message,
+                n_iter=rows[-1].iteration,
+                log_likelihood=row.log_likelihood,
+                trace=Trace(rows),
+                n_samples=len(X),
+                free=free,
+            )
+
+        for iteration in range(max_iter + 1):
+            step = sums(X, mixture)
+            rows.append(_row(iteration, step, mixture, bound, event))
+            if callback is not None:
+                callback(iteration, mixture, step.log_likelihood)
+
+            if previous is not None:
+                gain = rows[-1].log_likelihood - rows[-2].log_likelihood
+                rounding = _ROUNDING * (abs(step.log_likelihood) + X.size)
+                if gain < -rounding and ridge == 0:
+                    return stop(
+                        "not_increasing", not_increasing_message(gain, iteration), back=True
+                    )
+                if (abs(gain) if ridge else gain) <= tol * len(X):
+                    return stop("converged", converged_message(gain / len(X), tol, event))
+            if iteration == max_iter:
+                return stop("max_iter", max_iter_message(rows, max_iter, tol, len(X)))
+
+            new, floored, step = _maximise_accurately(
+                X, step, mixture, free, floor=floor, ridge=ridge
+            )
+            event = _floored_event(floored)
+            if trouble := _trouble(new, step.counts, own, free):
+                if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
+                    _check_mixture(fresh, name="restart", like=start)
+                    mixture, previous, bound = fresh, None, np.nan
+                    event = f"restarted: {trouble}"
+                    continue
+                if degenerate != "floor":
+                    message = degenerate_message(trouble, iteration, degenerate)
+                    raise DegenerateError(message, stop("degenerate", message))
+                event = "; ".join(filter(None, (event, trouble)))
+            bound = expected_log_joint(step, mixture, new) + rows[-1].entropy
+            previous, mixture = mixture, new
+    raise AssertionError("unreachable: the last iteration returns")
+
+
+def _row(iteration: int, step: Sums, mixture: Mixture, bound: float, event: str) -> Row:
+    expected = expected_log_joint(step, mixture, mixture)
+    entropy = step.log_likelihood - expected
+    return Row(
+        iteration=iteration,
+        log_likelihood=step.log_likelihood,
+        elbo_e_step=expected + entropy,
+        elbo_m_step=bound,
+        expected_log_joint=expected,
+        entropy=entropy,
+        smallest_eigenvalue=float(mixture.covariance.smallest_eigenvalues().min()),
+        smallest_weight=float(mixture.weights.min()),
+        event=event,
+    )
+
+
+def _trouble(
+    mixture: Mixture, counts: np.ndarray, own: Covariance | None, free: frozenset[str]
+) -> str:
+    """Say which components are empty or have collapsed, or ""."""
+    found = []
+    if free:
+        found += [
+            f"component {k} is empty ({counts[k]:.1e} samples expected from it)"
+            for k in np.flatnonzero(counts < EMPTY)
+        ]
+    if own is not None:
+        shares = mixture.covariance.relative_to(own)
+        who = ["component " + str(k) for k in range(len(shares))]
+        if len(shares) < mixture.n_components:  # one covariance for all
+            who = ["the tied covariance"]
+        found += [
+            f"{who[k]} has collapsed (smallest variance {max(shares[k], 0):.1e} of the data's own)"
+            for k in np.flatnonzero(~(shares >= COLLAPSED))
+        ]
+    return "; ".join(found)
+
+
+def _floored_event(floored: np.ndarray) -> str:
+    return f"floored: component {listed(floored)}" if floored.any() else ""
+
+
+# ---- checks of fit's own arguments -------------------------------------------------------
+
+
+def _check_mixture(
+    mixture: Any, *, name: str, n_features: int | None = None, like: Mixture | None = None
+) -> None:
+    if not isinstance(mixture, Mixture):
+        raise TypeError(f"{name} must be a Mixture; got {type(mixture).__name__}")
+    if n_features is not None and mixture.n_features != n_features:
+        raise ValueError(
+            f"{name} must have as many features as X ({n_features}); got {mixture.n_features}"
+        )
+    if like is not None and (
+        mixture.means.shape != like.means.shape
+        or type(mixture.covariance) is not type(like.covariance)
+    ):
+        raise ValueError(f"{name} must hold mixtures of the same shape and structure as start")
+
+
+def _check_restart(restart: Any, degenerate: str) -> Iterator[Mixture]:
+    if (restart is not None) != (degenerate == "restart"):
+        raise ValueError(
+            "restart must hold the starts to go on from when degenerate='restart', and only "
+            f"then; got restart={restart!r} with degenerate={degenerate!r}"
+        )
+    try:
+        return iter(restart or ())
+    except TypeError:
+        raise TypeError(f"restart must be an iterable of Mixture; got {restart!r}") from None
+
+
+# ---- step by step, with the responsibilities laid open -----------------------------------
+
+
+def e_step(X: Any, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+    """Return the responsibilities and log-densities of samples (E1, E2).
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    mixture : Mixture
+
+    Returns
+    -------
+    responsibilities : ndarray, shape (n_samples, n_components)
+        p(component | sample); each row sums to 1.
+    log_densities : ndarray, shape (n_samples,)
+        log p(sample); their sum is the log-likelihood.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` is not a finite numeric array of that shape.
+
+    Notes
+    -----
+    Bishop (2006), equation 9.23.
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical, e_step
+    >>> mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], Spherical([1.0, 1.0]))
+    >>> e_step([[1.0], [2.0]], mixture)[0].round(3)
+    array([[0.5  , 0.5  ],
+           [0.119, 0.881]])
+    """
+    _check_mixture(mixture, name="mixture")
+    responsibilities, log_densities = normalise(mixture.log_joint(X).T)
+    return responsibilities.T, log_densities
+
+
+def m_step(
+    X: Any, responsibilities: Any, mixture: Mixture, *, free: Iterable[str] = BLOCKS
+) -> Mixture:
+    """Return the mixture that maximises Q for given responsibilities (M1 to M4).
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    responsibilities : array_like, shape (n_samples, n_components)
+        Not negative; each row sums to 1.
+    mixture : Mixture
+        Gives the covariance structure and the blocks that are not free.
+    free : collection of {"weights", "means", "covariances"}, default all
+        What may move; the rest comes back bit for bit.
+
+    Returns
+    -------
+    Mixture
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong shape, or a component gets too few samples for its
+        covariance to be positive definite.
+
+    Notes
+    -----
+    Bishop (2006), equations 9.24 to 9.26; the weights carry a Lagrange multiplier that comes
+    out as −n (equation 9.22).
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical, m_step
+    >>> mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], Spherical([1.0, 1.0]))
+    >>> new = m_step([[0.0], [1.0], [4.0], [6.0]], [[1, 0], [1, 0], [0, 1], [0, 1]], mixture)
+    >>> new.means.ravel(), new.covariance.values
+    (array([0.5, 5. ]), array([0.25, 1.  ]))
+    """
+    X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
+    free = check_free(free)
+    with one_blas_thread():
+        step = sums(X, mixture, responsibilities=responsibilities)
+        new, _, step = _maximise_accurately(X, step, mixture, free, responsibilities)
+    if trouble := _trouble(new, step.counts, None, free):
+        raise ValueError(f"responsibilities leave nothing to estimate from: {trouble}")
+    return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))
+
+
+class Elbo(NamedTuple):
+    """The evidence lower bound and its two parts, totals over the samples in nats."""
+
+    total: float
+    expected_log_joint: float
+    entropy: float
+
+
+def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
+    """Return the evidence lower bound of given responsibilities and parameters.
+
+    ELBO(r, θ) = Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) − Σᵢₖ rᵢₖ log rᵢₖ, with 0 log 0 = 0. It is the
+    log-likelihood less Σᵢ KL(rᵢ ‖ p(component|xᵢ)) (Bishop 2006, equations 9.70 to 9.72).
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    responsibilities : array_like, shape (n_samples, n_components)
+        Not negative; each row sums to 1. They need not be those of `mixture`.
+    mixture : Mixture
+
+    Returns
+    -------
+    Elbo
+        `total`, `expected_log_joint` (the expected complete log-likelihood) and `entropy`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong shape or a row does not sum to 1.
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical, e_step, elbo
+    >>> mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], Spherical([1.0, 1.0]))
+    >>> responsibilities, log_densities = e_step([[1.0], [2.0]], mixture)
+    >>> bound = elbo([[1.0], [2.0]], responsibilities, mixture)
+    >>> abs(bound.total - log_densities.sum()) < 1e-12
+    np.True_
+    """
+    X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
+    expected = float((responsibilities * mixture.log_joint(X)).sum())
+    entropy = float(entr(responsibilities).sum())
+    return Elbo(expected + entropy, expected, entropy)
+
+
+def _check_responsibilities(
+    X: Any, responsibilities: Any, mixture: Mixture
+) -> tuple[np.ndarray, np.ndarray]:
+    _check_mixture(mixture, name="mixture")
+    X = check_samples(X, n_features=mixture.n_features)
+    responsibilities = check_numeric(responsibilities, name="responsibilities")
+    shape = (len(X), mixture.n_components)
+    if responsibilities.shape != shape:
+        raise ValueError(
+            "responsibilities must have shape (n_samples, n_components) = "
+            f"{shape}; got {responsibilities.shape}"
+        )
+    if (responsibilities < 0).any() or (abs(responsibilities.sum(axis=1) - 1) > 1e-8).any():
+        raise ValueError("responsibilities must not be negative, and each row must sum to 1")
+    return X, responsibilities

@@ -1,0 +1,317 @@
+"""The Gaussian mixture as a value: weights, means and covariances that never change.
+
+    p(x) = Σₖ πₖ N(x | μₖ, Σₖ)                                    (Bishop 2006, eq. 9.7)
+
+An EM step takes a mixture and returns another one; nothing writes into the arrays of the
+first, so "known" parameters stay what they were.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from gmmlab._validation import (
+    BLOCKS,
+    check_count,
+    check_free,
+    check_numeric,
+    check_rng,
+    check_samples,
+    read_only,
+)
+from gmmlab.covariance import STRUCTURES, Covariance
+
+# Weights are read from files and printed pages; this much off is rounding.
+_SUM = 1e-8
+# Below this, exp() gives subnormal numbers, which processors handle a hundred times more
+# slowly; a responsibility of 1e-304 and one of 0 are the same to every sum they enter.
+_LOG_TINY = -700.0
+# A block's whitened residuals (k, d, b) take about a megabyte: they stay in the cache.
+_BLOCK_ENTRIES = 2**17
+
+
+def block_slices(n_samples: int, n_components: int, n_features: int) -> Iterator[slice]:
+    """Yield slices over the samples; the size depends on k and d alone, so sums repeat."""
+    size = int(np.clip(_BLOCK_ENTRIES // (n_components * n_features), 32, 8192))
+    for begin in range(0, n_samples, size):
+        yield slice(begin, min(begin + size, n_samples))
+
+
+def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities and log p(xᵢ).
+
+    The logarithm of a sum of exponentials, taken about the largest term, neither over-
+    nor underflows (Murphy 2022, section 2.5.4).
+    """
+    top = log_joint.max(axis=0)
+    responsibilities = np.exp(np.maximum(log_joint - top, _LOG_TINY))
+    total = responsibilities.sum(axis=0)
+    responsibilities /= total
+    return responsibilities, top + np.log(total)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """A Gaussian mixture with given parameters.
+
+    Parameters
+    ----------
+    weights : array_like, shape (n_components,)
+        Mixing weights π, strictly positive, summing to 1.
+    means : array_like, shape (n_components, n_features)
+        Component means μ, in data units.
+    covariance : Full, Tied, Diagonal or Spherical
+        Component covariances Σ, in squared data units.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind.
+    ValueError
+        If shapes do not go together, entries are not finite, or the weights are not a
+        distribution with every entry above zero.
+
+    Examples
+    --------
+    >>> from gmmlab import Mixture, Spherical
+    >>> mixture = Mixture([0.7, 0.3], [[0.0], [4.0]], Spherical([1.0, 1.0]))
+    >>> mixture.responsibilities([[2.0]]).round(2)
+    array([[0.7, 0.3]])
+    """
+
+    weights: np.ndarray
+    means: np.ndarray
+    covariance: Covariance
+
+    def __post_init__(self) -> None:
+        weights = check_numeric(self.weights, name="weights")
+        means = check_samples(self.means, name="means")
+        n_components, n_features = means.shape
+        if weights.shape != (n_components,):
+            raise ValueError(
+                f"weights must have shape ({n_components},), one for each row of means; "
+                f"got {weights.shape}"
+            )
+        if (weights <= 0).any():
+            raise ValueError(f"weights must be strictly positive; got {weights.tolist()}")
+        if abs(weights.sum() - 1) > _SUM:
+            raise ValueError(
+                f"weights must sum to 1; got {weights.tolist()}, which sums to {weights.sum()}"
+            )
+        if not isinstance(self.covariance, Covariance):
+            raise TypeError(
+                "covariance must be a Full, Tied, Diagonal or Spherical; "
+                f"got {type(self.covariance).__name__}"
+            )
+        if not self.covariance.fits(n_components, n_features):
+            raise ValueError(
+                f"covariance must be of {n_components} components and {n_features} features, "
+                f"like means; got {type(self.covariance).__name__} values of shape "
+                f"{self.covariance.values.shape}"
+            )
+        object.__setattr__(self, "weights", read_only(weights))
+        object.__setattr__(self, "means", read_only(means))
+
+    @classmethod
+    def _trusted(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
+        """Build without the checks, for the EM step."""
+        self = object.__new__(cls)
+        object.__setattr__(self, "weights", read_only(weights))
+        object.__setattr__(self, "means", read_only(means))
+        object.__setattr__(self, "covariance", covariance)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.weights, self.means, self.covariance)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mixture):
+            return NotImplemented
+        return (
+            np.array_equal(self.weights, other.weights)
+            and np.array_equal(self.means, other.means)
+            and self.covariance == other.covariance
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.weights.tobytes(), self.means.tobytes(), self.covariance))
+
+    # ---- shape ---------------------------------------------------------------------------
+
+    @property
+    def n_components(self) -> int:
+        """Number of components k."""
+        return self.means.shape[0]
+
+    @property
+    def n_features(self) -> int:
+        """Number of features d."""
+        return self.means.shape[1]
+
+    @property
+    def covariances(self) -> np.ndarray:
+        """All covariances written out, shape (n_components, n_features, n_features)."""
+        return self.covariance.dense(self.n_components, self.n_features)
+
+    def n_parameters(self, free: Iterable[str] = BLOCKS) -> int:
+        """Return the number of free parameters; blocks not in `free` are known.
+
+        Parameters
+        ----------
+        free : collection of {"weights", "means", "covariances"}
+            What is estimated.
+
+        Returns
+        -------
+        int
+            k − 1 for the weights, k·d for the means, and the structure's own count.
+        """
+        free = check_free(free)
+        k, d = self.n_components, self.n_features
+        counts = {
+            "weights": k - 1,
+            "means": k * d,
+            "covariances": self.covariance.n_parameters(k, d),
+        }
+        return sum(counts[block] for block in free)
+
+    # ---- densities -----------------------------------------------------------------------
+
+    def whiten(self, X: np.ndarray, about: np.ndarray | None = None) -> np.ndarray:
+        """Return yₖᵢ = Cₖ⁻¹ (xᵢ − μₖ), shape (k, d, b), for a block X (b, d) taken as valid.
+
+        `about` (k, d) takes the place of the means.
+        """
+        centres = self.means if about is None else about
+        return self.covariance.whiten(np.ascontiguousarray(X.T) - centres[:, :, None])
+
+    def log_joint_whitened(self, whitened: np.ndarray) -> np.ndarray:
+        """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (k, b), for whitened y."""
+        normaliser = self.n_features * np.log(2 * np.pi) + self.covariance.log_det(self.n_features)
+        squared = np.einsum("kdb,kdb->kb", whitened, whitened)
+        return (np.log(self.weights) - normaliser / 2)[:, None] - squared / 2
+
+    def log_joint(self, X: np.ndarray) -> np.ndarray:
+        """Return log πₖ N(xᵢ | μₖ, Σₖ).
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Samples, in data units.
+
+        Returns
+        -------
+        ndarray, shape (n_samples, n_components)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `X` is not a finite numeric array of that shape.
+        """
+        X = check_samples(X, n_features=self.n_features)
+        log_joint = np.empty((len(X), self.n_components))
+        for block in block_slices(len(X), self.n_components, self.n_features):
+            log_joint[block] = self.log_joint_whitened(self.whiten(X[block])).T
+        return log_joint
+
+    def log_prob(self, X: np.ndarray) -> np.ndarray:
+        """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,).
+
+        Parameters and errors as in `log_joint`.
+        """
+        return normalise(self.log_joint(X).T)[1]
+
+    def responsibilities(self, X: np.ndarray) -> np.ndarray:
+        """Return p(component k | xᵢ), shape (n_samples, n_components); rows sum to 1.
+
+        Parameters and errors as in `log_joint`.
+        """
+        return normalise(self.log_joint(X).T)[0].T
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Return the component with the largest responsibility, shape (n_samples,)."""
+        return self.log_joint(X).argmax(axis=1)
+
+    # ---- other forms ---------------------------------------------------------------------
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw samples and say which component each came from.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples.
+        rng : numpy.random.Generator
+            Source of the draws.
+
+        Returns
+        -------
+        X : ndarray, shape (n, n_features)
+        labels : ndarray of int, shape (n,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `n` is not a positive integer or `rng` not a generator.
+        """
+        n = check_count(n, name="n")
+        rng = check_rng(rng)
+        labels = rng.choice(self.n_components, size=n, p=self.weights / self.weights.sum())
+        noise = rng.standard_normal((n, self.n_features))
+        X = np.empty_like(noise)
+        for k in range(self.n_components):
+            mine = labels == k
+            component = self._component(k)
+            X[mine] = component.means + component.covariance.colour(noise[mine].T[None])[0].T
+        return X, labels
+
+    def _component(self, k: int) -> Mixture:
+        """Return component `k` as a mixture of its own, with the same structure."""
+        covariance = self.covariance.take(np.array([k]))
+        return Mixture([1.0], self.means[[k]], covariance)
+
+    def sorted(self) -> Mixture:
+        """Return the same mixture with components ordered by their means.
+
+        The order is by the first feature, ties by the next and so on, last by the weight:
+        two fits that differ in labels only become equal up to rounding.
+        """
+        order = np.lexsort((self.weights, *self.means.T[::-1]))
+        return Mixture(self.weights[order], self.means[order], self.covariance.take(order))
+
+    def to_json(self) -> str:
+        """Return the parameters as JSON; `from_json` gives back the same bits."""
+        return json.dumps(
+            {
+                "weights": self.weights.tolist(),
+                "means": self.means.tolist(),
+                "covariance_type": self.covariance.name,
+                "covariances": self.covariance.values.tolist(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a mixture that `to_json` wrote.
+
+        Raises
+        ------
+        ValueError
+            If the text is not JSON, lacks a field, or holds no valid mixture.
+        """
+        fields = json.loads(text)
+        names = ("weights", "means", "covariance_type", "covariances")
+        if not isinstance(fields, dict) or set(fields) != set(names):
+            raise ValueError(f"text must be a JSON object with the fields {', '.join(names)}")
+        if fields["covariance_type"] not in STRUCTURES:
+            raise ValueError(
+                f"covariance_type must be one of {', '.join(STRUCTURES)}; "
+                f"got {fields['covariance_type']!r}"
+            )
+        structure = STRUCTURES[fields["covariance_type"]]
+        return cls(fields["weights"], fields["means"], structure(fields["covariances"]))

@@ -1,0 +1,546 @@
+"""Pictures of data, mixtures and fits.
+
+Each function draws into `ax` (a new figure if there is none) and returns the Axes; `show`
+puts a figure into the notebook together with its alt text. Fitted things are dashed,
+true things solid; predicted labels are colours, true labels are marker shapes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Ellipse
+from mpl_toolkits.mplot3d import Axes3D
+
+from gmmlab._validation import check_choice, check_labels, check_numeric, check_samples
+from gmmlab.mixture import Mixture
+from gmmlab.result import Fit
+
+#: ten colours that people with any colour vision can tell apart (Petroff 2021)
+COLOURS: tuple[str, ...] = tuple(mpl.color_sequences["petroff10"])
+#: one marker shape for each of ten true labels
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+_STYLES = {"true": "-", "fitted": "--"}
+_DPI = 110
+
+
+def colour(k: int) -> str:
+    """Return the colour of component or label `k`; it repeats after ten."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def marker(k: int) -> str:
+    """Return the marker of true label `k`; it repeats after ten."""
+    return MARKERS[k % len(MARKERS)]
+
+
+def show(figure: Figure | Axes, *, alt: str) -> None:
+    """Put a figure into the notebook with its alt text, and close it.
+
+    Parameters
+    ----------
+    figure : Figure or Axes
+        What to show.
+    alt : str
+        What the figure shows, for those who cannot see it: one or two sentences.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `figure` is neither, or `alt` is empty.
+    """
+    from IPython.display import display
+
+    if isinstance(figure, Axes):
+        figure = figure.get_figure(root=True)
+    if not isinstance(figure, Figure):
+        raise TypeError(f"figure must be a Figure or Axes; got {type(figure).__name__}")
+    if not isinstance(alt, str) or not alt.strip():
+        raise ValueError(f"alt must say what the figure shows; got {alt!r}")
+    png = io.BytesIO()
+    # Without the name of the software the same picture has the same bytes.
+    figure.savefig(png, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    bundle = {"image/png": png.getvalue(), "text/plain": alt}
+    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def data(
+    X: Any,
+    labels: Any = None,
+    *,
+    true: Any = None,
+    features: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw samples of one, two or three features.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        With one feature, samples are spread upwards in order so that they can be told apart;
+        with three, the Axes must be (or will be) 3-D.
+    labels : array_like of int, shape (n_samples,), optional
+        Predicted labels: colours.
+    true : array_like of int, shape (n_samples,), optional
+        True labels: marker shapes.
+    features : sequence of str, optional
+        Axis labels, with units.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` has more than three features, or labels do not go with it.
+    """
+    X = check_samples(X)
+    n, d = X.shape
+    if d > 3:
+        raise ValueError(f"X must have one, two or three features to be drawn; got {d}")
+    ax = _axes(ax, d)
+    predicted = np.zeros(n, int) if labels is None else check_labels(labels, n_samples=n)
+    shapes = np.zeros(n, int) if true is None else check_labels(true, name="true", n_samples=n)
+    columns = [*X.T, np.arange(n)] if d == 1 else list(X.T)
+    style = {"s": 18, "alpha": 0.7, "linewidths": 0.3, "edgecolors": "white"}
+    for k in np.unique(predicted):
+        for t in np.unique(shapes):
+            mine = (predicted == k) & (shapes == t)
+            if mine.any():
+                face = "0.45" if labels is None else colour(k)
+                ax.scatter(*(c[mine] for c in columns), color=face, marker=marker(t), **style)
+    _name_axes(ax, features, d)
+    if d == 1:
+        ax.set_ylabel("sample")
+    _label_legend(ax, labels, true)
+    return ax
+
+
+def _label_legend(ax: Axes, labels: Any, true: Any) -> None:
+    """Say what colours and shapes mean, where both are in use or there are several of one."""
+    handles = []
+    kinds = (("component", labels, colour, None), ("class", true, None, marker))
+    for name, values, colours, markers in kinds:
+        found = [] if values is None else np.unique(np.asarray(values))
+        if len(found) > 1:
+            handles += [
+                Line2D(
+                    [],
+                    [],
+                    linestyle="",
+                    marker=markers(k) if markers else "o",
+                    color=colours(k) if colours else "0.45",
+                    label=f"{name} {k}",
+                )
+                for k in found
+            ]
+    if handles and len(handles) <= 12:
+        ax.legend(handles=handles, fontsize="small")
+
+
+def soft_assignment(
+    X: Any, responsibilities: Any, *, features: Sequence[str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw samples of one to three features in the blend of their components' colours.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+    responsibilities : array_like, shape (n_samples, n_components)
+        Rows sum to 1; they weigh the colours, so a sample in doubt has a colour in between.
+    features : sequence of str, optional
+        Axis labels, with units.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the shapes do not go together, or `X` has more than three features.
+    """
+    X = check_samples(X)
+    responsibilities = check_samples(responsibilities, name="responsibilities")
+    if len(responsibilities) != len(X):
+        raise ValueError(
+            f"responsibilities must have a row for each of {len(X)} samples; "
+            f"got {len(responsibilities)}"
+        )
+    if X.shape[1] > 3:
+        raise ValueError(f"X must have one, two or three features to be drawn; got {X.shape[1]}")
+    ax = _axes(ax, X.shape[1])
+    palette = np.array([mpl.colors.to_rgb(colour(k)) for k in range(responsibilities.shape[1])])
+    columns = [*X.T, np.arange(len(X))] if X.shape[1] == 1 else list(X.T)
+    blend = np.clip(responsibilities @ palette, 0, 1)
+    ax.scatter(*columns, c=blend, s=18, alpha=0.8, linewidths=0.2, edgecolors="0.4")
+    _name_axes(ax, features, X.shape[1])
+    return ax
+
+
+def ellipses(
+    mixture: Mixture | None = None,
+    *,
+    means: Any = None,
+    covariances: Any = None,
+    sigmas: Iterable[float] = (1, 2, 3),
+    kind: str = "fitted",
+    order: Sequence[int] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the 1, 2 and 3-σ ellipses of every component, turned as its covariance is.
+
+    Parameters
+    ----------
+    mixture : Mixture, optional
+        Of two features. Instead of it, `means` and `covariances` as plain arrays.
+    means : array_like, shape (n_components, 2), optional
+    covariances : array_like, shape (n_components, 2, 2), optional
+        May be singular.
+    sigmas : iterable of float, default (1, 2, 3)
+        Sizes in standard deviations.
+    kind : {"fitted", "true"}, default "fitted"
+        Dashed in the component's colour, or solid black.
+    order : sequence of int, optional
+        Which colour each component takes; its own number by default.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are not of two features.
+    """
+    means, covariances = _means_and_covariances(mixture, means, covariances, n_features=2)
+    linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
+    ax = _axes(ax, 2)
+    for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+        line = "black" if kind == "true" else colour(k if order is None else order[k])
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        width, height = 2 * np.sqrt(np.maximum(eigenvalues, 0))
+        angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
+        for sigma in sigmas:
+            ax.add_patch(
+                Ellipse(
+                    mean,
+                    sigma * width,
+                    sigma * height,
+                    angle=angle,
+                    fill=False,
+                    edgecolor=line,
+                    linestyle=linestyle,
+                    linewidth=1.4,
+                )
+            )
+        ax.plot(*mean, marker="x" if kind == "true" else "+", color=line, markersize=9, mew=2)
+    ax.autoscale_view()
+    return ax
+
+
+def density(
+    mixture: Mixture,
+    X: Any = None,
+    *,
+    features: Sequence[str] | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the density of a mixture of one or two features.
+
+    Parameters
+    ----------
+    mixture : Mixture
+        With one feature: a curve, its components dashed, over a histogram of `X`. With two:
+        contours where the density is exp(−q²/2) of its maximum, q = ½, 1, 2 and 3.
+    X : array_like, shape (n_samples, n_features), optional
+        Samples to draw underneath.
+    features : sequence of str, optional
+        Axis labels, with units.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the mixture has more than two features or `X` does not go with it.
+    """
+    d = mixture.n_features
+    if d > 2:
+        raise ValueError(f"mixture must have one or two features to be drawn; got {d}")
+    if X is not None:
+        X = check_samples(X, n_features=d)
+    ax = _axes(ax, d)
+    return (_density_1d if d == 1 else _density_2d)(mixture, X, features, ax)
+
+
+def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
+    if X is not None:
+        ax.hist(X.ravel(), bins="fd", density=True, color="0.85", edgecolor="white")
+    grid = np.linspace(*_extent(mixture, X)[0], 500)[:, None]
+    joint = np.exp(mixture.log_joint(grid))
+    for k in range(mixture.n_components):
+        ax.plot(grid, joint[:, k], color=colour(k), linestyle="--", label=f"component {k}")
+    ax.plot(grid, joint.sum(axis=1), color="black", label="mixture")
+    _name_axes(ax, features, 1)
+    ax.set_ylabel("density")
+    if mixture.n_components > 1:
+        ax.legend(fontsize="small")
+    return ax
+
+
+def _density_2d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
+    if X is not None:
+        ax.scatter(*X.T, s=8, color="0.6", alpha=0.6, linewidths=0)
+    horizontal, vertical = (np.linspace(low, high, 200) for low, high in _extent(mixture, X))
+    grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
+    log_density = mixture.log_prob(grid.reshape(-1, 2)).reshape(grid.shape[:2])
+    levels = log_density.max() - np.array([3.0, 2.0, 1.0, 0.5]) ** 2 / 2
+    ax.contour(horizontal, vertical, log_density, levels=levels, cmap="viridis", linestyles="--")
+    _name_axes(ax, features, 2)
+    return ax
+
+
+def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
+    """Draw the log-likelihood of each iteration, and the ELBO between the two steps.
+
+    Parameters
+    ----------
+    fit : Fit
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Totals over the samples, in nats.
+    """
+    ax = _axes(ax, 2)
+    iterations = fit.trace["iteration"]
+    ax.plot(
+        iterations,
+        fit.trace["log_likelihood"],
+        color=colour(0),
+        marker="o",
+        markersize=3,
+        label="log-likelihood (ELBO after the E-step)",
+    )
+    ax.plot(
+        iterations - 0.5,
+        fit.trace["elbo_m_step"],
+        color=colour(1),
+        marker="v",
+        markersize=4,
+        linestyle="",
+        label="ELBO after the M-step",
+    )
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("total (nats)")
+    ax.legend(fontsize="small", loc="lower right")
+    return ax
+
+
+def staircase(fit: Fit, *, iterations: int = 6, ax: Axes | None = None) -> Axes:
+    """Draw how the M-step raises the ELBO and the E-step lifts it to the log-likelihood.
+
+    Parameters
+    ----------
+    fit : Fit
+    iterations : int, default 6
+        How many of the first iterations to draw.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Totals over the samples, in nats; one riser of each colour an iteration.
+    """
+    ax = _axes(ax, 2)
+    log_likelihood, after_m = fit.trace["log_likelihood"], fit.trace["elbo_m_step"]
+    last = min(iterations, len(log_likelihood) - 1)
+    ax.step(
+        np.arange(last + 1),
+        log_likelihood[: last + 1],
+        where="post",
+        color="black",
+        linewidth=1,
+        label="log-likelihood",
+    )
+    for step in range(1, last + 1):
+        begin, middle, end = log_likelihood[step - 1], after_m[step], log_likelihood[step]
+        for low, high, line, label in (
+            (begin, middle, colour(1), "M-step"),
+            (middle, end, colour(0), "E-step"),
+        ):
+            ax.plot(
+                [step, step],
+                [low, high],
+                color=line,
+                linewidth=6,
+                solid_capstyle="butt",
+                label=label if step == 1 else None,
+            )
+    ax.set_xlabel("iteration")
+    ax.set_ylabel("total (nats)")
+    ax.legend(fontsize="small", loc="lower right")
+    return ax
+
+
+def images(
+    values: Any,
+    *,
+    shape: tuple[int, int] = (28, 28),
+    titles: Sequence[str] | None = None,
+    columns: int = 10,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw rows of an array as grey images side by side: dark is high.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_images, height * width)
+    shape : (int, int), default (28, 28)
+        Height and width in pixels.
+    titles : sequence of str, optional
+        One for each image.
+    columns : int, default 10
+        Images in a row.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the rows are not images of that shape, or the titles not one for each.
+    """
+    values = check_samples(values, name="values")
+    height, width = shape
+    if values.shape[1] != height * width:
+        raise ValueError(f"values must have {height} × {width} columns; got {values.shape[1]}")
+    if titles is not None and len(titles) != len(values):
+        raise ValueError(f"titles must be one for each of {len(values)} images; got {len(titles)}")
+    columns = min(columns, len(values))
+    rows = -(-len(values) // columns)
+    gap = 2 if titles is None else 9  # pixels between rows, with room for a title
+    if ax is None:
+        _, ax = plt.subplots(figsize=(0.9 * columns, 0.9 * rows * (height + gap) / height))
+    sheet = np.full((rows * (height + gap), columns * (width + 2)), np.nan)
+    for i, image in enumerate(values):
+        top, left = (i // columns) * (height + gap) + gap, (i % columns) * (width + 2)
+        sheet[top : top + height, left : left + width] = image.reshape(shape)
+        if titles is not None:
+            ax.text(left + width / 2, top - 1.5, titles[i], ha="center", fontsize="x-small")
+    ax.imshow(sheet, cmap="gray_r", interpolation="nearest")
+    ax.set_axis_off()
+    return ax
+
+
+def ellipsoids(
+    mixture: Mixture | None = None,
+    *,
+    means: Any = None,
+    covariances: Any = None,
+    sigma: float = 2.0,
+    kind: str = "fitted",
+    order: Sequence[int] | None = None,
+    ax: Axes3D | None = None,
+) -> Axes3D:
+    """Draw the σ-ellipsoid of every component of three features, turned as its covariance is.
+
+    Parameters
+    ----------
+    mixture, means, covariances, kind, order
+        As in `ellipses`, of three features; a flat covariance gives a flat ellipsoid.
+    sigma : float, default 2
+        Size in standard deviations.
+    ax : Axes3D, optional
+
+    Returns
+    -------
+    Axes3D
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the parameters are not of three features.
+    """
+    means, covariances = _means_and_covariances(mixture, means, covariances, n_features=3)
+    linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
+    ax = _axes(ax, 3)
+    around, down = np.mgrid[0 : 2 * np.pi : 19j, 0 : np.pi : 10j]
+    sphere = np.stack(
+        [np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)], axis=-1
+    )
+    for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        surface = mean + sigma * (sphere * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
+        line = "black" if kind == "true" else colour(k if order is None else order[k])
+        ax.plot_wireframe(
+            *np.moveaxis(surface, -1, 0), color=line, linestyle=linestyle, linewidth=0.6, alpha=0.6
+        )
+    _name_axes(ax, None, 3)
+    return ax
+
+
+def _means_and_covariances(
+    mixture: Mixture | None, means: Any, covariances: Any, *, n_features: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if (mixture is None) == (means is None and covariances is None):
+        raise ValueError("give either mixture, or means and covariances")
+    if mixture is not None:
+        means, covariances = mixture.means, mixture.covariances
+    means = check_samples(means, name="means", n_features=n_features)
+    covariances = check_numeric(covariances, name="covariances")
+    if covariances.shape != (len(means), n_features, n_features):
+        raise ValueError(
+            f"covariances must have shape {(len(means), n_features, n_features)}; "
+            f"got {covariances.shape}"
+        )
+    return means, covariances
+
+
+def _axes(ax: Axes | None, n_features: int) -> Axes:
+    """Return `ax`, or the Axes of a new figure, 3-D for three features."""
+    if ax is not None:
+        return ax
+    projection = {"projection": "3d"} if n_features == 3 else {}
+    _, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained", subplot_kw=projection)
+    return ax
+
+
+def _name_axes(ax: Axes, features: Sequence[str] | None, n_features: int) -> None:
+    if features is None:
+        features = [f"x{j + 1}" for j in range(n_features)]
+    ax.set_xlabel(features[0])
+    if n_features > 1:
+        ax.set_ylabel(features[1])
+    if n_features > 2:
+        ax.set_zlabel(features[2])
+
+
+def _extent(mixture: Mixture, X: np.ndarray | None) -> list[tuple[float, float]]:
+    """Return the range of each feature that holds the samples and three σ of each component."""
+    deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
+    low, high = mixture.means - 3 * deviations, mixture.means + 3 * deviations
+    if X is not None:
+        low, high = np.vstack([low, X]), np.vstack([high, X])
+    return list(zip(low.min(axis=0), high.max(axis=0), strict=True))

@@ -1,0 +1,176 @@
+"""What a fit tells: the trace of every iteration, the answer and why it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from gmmlab.mixture import Mixture
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Status = Literal["converged", "max_iter", "degenerate", "not_increasing"]
+
+
+class Row(NamedTuple):
+    """One line of the trace, at the parameters that `iteration` M-steps led to.
+
+    log-likelihood, ELBO, expected log-joint and entropy are totals over the samples.
+    """
+
+    iteration: int
+    log_likelihood: float
+    #: after this E-step: the same number, for the bound is tight there
+    elbo_e_step: float
+    #: after the M-step that led here, before the E-step; NaN where there was none
+    elbo_m_step: float
+    #: the bound's two parts after this E-step: E[log p(X, Z)] under r, and the entropy of r
+    expected_log_joint: float
+    entropy: float
+    #: over all components, in squared data units
+    smallest_eigenvalue: float
+    smallest_weight: float
+    #: what happened to a component on the way here, or ""
+    event: str
+
+
+class Trace(Mapping[str, np.ndarray]):
+    """The iterations of a fit as named columns; see `Row` for what they hold.
+
+    Examples
+    --------
+    >>> from gmmlab import datasets, fit, start
+    >>> X = datasets.old_faithful().X
+    >>> trace = fit(X, start.from_labels(X, X[:, 1] > 68)).trace
+    >>> bool((trace["log_likelihood"][1:] >= trace["elbo_m_step"][1:]).all())
+    True
+    """
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        self._columns: dict[str, np.ndarray] = {}
+        for name, values in zip(Row._fields, zip(*rows, strict=True), strict=True):
+            column = np.array(values)
+            column.setflags(write=False)
+            self._columns[name] = column
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        return f"Trace({len(self['iteration'])} rows: {', '.join(self)})"
+
+    def to_frame(self) -> DataFrame:
+        """Return the trace as a pandas data frame, one row an iteration."""
+        from pandas import DataFrame
+
+        return DataFrame(self._columns).set_index("iteration")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What `fit` returns: the mixture, how it got there and why it stopped."""
+
+    mixture: Mixture
+    #: one of "converged", "max_iter", "degenerate", "not_increasing"
+    status: Status
+    #: what the status means and what to do about it
+    message: str
+    #: number of M-steps done
+    n_iter: int
+    #: total log-likelihood at `mixture`
+    log_likelihood: float
+    trace: Trace
+    n_samples: int
+    #: the blocks that EM could move; the others are known and not counted
+    free: frozenset[str]
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gain per iteration fell to the tolerance."""
+        return self.status == "converged"
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        """Log-likelihood per sample."""
+        return self.log_likelihood / self.n_samples
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of free parameters."""
+        return self.mixture.n_parameters(self.free)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, 2 × parameters − 2 × log-likelihood: lower is better."""
+        return 2 * self.n_parameters - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, parameters × log n − 2 × log-likelihood: lower is better."""
+        return float(self.n_parameters * np.log(self.n_samples) - 2 * self.log_likelihood)
+
+
+class DegenerateError(ValueError):
+    """A component collapsed or emptied; `fit` holds everything up to the step before."""
+
+    def __init__(self, message: str, fit: Fit) -> None:
+        super().__init__(message)
+        self.fit = fit
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.fit)
+
+
+# ---- what a status means, in words -------------------------------------------------------
+
+
+def converged_message(gain: float, tol: float, event: str) -> str:
+    """Say that the gain per iteration fell to `tol`, and what that does not promise."""
+    message = (
+        f"Converged: the last iteration gained {gain:.1e} in mean log-likelihood, within "
+        f"tol={tol:g}. What is still to be had may be larger; lower tol to see."
+    )
+    if event:
+        message += f" At the end, {event}; the likelihood depends on the floor there."
+    return message
+
+
+def max_iter_message(rows: list[Row], max_iter: int, tol: float, n_samples: int) -> str:
+    """Say what the last iteration still gained."""
+    if max_iter == 0:
+        return "Evaluated the start only (max_iter=0)."
+    gain = (rows[-1].log_likelihood - rows[-2].log_likelihood) / n_samples
+    return (
+        f"Out of iterations: iteration {max_iter} still gained {gain:.1e} in mean "
+        f"log-likelihood, above tol={tol:g}. Raise max_iter, or go on from fit.mixture."
+    )
+
+
+def not_increasing_message(gain: float, iteration: int) -> str:
+    """Say why a log-likelihood can fall, and what to do."""
+    return (
+        f"The log-likelihood fell by {-gain:.1e} at iteration {iteration}, which EM cannot do: a "
+        "covariance is too close to singular for the arithmetic. The parameters before the "
+        "fall are returned. Give floor=…, or rescale or drop nearly dependent features."
+    )
+
+
+def degenerate_message(trouble: str, iteration: int, policy: str) -> str:
+    """Say what happened to which component, and the ways out."""
+    tried = " and no start is left in restart" if policy == "restart" else ""
+    return (
+        f"After iteration {iteration}, {trouble}{tried}. The likelihood has no maximum there, or "
+        "no sample speaks about the component. Give floor=… (or degenerate='floor'), fewer "
+        "components, a simpler covariance structure, or another start."
+    )
