@@ -253,6 +253,22 @@ def _generated(
     )
 
 
+def random_mixture(
+    n_samples: int,
+    n_components: int,
+    n_features: int,
+    *,
+    separation: float = 3.0,
+    condition: float = 10.0,
+    rng: np.random.Generator,
+) -> Dataset:
+    """Draw a mixture (`random_parameters`) and samples from it (`sample`)."""
+    truth = random_parameters(
+        n_components, n_features, rng, separation=separation, condition=condition
+    )
+    return _generated(*truth, n_samples, rng)
+
+
 def two_gaussians(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
     """Draw two overlapping Gaussians in the plane, with weights 0.7 and 0.3."""
     return _generated(

@@ -319,7 +319,10 @@ def _density_2d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
 
 
 def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
-    """Draw the log-likelihood of each iteration, and the ELBO between the two steps.
+    """Draw the log-likelihood at each iteration's parameters, and the ELBO before the E-step.
+
+    The distance between the two is what the E-step gains: the Kullback-Leibler divergence of
+    the old responsibilities from the new.
 
     Parameters
     ----------
@@ -342,13 +345,13 @@ def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
         label="log-likelihood (ELBO after the E-step)",
     )
     ax.plot(
-        iterations - 0.5,
+        iterations,
         fit.trace["elbo_m_step"],
         color=colour(1),
         marker="v",
         markersize=4,
         linestyle="",
-        label="ELBO after the M-step",
+        label="ELBO after the M-step, before the E-step",
     )
     ax.set_xlabel("iteration")
     ax.set_ylabel("total (nats)")

@@ -77,7 +77,7 @@ class Trace(Mapping[str, np.ndarray]):
         return DataFrame(self._columns).set_index("iteration")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """What `fit` returns: the mixture, how it got there and why it stopped."""
 
