@@ -117,7 +117,10 @@ def read_parameters(source: str) -> dict[str, Parameter]:
             isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
         ):
             raise ValueError(f"a parameter must be `name: type = literal  # help`; got `{line}`")
-        name, comment = node.target.id, comments.get(node.end_lineno or 0, "")
+        name = node.target.id
+        # A formatter may have put a long line in brackets, with its comment inside.
+        lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+        comment = " ".join(comments[n] for n in lines if n in comments)
         try:
             default = ast.literal_eval(node.value)
         except ValueError:

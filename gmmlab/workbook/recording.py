@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,6 +53,53 @@ def recorded(notebook: Mapping[str, Any]) -> dict[str, Any]:
         for output in cell.get("outputs", ()):
             results.update(output.get("data", {}).get(MIME_TYPE, {}))
     return results
+
+
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], *, tolerance: float = 1e-6
+) -> dict[str, tuple[Any, Any]]:
+    """Return the recorded results that are not the same in two runs.
+
+    Parameters
+    ----------
+    one, other : mapping
+        What `recorded` gave.
+    tolerance : float, default 1e-6
+        Numbers may differ by this much, relative to their size where that is above 1.
+
+    Returns
+    -------
+    dict
+        For each name that differs, both values (None where there is none).
+
+    Examples
+    --------
+    >>> differences({"n_iter": 12, "x": [1.0]}, {"n_iter": 13, "x": [1.0 + 1e-9]})
+    {'n_iter': (12, 13)}
+    """
+    return {
+        name: (one.get(name), other.get(name))
+        for name in [*one, *(name for name in other if name not in one)]
+        if name not in one or name not in other or not _same(one[name], other[name], tolerance)
+    }
+
+
+def _same(one: Any, other: Any, tolerance: float) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other, [tolerance] * len(one)))
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return not differences(one, other, tolerance=tolerance)
+    if isinstance(one, float) or isinstance(other, float):
+        return (
+            _is_number(one)
+            and _is_number(other)
+            and math.isclose(one, other, rel_tol=tolerance, abs_tol=tolerance)
+        )
+    return one == other and type(one) is type(other)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _plain(value: Any, name: str) -> Any:

@@ -1,0 +1,108 @@
+"""The rules that every committed notebook keeps; each function lists what breaks one of them."""
+
+import re
+import statistics
+
+from gmmlab.workbook.execution import source_hash
+from gmmlab.workbook.parameters import read_parameters
+from gmmlab.workbook.recording import MIME_TYPE, recorded
+
+MACHINE_PATH = re.compile(r"/(?:home|root|tmp|Users|work|usr)/|[A-Z]:\\\\Users")
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def executed_in_order(notebook):
+    """Counts run 1..n, no cell is empty, and no cell failed."""
+    for number, cell in enumerate(code_cells(notebook), start=1):
+        if not cell.source.strip():
+            yield f"{cell.id}: an empty code cell"
+        if cell.execution_count != number:
+            yield f"{cell.id}: execution count {cell.execution_count}, not {number}"
+        for output in cell.outputs:
+            if output.output_type == "error":
+                yield f"{cell.id}: {output.ename}"
+            if output.get("name") == "stderr":
+                yield f"{cell.id}: writes to stderr"
+
+
+def outputs_belong_to_sources(notebook):
+    """Each code cell carries the hash of the source that its outputs came from."""
+    for cell in code_cells(notebook):
+        if cell.metadata.get("source_sha256") != source_hash(cell.source):
+            yield f"{cell.id}: edited since it was run; `make refresh` runs it again"
+
+
+def parameters_are_a_contract(notebook):
+    """Exactly one cell is tagged, the first code cell; a check follows it."""
+    cells = code_cells(notebook)
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+    if tagged != cells[:1]:
+        yield "the parameters cell must be one, and the first code cell"
+        return
+    try:
+        if not read_parameters(tagged[0].source):
+            yield "there are no parameters"
+    except ValueError as error:
+        yield str(error)
+    if "check_parameters()" not in cells[1].source:
+        yield "the cell after the parameters must check them"
+
+
+def results_are_recorded_last(notebook):
+    cells = code_cells(notebook)
+    if not recorded({"cells": cells[-1:]}):
+        yield "the last code cell must record the results"
+    if any(MIME_TYPE in o.get("data", {}) for c in cells[:-1] for o in c.outputs):
+        yield "results must be recorded once"
+
+
+def metadata_is_clean(notebook):
+    """Nothing of a run or a machine: no papermill, no timing, no paths."""
+    if set(notebook.metadata) != {"kernelspec", "language_info"}:
+        yield f"notebook metadata {sorted(notebook.metadata)}"
+    for cell in notebook.cells:
+        if unknown := set(cell.metadata) - {"tags", "source_sha256"}:
+            yield f"{cell.id}: metadata {sorted(unknown)}"
+        texts = [cell.source]
+        for output in cell.get("outputs", ()):
+            texts.append(output.get("text", ""))
+            texts += [v for k, v in output.get("data", {}).items() if k.startswith("text/")]
+        if any(MACHINE_PATH.search("".join(text)) for text in texts):
+            yield f"{cell.id}: a path of a machine"
+
+
+def images_have_alt_text(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                alt = output.metadata.get("image/png", {}).get("alt", "")
+                if len(alt.split()) < 4:
+                    yield f"{cell.id}: alt text {alt!r}"
+
+
+def reads_well(notebook):
+    """Short cells, a sentence before each, and a question at the top."""
+    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
+    if max(lengths) > 15:
+        yield f"a code cell of {max(lengths)} lines; 15 at the most"
+    if statistics.median(lengths) > 7:
+        yield f"a median code cell of {statistics.median(lengths)} lines; about 5"
+    if notebook.cells[0].cell_type != "markdown" or "**Question.**" not in notebook.cells[0].source:
+        yield "the first cell must ask the question"
+    runs = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
+    if "ccc" in runs[:-1]:
+        yield "three code cells in a row, with no sentence between them"
+
+
+RULES = (
+    executed_in_order,
+    outputs_belong_to_sources,
+    parameters_are_a_contract,
+    results_are_recorded_last,
+    metadata_is_clean,
+    images_have_alt_text,
+    reads_well,
+)
