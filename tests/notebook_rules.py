@@ -4,6 +4,7 @@ import re
 import statistics
 
 from gmmlab.workbook.execution import source_hash
+from gmmlab.workbook.page import to_mathml
 from gmmlab.workbook.parameters import read_parameters
 from gmmlab.workbook.recording import MIME_TYPE, recorded
 
@@ -83,6 +84,17 @@ def images_have_alt_text(notebook):
                     yield f"{cell.id}: alt text {alt!r}"
 
 
+def formulas_render(notebook):
+    """Each formula becomes MathML with no LaTeX left over."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            prose = re.sub(r"`[^`]*`", "", cell.source)
+            for block, inline in re.findall(r"(?s)\$\$(.+?)\$\$|\$(.+?)\$", prose):
+                mathml = to_mathml(block or inline)
+                if re.search(r"\\|<m\w+>&</|script", mathml):
+                    yield f"{cell.id}: {block or inline}"
+
+
 def reads_well(notebook):
     """Short cells, a sentence before each, and a question at the top."""
     lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
@@ -104,5 +116,6 @@ RULES = (
     results_are_recorded_last,
     metadata_is_clean,
     images_have_alt_text,
+    formulas_render,
     reads_well,
 )

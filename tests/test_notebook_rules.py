@@ -76,6 +76,10 @@ def drop_alt_text(notebook):
             output.get("metadata", {}).pop("image/png", None)
 
 
+def use_an_unknown_command(notebook):
+    notebook.cells[0].source += r" $\nosuchcommand x$"
+
+
 def warn(notebook):
     stream = nbformat.v4.new_output("stream", name="stderr", text="careful")
     rules.code_cells(notebook)[3].outputs.append(stream)
@@ -93,6 +97,7 @@ def warn(notebook):
         (tag_a_second_parameters_cell, rules.parameters_are_a_contract),
         (drop_the_record, rules.results_are_recorded_last),
         (drop_alt_text, rules.images_have_alt_text),
+        (use_an_unknown_command, rules.formulas_render),
         (warn, rules.executed_in_order),
     ],
     ids=lambda value: value.__name__,

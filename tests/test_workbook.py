@@ -145,10 +145,13 @@ def test_formulas_become_mathml():
             r"Inline $\pi_k < 1$."
             "\n\n$$\\sum_k \\pi_k = 1$$\n\n"
             r"\begin{align} a &= b \\ c &= d \end{align}"
+            "\n\n"
+            r"$$\begin{aligned} a &= b \\ c &= d \end{aligned}$$"
         )
     )
-    assert page.count("<math") == 3
-    assert page.count('display="block"') == 2
+    assert page.count("<math") == 4
+    assert page.count('display="block"') == 3
+    assert page.count("<mtr>") == 4
     assert "$" not in re.sub(r"(?s)<style.*?</style>", "", page)
 
 

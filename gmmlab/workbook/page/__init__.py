@@ -38,14 +38,20 @@ def to_html(notebook: nbformat.NotebookNode, *, title: str) -> str:
     return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
 
 
+def to_mathml(formula: str, *, display: str = "inline") -> str:
+    """Return a LaTeX formula as MathML; `display` is "inline" or "block"."""
+    # the converter knows `split`, which is what `aligned` is within a formula
+    return convert(formula.replace("{aligned}", "{split}"), display=display)
+
+
 class _MathRenderer(IPythonRenderer):
     """Markdown with its formulas as MathML."""
 
     def inline_math(self, body: str) -> str:
-        return convert(body)
+        return to_mathml(body)
 
     def block_math(self, body: str) -> str:
-        return f'<div class="formula">{convert(body, display="block")}</div>'
+        return f'<div class="formula">{to_mathml(body, display="block")}</div>'
 
     def latex_environment(self, name: str, body: str) -> str:
         return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")
