@@ -1,0 +1,74 @@
+"""How the package is laid out: floors, and two halves that do not know each other."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "gmmlab"
+#: from the ground up; a module imports only from below it
+FLOORS = (
+    "_validation",
+    "_threads",
+    "covariance",
+    "mixture",
+    "datasets",
+    "scale",
+    "result",
+    "em",
+    "start",
+    "diagnostics",
+    "estimator",
+    "plots",
+)
+
+
+def imports(path):
+    """Return the modules of the package that a file imports, at its top or inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "gmmlab":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gmmlab."):
+            found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("gmmlab.")}
+    return found
+
+
+def test_every_module_has_its_floor():
+    assert {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"} == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_imports_only_from_below(module):
+    assert imports(PACKAGE / f"{module}.py") <= set(FLOORS[: FLOORS.index(module)])
+
+
+def test_the_workbook_knows_nothing_of_mixtures():
+    for path in (PACKAGE / "workbook").rglob("*.py"):
+        assert imports(path) <= {"workbook"}, path
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import gmmlab", "numpy"),
+        ("from gmmlab import fit, Mixture, start, datasets", "sklearn"),
+        ("from gmmlab import fit, Mixture, start, datasets", "matplotlib"),
+        ("from gmmlab import record; import gmmlab.workbook", "scipy"),
+        ("from gmmlab import GaussianMixture, plots, diagnostics, load_mnist", "keras"),
+    ],
+)
+def test_imports_are_light(statement, absent):
+    code = f"{statement}; import sys; assert {absent!r} not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_can_be_imported_and_is_documented():
+    import gmmlab
+
+    for name in gmmlab.__all__:
+        assert getattr(gmmlab, name).__doc__, name
