@@ -42,6 +42,6 @@ $(READY):
 	    || { echo "gmmlab needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
 	$(RUN) -m pip install --quiet $$(grep '^uv==' requirements.txt) \
-	    && $(RUN) -m uv pip install --quiet -r requirements.txt --editable . \
+	    && $(RUN) -m uv pip install --quiet --compile-bytecode -r requirements.txt --editable . \
 	    || $(RUN) -m pip install --quiet -r requirements.txt --editable .
 	@touch $@

@@ -19,6 +19,7 @@ from gmmlab._validation import (
     BLOCKS,
     check_count,
     check_free,
+    check_labels,
     check_numeric,
     check_rng,
     check_samples,
@@ -275,14 +276,33 @@ class Mixture:
         covariance = self.covariance.take(np.array([k]))
         return Mixture([1.0], self.means[[k]], covariance)
 
+    def take(self, order: Any) -> Mixture:
+        """Return the same mixture with its components in another order.
+
+        Parameters
+        ----------
+        order : array_like of int, shape (n_components,)
+            Each component's number once; ``diagnostics.match_components`` gives such.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `order` does not hold each component once.
+        """
+        order = check_labels(order, name="order")
+        if not np.array_equal(np.sort(order), np.arange(self.n_components)):
+            raise ValueError(
+                f"order must hold each of 0 to {self.n_components - 1} once; got {order.tolist()}"
+            )
+        return Mixture(self.weights[order], self.means[order], self.covariance.take(order))
+
     def sorted(self) -> Mixture:
         """Return the same mixture with components ordered by their means.
 
         The order is by the first feature, ties by the next and so on, last by the weight:
         two fits that differ in labels only become equal up to rounding.
         """
-        order = np.lexsort((self.weights, *self.means.T[::-1]))
-        return Mixture(self.weights[order], self.means[order], self.covariance.take(order))
+        return self.take(np.lexsort((self.weights, *self.means.T[::-1])))
 
     def to_json(self) -> str:
         """Return the parameters as JSON; `from_json` gives back the same bits."""

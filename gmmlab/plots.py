@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
 from mpl_toolkits.mplot3d import Axes3D
+from PIL import Image
 
 from gmmlab._validation import check_choice, check_labels, check_numeric, check_samples
 from gmmlab.mixture import Mixture
@@ -66,10 +67,12 @@ def show(figure: Figure | Axes, *, alt: str) -> None:
         raise TypeError(f"figure must be a Figure or Axes; got {type(figure).__name__}")
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(f"alt must say what the figure shows; got {alt!r}")
-    png = io.BytesIO()
-    # Without the name of the software the same picture has the same bytes.
-    figure.savefig(png, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    full, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(full, format="png", dpi=_DPI, bbox_inches="tight")
     plt.close(figure)
+    # A plot needs no more than 256 colours, and takes a third of the room with them.
+    image = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    image.save(png, format="png", optimize=True)
     bundle = {"image/png": png.getvalue(), "text/plain": alt}
     display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
 

@@ -73,7 +73,7 @@ def kmeans(
 def kmeans_plus_plus(
     X: Any, n_components: int, rng: np.random.Generator, *, structure: Structure = Full
 ) -> Mixture:
-    """Start from k-means++ seeds: spread out data points, each with its nearest samples.
+    """Start from k-means++ seeds: data points far apart, equal weights, the data's covariance.
 
     Parameters, return value and errors as in `kmeans` (Arthur and Vassilvitskii 2007).
     """

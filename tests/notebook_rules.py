@@ -97,7 +97,10 @@ def formulas_render(notebook):
 
 def reads_well(notebook):
     """Short cells, a sentence before each, and a question at the top."""
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(notebook)]
+    lengths = [
+        sum(bool(line.strip()) for line in cell.source.splitlines())
+        for cell in code_cells(notebook)
+    ]
     if max(lengths) > 15:
         yield f"a code cell of {max(lengths)} lines; 15 at the most"
     if statistics.median(lengths) > 7:
