@@ -34,8 +34,10 @@ from scipy.linalg.lapack import dtrtri
 
 from gmmlab._validation import check_numeric, read_only
 
-# An asymmetry of Σ this small against its diagonal is rounding, not a mistake.
+# An asymmetry of Σᵢⱼ this small against √(Σᵢᵢ Σⱼⱼ) is rounding, not a mistake.
 _SYMMETRY = 1e-8
+# A correlation matrix whose smallest eigenvalue, for each feature, is below this is singular.
+_SINGULAR = 4 * np.finfo(float).eps
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +90,7 @@ class Covariance(ABC):
         return type(self) is type(other) and np.array_equal(self.values, other.values)
 
     def __hash__(self) -> int:
-        return hash((type(self), self.values.tobytes()))
+        return hash((type(self), (self.values + 0.0).tobytes()))  # −0 equals 0
 
     # ---- the family's part -------------------------------------------------------------
 
@@ -231,20 +233,23 @@ class _Matrices(Covariance):
         if values.shape[-1] != values.shape[-2]:
             raise ValueError(f"{name} values must be square matrices; got shape {values.shape}")
         transposed = values.swapaxes(-1, -2)
-        if (np.abs(values - transposed) > _SYMMETRY * np.abs(values).max()).any():
+        variances = np.abs(np.diagonal(values, axis1=-2, axis2=-1))
+        size = np.sqrt(variances[..., :, None] * variances[..., None, :])
+        if (np.abs(values - transposed) > _SYMMETRY * size).any():
             raise ValueError(f"{name} values must be symmetric matrices; got {values.tolist()}")
         return (values + transposed) / 2
 
     def _check_positive(self) -> None:
-        try:
-            self._cholesky  # noqa: B018  (computed here, kept for whitening)
-        except np.linalg.LinAlgError:
-            smallest = self.smallest(self.stack)
-            worst = int(smallest.argmin())
+        positive = (np.diagonal(self.stack, axis1=1, axis2=2) > 0).all(axis=1)
+        if positive.all():
+            positive = self.conditioning() > _SINGULAR * self.stack.shape[1]
+        if not positive.all():
+            worst = int(np.flatnonzero(~positive)[0])
+            smallest = self.smallest_eigenvalues()[worst]
             raise ValueError(
                 f"{type(self).__name__} values must be positive definite; matrix {worst} has "
-                f"smallest eigenvalue {smallest[worst]:.3g}"
-            ) from None
+                f"smallest eigenvalue {smallest:.3g}"
+            )
 
     def whiten(self, residuals: np.ndarray) -> np.ndarray:
         return self._whitening @ residuals
@@ -301,7 +306,7 @@ class _Matrices(Covariance):
         return type(self)(precisions.reshape(self.values.shape))
 
     def precision_factor(self) -> np.ndarray:
-        return self._whitening.transpose(0, 2, 1).reshape(self.values.shape)
+        return self._whitening.transpose(0, 2, 1).reshape(self.values.shape).copy()
 
     def dense(self, n_components: int, n_features: int) -> np.ndarray:
         return np.broadcast_to(self.stack, (n_components, n_features, n_features)).copy()

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
-from gmmlab.mixture import Mixture
-from gmmlab.result import Fit
+from gmmlab.mixture import Mixture, check_mixture
+from gmmlab.result import Fit, check_fit
 from gmmlab.scale import relative_floor, total_moment
 
 # Expected counts are not whole: half a sample short of what is needed is short.
@@ -139,6 +139,7 @@ def match_components(mixture: Mixture, means: Any) -> np.ndarray:
     >>> match_components(mixture, [[0.1], [4.1]])
     array([1, 0])
     """
+    check_mixture(mixture)
     means = check_samples(means, name="means", n_features=mixture.n_features)
     if len(means) > mixture.n_components:
         raise ValueError(
@@ -174,7 +175,7 @@ def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
         Empty if all is well; amounts are positive, in total log-likelihood.
     """
     relative = check_number(relative, name="relative")
-    values = fit.trace["log_likelihood"]
+    values = check_fit(fit).trace["log_likelihood"]
     found = []
     for row in range(1, len(values)):
         fall = values[row - 1] - values[row]
@@ -230,7 +231,7 @@ def degenerate(
     1 has 1.0 samples, and its covariance takes at least 2
     1 has collapsed: its smallest variance is 6.7e-17 of the data's own
     """
-    X = check_samples(X, n_features=mixture.n_features)
+    X = check_samples(X, n_features=check_mixture(mixture).n_features)
     thin = check_number(thin, name="thin")
     covariance = mixture.covariance
     counts = mixture.responsibilities(X).sum(axis=0)

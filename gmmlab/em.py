@@ -47,7 +47,7 @@ from gmmlab._validation import (
     listed,
 )
 from gmmlab.covariance import Covariance
-from gmmlab.mixture import Mixture, block_slices, normalise
+from gmmlab.mixture import Mixture, block_slices, check_mixture, normalise
 from gmmlab.result import (
     DegenerateError,
     Fit,
@@ -290,7 +290,10 @@ def fit(
     ('converged', -1130.264)
     """
     X = check_samples(X)
-    _check_mixture(start, name="start", n_features=X.shape[1])
+    if check_mixture(start, name="start").n_features != X.shape[1]:
+        raise ValueError(
+            f"start must have as many features as X ({X.shape[1]}); got {start.n_features}"
+        )
     if len(X) < start.n_components:
         raise ValueError(
             "X must have at least as many samples as start has components "
@@ -355,7 +358,7 @@ def fit(
             event = _floored_event(floored)
             if trouble := _trouble(new, step.counts, own, free):
                 if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
-                    _check_mixture(fresh, name="restart", like=start)
+                    _check_like(fresh, start)
                     mixture, previous, bound = fresh, None, np.nan
                     event = f"restarted: {trouble}"
                     continue
@@ -413,20 +416,11 @@ def _floored_event(floored: np.ndarray) -> str:
 # ---- checks of fit's own arguments -------------------------------------------------------
 
 
-def _check_mixture(
-    mixture: Any, *, name: str, n_features: int | None = None, like: Mixture | None = None
-) -> None:
-    if not isinstance(mixture, Mixture):
-        raise TypeError(f"{name} must be a Mixture; got {type(mixture).__name__}")
-    if n_features is not None and mixture.n_features != n_features:
-        raise ValueError(
-            f"{name} must have as many features as X ({n_features}); got {mixture.n_features}"
-        )
-    if like is not None and (
-        mixture.means.shape != like.means.shape
-        or type(mixture.covariance) is not type(like.covariance)
+def _check_like(mixture: Mixture, start: Mixture) -> None:
+    if check_mixture(mixture, name="restart").means.shape != start.means.shape or (
+        type(mixture.covariance) is not type(start.covariance)
     ):
-        raise ValueError(f"{name} must hold mixtures of the same shape and structure as start")
+        raise ValueError("restart must hold mixtures of the same shape and structure as start")
 
 
 def _check_restart(restart: Any, degenerate: str) -> Iterator[Mixture]:
@@ -477,7 +471,7 @@ def e_step(X: Any, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
     array([[0.5  , 0.5  ],
            [0.119, 0.881]])
     """
-    _check_mixture(mixture, name="mixture")
+    check_mixture(mixture)
     responsibilities, log_densities = normalise(mixture.log_joint(X).T)
     return responsibilities.T, log_densities
 
@@ -581,7 +575,7 @@ def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
 def _check_responsibilities(
     X: Any, responsibilities: Any, mixture: Mixture
 ) -> tuple[np.ndarray, np.ndarray]:
-    _check_mixture(mixture, name="mixture")
+    check_mixture(mixture)
     X = check_samples(X, n_features=mixture.n_features)
     responsibilities = check_numeric(responsibilities, name="responsibilities")
     shape = (len(X), mixture.n_components)

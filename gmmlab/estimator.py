@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -238,17 +239,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _with_given(self, drawn: Mixture) -> Mixture:
         """Put what the caller gave in the place of what was drawn."""
-        structure = type(drawn.covariance)
-        weights = drawn.weights if self.weights_init is None else self.weights_init
-        means = drawn.means if self.means_init is None else self.means_init
-        covariance = drawn.covariance.ridged(self.reg_covar)
         if self.precisions_init is not None and self.covariances_init is not None:
-            raise ValueError("Give covariances_init or precisions_init, not both")
-        if self.covariances_init is not None:
-            covariance = structure(self.covariances_init)
-        if self.precisions_init is not None:
-            covariance = structure(self.precisions_init).inverse()
-        return Mixture(weights, means, covariance)
+            raise ValueError("give covariances_init or precisions_init, not both")
+        structure = type(drawn.covariance)
+        mixture = replace(drawn, covariance=drawn.covariance.ridged(self.reg_covar))
+        blocks: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "weights_init": ("weights", np.asarray),
+            "means_init": ("means", np.asarray),
+            "covariances_init": ("covariance", structure),
+            "precisions_init": ("covariance", lambda given: structure(given).inverse()),
+        }
+        for name, (block, read) in blocks.items():
+            if (given := getattr(self, name)) is not None:
+                try:
+                    mixture = replace(mixture, **{block: read(given)})
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"{name}: {error}") from None
+        return mixture
 
     def _lay_out(self, result: Fit) -> None:
         covariance = result.mixture.covariance

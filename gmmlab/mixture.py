@@ -17,6 +17,7 @@ import numpy as np
 
 from gmmlab._validation import (
     BLOCKS,
+    check_choice,
     check_count,
     check_free,
     check_labels,
@@ -140,7 +141,7 @@ class Mixture:
         )
 
     def __hash__(self) -> int:
-        return hash((self.weights.tobytes(), self.means.tobytes(), self.covariance))
+        return hash((self.weights.tobytes(), (self.means + 0.0).tobytes(), self.covariance))
 
     # ---- shape ---------------------------------------------------------------------------
 
@@ -299,10 +300,13 @@ class Mixture:
     def sorted(self) -> Mixture:
         """Return the same mixture with components ordered by their means.
 
-        The order is by the first feature, ties by the next and so on, last by the weight:
-        two fits that differ in labels only become equal up to rounding.
+        The order is by the first feature, ties by the next and so on, then by the weight and
+        the covariance: two fits that differ in labels only become equal up to rounding.
         """
-        return self.take(np.lexsort((self.weights, *self.means.T[::-1])))
+        k, stack = self.n_components, self.covariance.stack
+        shapes = np.broadcast_to(stack.reshape(len(stack), -1), (k, stack[0].size))
+        keys = np.column_stack([self.means, self.weights, shapes])
+        return self.take(np.lexsort(keys.T[::-1]))
 
     def to_json(self) -> str:
         """Return the parameters as JSON; `from_json` gives back the same bits."""
@@ -324,14 +328,20 @@ class Mixture:
         ValueError
             If the text is not JSON, lacks a field, or holds no valid mixture.
         """
-        fields = json.loads(text)
         names = ("weights", "means", "covariance_type", "covariances")
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError:
+            fields = None
         if not isinstance(fields, dict) or set(fields) != set(names):
             raise ValueError(f"text must be a JSON object with the fields {', '.join(names)}")
-        if fields["covariance_type"] not in STRUCTURES:
-            raise ValueError(
-                f"covariance_type must be one of {', '.join(STRUCTURES)}; "
-                f"got {fields['covariance_type']!r}"
-            )
-        structure = STRUCTURES[fields["covariance_type"]]
+        name = check_choice(fields["covariance_type"], STRUCTURES, name="covariance_type")
+        structure = STRUCTURES[name]
         return cls(fields["weights"], fields["means"], structure(fields["covariances"]))
+
+
+def check_mixture(mixture: Any, *, name: str = "mixture") -> Mixture:
+    """Return `mixture` if it is one, for the functions that take it as an argument."""
+    if not isinstance(mixture, Mixture):
+        raise TypeError(f"{name} must be a Mixture; got {type(mixture).__name__}")
+    return mixture

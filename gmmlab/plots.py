@@ -21,9 +21,15 @@ from matplotlib.patches import Ellipse
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
-from gmmlab._validation import check_choice, check_labels, check_numeric, check_samples
-from gmmlab.mixture import Mixture
-from gmmlab.result import Fit
+from gmmlab._validation import (
+    check_choice,
+    check_count,
+    check_labels,
+    check_numeric,
+    check_samples,
+)
+from gmmlab.mixture import Mixture, check_mixture
+from gmmlab.result import Fit, check_fit
 
 #: ten colours that people with any colour vision can tell apart (Petroff 2021)
 COLOURS: tuple[str, ...] = tuple(mpl.color_sequences["petroff10"])
@@ -83,6 +89,7 @@ def data(
     *,
     true: Any = None,
     features: Sequence[str] | None = None,
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw samples of one, two or three features.
@@ -98,6 +105,8 @@ def data(
         True labels: marker shapes.
     features : sequence of str, optional
         Axis labels, with units.
+    legend : bool, default True
+        Whether to say what colours and shapes mean, where there are several.
     ax : Axes, optional
 
     Returns
@@ -127,7 +136,8 @@ def data(
     _name_axes(ax, features, d)
     if d == 1:
         ax.set_ylabel("sample")
-    _label_legend(ax, labels, true)
+    if legend:
+        _label_legend(ax, labels, true)
     return ax
 
 
@@ -150,7 +160,9 @@ def _label_legend(ax: Axes, labels: Any, true: Any) -> None:
                 for k in found
             ]
     if handles and len(handles) <= 12:
-        ax.legend(handles=handles, fontsize="small")
+        # the box of a 3-D figure leaves its corners free
+        place = "upper left" if isinstance(ax, Axes3D) else "best"
+        ax.legend(handles=handles, fontsize="small", loc=place)
 
 
 def soft_assignment(
@@ -233,8 +245,8 @@ def ellipses(
     means, covariances = _means_and_covariances(mixture, means, covariances, n_features=2)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
     ax = _axes(ax, 2)
-    for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
-        line = "black" if kind == "true" else colour(k if order is None else order[k])
+    lines = _line_colours(kind, order, len(means))
+    for mean, covariance, line in zip(means, covariances, lines, strict=True):
         eigenvalues, vectors = np.linalg.eigh(covariance)
         width, height = 2 * np.sqrt(np.maximum(eigenvalues, 0))
         angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
@@ -285,7 +297,7 @@ def density(
     TypeError, ValueError
         If the mixture has more than two features or `X` does not go with it.
     """
-    d = mixture.n_features
+    d = check_mixture(mixture).n_features
     if d > 2:
         raise ValueError(f"mixture must have one or two features to be drawn; got {d}")
     if X is not None:
@@ -296,8 +308,8 @@ def density(
 
 def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     if X is not None:
-        ax.hist(X.ravel(), bins="fd", density=True, color="0.85", edgecolor="white")
-    grid = np.linspace(*_extent(mixture, X)[0], 500)[:, None]
+        ax.hist(X.ravel(), bins=_n_bins(X), density=True, color="0.85", edgecolor="white")
+    grid = _grid(mixture, X, 500)[0][:, None]
     joint = np.exp(mixture.log_joint(grid))
     for k in range(mixture.n_components):
         ax.plot(grid, joint[:, k], color=colour(k), linestyle="--", label=f"component {k}")
@@ -312,7 +324,7 @@ def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
 def _density_2d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     if X is not None:
         ax.scatter(*X.T, s=8, color="0.6", alpha=0.6, linewidths=0)
-    horizontal, vertical = (np.linspace(low, high, 200) for low, high in _extent(mixture, X))
+    horizontal, vertical = _grid(mixture, X, 150)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
     log_density = mixture.log_prob(grid.reshape(-1, 2)).reshape(grid.shape[:2])
     levels = log_density.max() - np.array([3.0, 2.0, 1.0, 0.5]) ** 2 / 2
@@ -337,8 +349,8 @@ def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
     Axes
         Totals over the samples, in nats.
     """
+    iterations = check_fit(fit).trace["iteration"]
     ax = _axes(ax, 2)
-    iterations = fit.trace["iteration"]
     ax.plot(
         iterations,
         fit.trace["log_likelihood"],
@@ -377,6 +389,8 @@ def staircase(fit: Fit, *, iterations: int = 6, ax: Axes | None = None) -> Axes:
     Axes
         Totals over the samples, in nats; one riser of each colour an iteration.
     """
+    check_fit(fit)
+    iterations = check_count(iterations, name="iterations")
     ax = _axes(ax, 2)
     log_likelihood, after_m = fit.trace["log_likelihood"], fit.trace["elbo_m_step"]
     last = min(iterations, len(log_likelihood) - 1)
@@ -444,7 +458,7 @@ def images(
         raise ValueError(f"values must have {height} × {width} columns; got {values.shape[1]}")
     if titles is not None and len(titles) != len(values):
         raise ValueError(f"titles must be one for each of {len(values)} images; got {len(titles)}")
-    columns = min(columns, len(values))
+    columns = min(check_count(columns, name="columns"), len(values))
     rows = -(-len(values) // columns)
     gap = 2 if titles is None else 9  # pixels between rows, with room for a title
     if ax is None:
@@ -492,16 +506,16 @@ def ellipsoids(
     means, covariances = _means_and_covariances(mixture, means, covariances, n_features=3)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
     ax = _axes(ax, 3)
-    around, down = np.mgrid[0 : 2 * np.pi : 19j, 0 : np.pi : 10j]
+    around, down = np.mgrid[0 : 2 * np.pi : 17j, 0 : np.pi : 9j]
     sphere = np.stack(
         [np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)], axis=-1
     )
-    for k, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+    lines = _line_colours(kind, order, len(means))
+    for mean, covariance, line in zip(means, covariances, lines, strict=True):
         eigenvalues, vectors = np.linalg.eigh(covariance)
         surface = mean + sigma * (sphere * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
-        line = "black" if kind == "true" else colour(k if order is None else order[k])
         ax.plot_wireframe(
-            *np.moveaxis(surface, -1, 0), color=line, linestyle=linestyle, linewidth=0.6, alpha=0.6
+            *np.moveaxis(surface, -1, 0), color=line, linestyle=linestyle, linewidth=0.6, alpha=0.45
         )
     _name_axes(ax, None, 3)
     return ax
@@ -513,7 +527,7 @@ def _means_and_covariances(
     if (mixture is None) == (means is None and covariances is None):
         raise ValueError("give either mixture, or means and covariances")
     if mixture is not None:
-        means, covariances = mixture.means, mixture.covariances
+        means, covariances = check_mixture(mixture).means, mixture.covariances
     means = check_samples(means, name="means", n_features=n_features)
     covariances = check_numeric(covariances, name="covariances")
     if covariances.shape != (len(means), n_features, n_features):
@@ -524,9 +538,23 @@ def _means_and_covariances(
     return means, covariances
 
 
+def _line_colours(kind: str, order: Sequence[int] | None, k: int) -> list[str]:
+    """Return the colour of each of `k` components' lines."""
+    if kind == "true":
+        return ["black"] * k
+    if order is not None and len(order) != k:
+        raise ValueError(f"order must be {k} numbers, one a component; got {len(order)}")
+    return [colour(number) for number in (range(k) if order is None else order)]
+
+
 def _axes(ax: Axes | None, n_features: int) -> Axes:
     """Return `ax`, or the Axes of a new figure, 3-D for three features."""
     if ax is not None:
+        if not isinstance(ax, Axes):
+            raise TypeError(f"ax must be matplotlib Axes; got {type(ax).__name__}")
+        if isinstance(ax, Axes3D) != (n_features == 3):
+            kind = "3-D (projection='3d')" if n_features == 3 else "2-D"
+            raise ValueError(f"ax must be {kind} Axes; got {type(ax).__name__}")
         return ax
     projection = {"projection": "3d"} if n_features == 3 else {}
     _, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained", subplot_kw=projection)
@@ -536,6 +564,8 @@ def _axes(ax: Axes | None, n_features: int) -> Axes:
 def _name_axes(ax: Axes, features: Sequence[str] | None, n_features: int) -> None:
     if features is None:
         features = [f"x{j + 1}" for j in range(n_features)]
+    if len(features) != n_features:
+        raise ValueError(f"features must be {n_features} names; got {len(features)}")
     ax.set_xlabel(features[0])
     if n_features > 1:
         ax.set_ylabel(features[1])
@@ -543,10 +573,24 @@ def _name_axes(ax: Axes, features: Sequence[str] | None, n_features: int) -> Non
         ax.set_zlabel(features[2])
 
 
-def _extent(mixture: Mixture, X: np.ndarray | None) -> list[tuple[float, float]]:
-    """Return the range of each feature that holds the samples and three σ of each component."""
+def _grid(mixture: Mixture, X: np.ndarray | None, n: int) -> list[np.ndarray]:
+    """Return points along each feature over the samples and three σ of each component.
+
+    `n` of them are evenly spaced; the others are close enough about each mean that no component
+    is narrower than the spacing.
+    """
     deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-    low, high = mixture.means - 3 * deviations, mixture.means + 3 * deviations
-    if X is not None:
-        low, high = np.vstack([low, X]), np.vstack([high, X])
-    return list(zip(low.min(axis=0), high.max(axis=0), strict=True))
+    near = mixture.means + np.linspace(-6, 6, 61)[:, None, None] * deviations
+    ends = np.vstack([mixture.means - 3 * deviations, mixture.means + 3 * deviations])
+    ends = ends if X is None else np.vstack([ends, X])
+    columns = []
+    for low, high, points in zip(ends.min(axis=0), ends.max(axis=0), near.T, strict=True):
+        inside = points[(points > low) & (points < high)]
+        columns.append(np.union1d(np.linspace(low, high, n), inside))
+    return columns
+
+
+def _n_bins(X: np.ndarray) -> int:
+    """Return a number of bins by the rule of Freedman and Diaconis (1981), 100 at the most."""
+    width = 2 * np.subtract(*np.percentile(X, [75, 25])) / np.cbrt(len(X))
+    return int(np.clip(np.ceil(np.ptp(X) / width), 1, 100)) if width > 0 else 10

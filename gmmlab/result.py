@@ -121,6 +121,13 @@ class Fit:
         return float(self.n_parameters * np.log(self.n_samples) - 2 * self.log_likelihood)
 
 
+def check_fit(fit: Any) -> Fit:
+    """Return `fit` if it is one, for the functions that take it as an argument."""
+    if not isinstance(fit, Fit):
+        raise TypeError(f"fit must be a Fit, as gmmlab.fit returns it; got {type(fit).__name__}")
+    return fit
+
+
 class DegenerateError(ValueError):
     """A component collapsed or emptied; `fit` holds everything up to the step before."""
 

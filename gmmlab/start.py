@@ -8,6 +8,7 @@ the covariance structure to start (and so to fit) with.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from gmmlab._threads import one_blas_thread
 from gmmlab._validation import check_count, check_labels, check_numeric, check_rng, check_samples
-from gmmlab.covariance import Covariance, Full
+from gmmlab.covariance import STRUCTURES, Covariance, Full
 from gmmlab.em import moments, sums
 from gmmlab.mixture import Mixture
 from gmmlab.scale import relative_floor, total_moment
@@ -61,12 +62,19 @@ def kmeans(
     array([0.1, 5.1])
     """
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     X, n_components = _check(X, n_components)
     seed = int(check_rng(rng).integers(2**31))
     # On two threads k-means gives other bits than on one.
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of clusters that coincide
         labels = KMeans(n_components, n_init=1, random_state=seed).fit(X).labels_
+    if (distinct := len(np.unique(labels))) < n_components:
+        raise ValueError(
+            f"n_components must be at most the number of different samples in X ({distinct}); "
+            f"got {n_components}"
+        )
     return from_labels(X, labels, n_components=n_components, structure=structure)
 
 
@@ -192,6 +200,7 @@ def from_parameters(
     means = check_samples(means, name="means", n_features=X.shape[1])
     k = len(means)
     weights = np.full(k, 1 / k) if weights is None else check_numeric(weights, name="weights")
+    _check_structure(structure)
     if covariances is not None:
         return Mixture(weights, means, structure(covariances))
     everywhere = np.full((len(X), k), 1 / k)
@@ -203,10 +212,16 @@ def _check(X: Any, n_components: Any) -> tuple[np.ndarray, int]:
     return X, check_count(n_components, name="n_components", maximum=len(X))
 
 
+def _check_structure(structure: Any) -> None:
+    if structure not in STRUCTURES.values():
+        raise TypeError(f"structure must be Full, Tied, Diagonal or Spherical; got {structure!r}")
+
+
 def _from_responsibilities(
     X: np.ndarray, responsibilities: np.ndarray, structure: Structure
 ) -> Mixture:
     """One M-step; a component too thin to start from is widened towards the whole data."""
+    _check_structure(structure)
     k, d = responsibilities.shape[1], X.shape[1]
     with one_blas_thread():
         counts = responsibilities.sum(axis=0)

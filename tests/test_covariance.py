@@ -1,0 +1,492 @@
+"""Laws of the four covariance structures."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.linalg
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
+from gmmlab.covariance import STRUCTURES
+
+ALL = tuple(STRUCTURES.values())
+MATRICES = (Full, Tied)
+every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
+few = settings(max_examples=40, deadline=None)
+
+
+def random_moments(rng, k, d):
+    """Second moments of k well-conditioned random clouds, shape (k, d, d)."""
+    clouds = rng.normal(size=(k, 3 * d + 3, d)) * rng.uniform(0.3, 3, size=(k, 1, d))
+    return clouds.swapaxes(1, 2) @ clouds / clouds.shape[1]
+
+
+def in_family(structure, matrices):
+    """Matrices (…, d, d) in the shape in which the structure takes moments."""
+    return matrices if structure in MATRICES else np.diagonal(matrices, axis1=-2, axis2=-1).copy()
+
+
+def random_structure(structure, rng, k, d):
+    """Random values, by the constructor alone."""
+    moments = random_moments(rng, k, d)
+    values = {
+        Full: moments,
+        Tied: moments[0],
+        Diagonal: np.diagonal(moments, axis1=1, axis2=2),
+        Spherical: moments[:, 0, 0],
+    }
+    return structure(values[structure])
+
+
+@st.composite
+def cases(draw, structures=ALL):
+    """Draw a structure with random values, its k and d, and a generator."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    k, d = draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    return random_structure(draw(st.sampled_from(structures)), rng, k, d), k, d, rng
+
+
+def expected_log_likelihood(count, covariance, moment):
+    """−½ N (log|Σ| + tr Σ⁻¹ M)."""
+    return (
+        -count
+        / 2
+        * (np.linalg.slogdet(covariance)[1] + np.trace(np.linalg.inv(covariance) @ moment))
+    )
+
+
+# ---- whitening ---------------------------------------------------------------------------
+
+
+@few
+@given(cases())
+def test_whitening_takes_the_covariance_to_the_identity(case):
+    covariance, k, d, _ = case
+    whitening = covariance.whiten(np.broadcast_to(np.eye(d), (k, d, d)))
+    whitened = whitening @ covariance.dense(k, d) @ whitening.transpose(0, 2, 1)
+    np.testing.assert_allclose(whitened, np.broadcast_to(np.eye(d), (k, d, d)), atol=1e-10)
+
+
+@few
+@given(cases())
+def test_whiten_and_colour_undo_each_other(case):
+    covariance, k, d, rng = case
+    residuals = rng.normal(size=(k, d, 7))
+    np.testing.assert_allclose(
+        covariance.colour(covariance.whiten(residuals)), residuals, atol=1e-10
+    )
+    np.testing.assert_allclose(
+        covariance.whiten(covariance.colour(residuals)), residuals, atol=1e-10
+    )
+
+
+@few
+@given(cases())
+def test_moments_of_whitened_residuals_unwhiten_to_moments_of_residuals(case):
+    covariance, k, d, rng = case
+    residuals, responsibilities = rng.normal(size=(k, d, 9)), rng.uniform(size=(k, 9))
+    scatter = covariance.scatter(covariance.whiten(residuals), responsibilities)
+    expected = np.einsum("kb,kib,kjb->kij", responsibilities, residuals, residuals)
+    np.testing.assert_allclose(
+        covariance.unwhiten(scatter), in_family(type(covariance), expected), atol=1e-9
+    )
+
+
+@few
+@given(cases())
+def test_product_is_the_symmetric_outer_product(case):
+    covariance, k, d, rng = case
+    a, b = rng.normal(size=(2, k, d))
+    outer = a[:, :, None] * b[:, None, :]
+    expected = in_family(type(covariance), (outer + outer.swapaxes(1, 2)) / 2)
+    np.testing.assert_allclose(covariance.product(a, b), expected, atol=1e-14)
+
+
+# ---- determinants, traces, inverses ------------------------------------------------------
+
+
+@few
+@given(cases())
+def test_log_det_is_that_of_the_dense_matrices(case):
+    covariance, k, d, _ = case
+    expected = np.linalg.slogdet(covariance.dense(k, d))[1]
+    np.testing.assert_allclose(np.broadcast_to(covariance.log_det(d), k), expected, atol=1e-10)
+
+
+def test_log_det_survives_where_the_determinant_does_not():
+    assert np.linalg.det(1e-3 * np.eye(784)) == 0.0
+    for covariance in (
+        Full([1e-3 * np.eye(784)]),
+        Diagonal(np.full((1, 784), 1e-3)),
+        Spherical([1e-3]),
+    ):
+        np.testing.assert_allclose(covariance.log_det(784), 784 * np.log(1e-3), rtol=1e-12)
+
+
+@few
+@given(cases())
+def test_trace_is_that_of_precision_times_moment(case):
+    covariance, k, d, rng = case
+    moments = random_moments(rng, k, d)
+    expected = np.trace(np.linalg.inv(covariance.dense(k, d)) @ moments, axis1=1, axis2=2)
+    actual = covariance.trace(in_family(type(covariance), moments))
+    np.testing.assert_allclose(actual, expected, rtol=1e-9)
+
+
+@few
+@given(cases())
+def test_inverse_holds_the_inverse_matrices(case):
+    covariance, k, d, _ = case
+    inverse = covariance.inverse()
+    assert type(inverse) is type(covariance)
+    identity = inverse.dense(k, d) @ covariance.dense(k, d)
+    np.testing.assert_allclose(identity, np.broadcast_to(np.eye(d), (k, d, d)), atol=1e-9)
+
+
+@few
+@given(cases())
+def test_precision_factor_times_its_transpose_is_the_precision(case):
+    covariance = case[0]
+    factor = covariance.precision_factor()
+    assert factor.shape == covariance.values.shape
+    if isinstance(covariance, MATRICES):
+        np.testing.assert_array_equal(factor, np.triu(factor))
+        product = factor @ factor.swapaxes(-1, -2)
+    else:
+        product = factor**2
+    np.testing.assert_allclose(product, covariance.inverse().values, rtol=1e-9, atol=1e-10)
+
+
+# ---- eigenvalues -------------------------------------------------------------------------
+
+
+@few
+@given(cases())
+def test_smallest_eigenvalues_are_those_of_the_dense_matrices(case):
+    covariance, k, d, _ = case
+    expected = np.linalg.eigvalsh(covariance.dense(k, d)).min(axis=1)
+    actual = np.broadcast_to(covariance.smallest_eigenvalues(), k)
+    np.testing.assert_allclose(actual, expected, rtol=1e-9)
+
+
+@few
+@given(cases())
+def test_conditioning_is_of_the_correlations_whatever_the_units(case):
+    covariance, k, d, rng = case
+    dense = covariance.dense(k, d)
+    deviations = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    correlations = dense / (deviations[:, :, None] * deviations[:, None, :])
+    expected = np.linalg.eigvalsh(correlations).min(axis=1)
+    np.testing.assert_allclose(np.broadcast_to(covariance.conditioning(), k), expected, atol=1e-10)
+    units = 10 ** rng.uniform(-6, 6, size=d)
+    rescaled = Full(dense * units[:, None] * units)
+    np.testing.assert_allclose(rescaled.conditioning(), expected, atol=1e-9)
+
+
+@few
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_relative_to_is_the_smallest_generalised_eigenvalue(case, seed):
+    covariance, k, d, _ = case
+    reference = random_structure(type(covariance), np.random.default_rng(seed), 1, d)
+    expected = [
+        scipy.linalg.eigh(matrix, reference.dense(1, d)[0], eigvals_only=True)[0]
+        for matrix in covariance.dense(k, d)
+    ]
+    actual = np.broadcast_to(covariance.relative_to(reference), k)
+    np.testing.assert_allclose(actual, expected, rtol=1e-8)
+
+
+# ---- estimates and floors ----------------------------------------------------------------
+
+
+@few
+@given(cases())
+def test_estimate_is_the_most_likely_of_its_structure(case):
+    covariance, k, d, rng = case
+    structure = type(covariance)
+    counts, moments = rng.uniform(1, 9, size=k), random_moments(rng, k, d)
+
+    def likelihood(candidate):
+        pairs = zip(counts, candidate.dense(k, d), moments, strict=True)
+        return sum(expected_log_likelihood(*pair) for pair in pairs)
+
+    best = structure.estimate(counts, in_family(structure, moments))
+    for size in (1e-3, 1e-2, 0.1, 0.5):
+        nearby = random_structure(structure, rng, k, d).values
+        other = structure((1 - size) * best.values + size * nearby)
+        assert likelihood(best) >= likelihood(other)
+
+
+@few
+@given(cases(), st.booleans())
+def test_clipped_is_the_optimum_under_its_bound(case, flat):
+    covariance, k, d, rng = case
+    structure = type(covariance)
+    moments = random_moments(rng, k, d)
+    if flat:  # also of a cloud that lies in fewer dimensions
+        moments[:, -1, :] = moments[:, :, -1] = 0
+    estimate = structure.estimate(np.ones(k), in_family(structure, moments))
+    floor = rng.uniform(0.1, 3, size=d)
+    clipped, _ = estimate.clipped(floor)
+    unit = np.sqrt(floor)
+    relative = clipped.dense(k, d) / (unit[:, None] * unit)
+    assert np.linalg.eigvalsh(relative).min() >= 1 - 1e-10  # it obeys the bound
+
+    lowest = {Full: np.diag(floor), Tied: np.diag(floor), Diagonal: floor, Spherical: floor.max()}
+    for size in (1e-4, 1e-2, 0.3, 1):
+        above = random_structure(structure, rng, k, d).values * rng.uniform(0, 3)
+        feasible = lowest[structure] + above
+        other = structure((1 - size) * clipped.values + size * feasible)
+        triples = zip(clipped.dense(k, d), other.dense(k, d), estimate.dense(k, d), strict=True)
+        for mine, theirs, moment in triples:
+            best = expected_log_likelihood(1, mine, moment)
+            assert best >= expected_log_likelihood(1, theirs, moment) - 1e-12 * abs(best)
+
+
+@few
+@given(cases())
+def test_clipped_touches_exactly_what_is_below_the_floor(case):
+    covariance, _, d, rng = case
+    floor = rng.uniform(0.05, 2)
+    clipped, touched = covariance.clipped(np.full(d, floor))
+    np.testing.assert_array_equal(touched, covariance.smallest_eigenvalues() < floor)
+    np.testing.assert_array_equal(clipped.stack[~touched], covariance.stack[~touched])
+    np.testing.assert_allclose(clipped.smallest_eigenvalues()[touched], floor, rtol=1e-12)
+
+
+@few
+@given(cases(), st.floats(1e-6, 10))
+def test_a_ridge_adds_to_every_variance(case, ridge):
+    covariance, k, d, _ = case
+    expected = covariance.dense(k, d) + ridge * np.eye(d)
+    np.testing.assert_allclose(covariance.ridged(ridge).dense(k, d), expected, rtol=1e-14)
+
+
+# ---- counting ----------------------------------------------------------------------------
+
+
+@every_structure
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (1, 3), (3, 1), (3, 2), (2, 4)])
+def test_n_parameters_is_the_dimension_of_the_structure(structure, k, d):
+    rng = np.random.default_rng(0)
+    draws = [random_structure(structure, rng, k, d).dense(k, d).ravel() for _ in range(50)]
+    assert structure.n_parameters(k, d) == np.linalg.matrix_rank(np.array(draws))
+
+
+@pytest.mark.parametrize("structure", [Full, Diagonal, Spherical])
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_one_sample_fewer_than_needed_leaves_a_zero_variance(structure, d):
+    needed = structure.samples_needed(d)
+    for n, above_zero in ((needed, True), (needed - 1, False)):
+        X = np.random.default_rng(n).normal(size=(n, d))
+        moment = (X - X.mean(axis=0)).T @ (X - X.mean(axis=0)) / n
+        estimate = structure.estimate(np.array([n]), in_family(structure, moment[None]))
+        assert (estimate.smallest_eigenvalues()[0] > 1e-12) is np.bool_(above_zero)
+
+
+@every_structure
+def test_unit_is_the_identity(structure):
+    identity = np.broadcast_to(np.eye(2), (3, 2, 2))
+    np.testing.assert_array_equal(structure.unit(3, 2).dense(3, 2), identity)
+
+
+@every_structure
+def test_fits_says_which_shapes_go_together(structure):
+    covariance = structure.unit(3, 2)
+    mixtures_of = [(k, d) for k in (2, 3) for d in (2, 3) if covariance.fits(k, d)]
+    shared = {Full: [], Tied: [(2, 2)], Diagonal: [], Spherical: [(3, 3)]}
+    assert sorted(mixtures_of) == sorted([(3, 2), *shared[structure]])
+
+
+@few
+@given(cases(), st.randoms(use_true_random=False))
+def test_take_reorders_components(case, random):
+    covariance, k, d, _ = case
+    order = np.array(random.sample(range(k), k))
+    expected = covariance.dense(k, d)[order]
+    np.testing.assert_array_equal(covariance.take(order).dense(k, d), expected)
+
+
+@every_structure
+def test_hold_keeps_what_a_component_was_unless_it_is_shared(structure):
+    rng = np.random.default_rng(0)
+    new, old = (random_structure(structure, rng, 3, 2) for _ in range(2))
+    held = new.hold(np.array([False, True, False]), old).dense(3, 2)
+    expected = new.dense(3, 2)
+    if structure is not Tied:
+        expected[1] = old.dense(3, 2)[1]
+    np.testing.assert_array_equal(held, expected)
+
+
+# ---- values ------------------------------------------------------------------------------
+
+
+@every_structure
+def test_values_are_read_only_and_not_the_callers(structure):
+    source = np.array(structure.unit(3, 2).values)
+    covariance = structure(source)
+    source *= 7
+    np.testing.assert_array_equal(covariance.values, structure.unit(3, 2).values)
+    with pytest.raises(ValueError, match="read-only"):
+        covariance.values[0] = 7
+    with pytest.raises(AttributeError):
+        covariance.values = source
+
+
+@every_structure
+@pytest.mark.parametrize(
+    "derived",
+    [
+        lambda c: c.precision_factor(),
+        lambda c: c.dense(3, 2),
+        lambda c: c.whiten(np.ones((3, 2, 1))),
+        lambda c: c.colour(np.ones((3, 2, 1))),
+        lambda c: c.log_det(2),
+        lambda c: c.clipped(np.full(2, 1e-9))[0].values,
+    ],
+    ids=["precision_factor", "dense", "whiten", "colour", "log_det", "clipped"],
+)
+def test_writing_into_a_result_changes_no_later_answer(structure, derived):
+    covariance = random_structure(structure, np.random.default_rng(0), 3, 2)
+    first = np.array(derived(covariance))
+    handed_out = derived(covariance)
+    if handed_out.flags.writeable:
+        handed_out[...] = 7
+    np.testing.assert_array_equal(derived(covariance), first)
+    whitening = covariance.whiten(np.broadcast_to(np.eye(2), (3, 2, 2)))
+    precision = whitening.transpose(0, 2, 1) @ whitening
+    np.testing.assert_allclose(
+        precision, np.linalg.inv(covariance.dense(3, 2)), rtol=1e-10, atol=1e-12
+    )
+
+
+@every_structure
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda c: pickle.loads(pickle.dumps(c))]
+)
+def test_copies_are_equal_and_read_only(structure, duplicate):
+    covariance = random_structure(structure, np.random.default_rng(0), 3, 2)
+    again = duplicate(covariance)
+    assert again == covariance
+    assert type(again) is structure
+    assert not again.values.flags.writeable
+
+
+@every_structure
+def test_equal_structures_have_equal_hashes(structure):
+    rng = np.random.default_rng(0)
+    first, other = (random_structure(structure, rng, 3, 2) for _ in range(2))
+    same = structure(first.values)
+    assert same == first
+    assert hash(same) == hash(first)
+    assert first != other
+    assert first != "full"
+
+
+def test_signed_zeros_are_equal_and_hash_alike():
+    plus, minus = (Full([[[1.0, zero], [zero, 1.0]]]) for zero in (0.0, -0.0))
+    assert plus == minus
+    assert hash(plus) == hash(minus)
+
+
+def test_structures_with_the_same_numbers_differ():
+    values = [[2.0, 1.0], [1.0, 2.0]]
+    assert Tied(values) != Diagonal(values)
+
+
+def test_rounding_asymmetry_is_removed():
+    values = Full([[[2.0, 0.5 + 1e-13], [0.5, 1.0]]]).values
+    np.testing.assert_array_equal(values, values.swapaxes(1, 2))
+
+
+# ---- errors ------------------------------------------------------------------------------
+
+SHAPES = {Full: (2, 2, 2), Tied: (2, 2), Diagonal: (2, 2), Spherical: (2,)}
+
+
+@every_structure
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(structure, bad):
+    values = np.array(structure.unit(2, 2).values)
+    values.flat[-1] = bad
+    with pytest.raises(ValueError, match=f"{structure.__name__} values.*(NaN|infinity)"):
+        structure(values)
+
+
+@every_structure
+@pytest.mark.parametrize("bad", ["full", None, [1j], [["a", "b"]]])
+def test_values_that_are_not_numbers_are_refused(structure, bad):
+    with pytest.raises(TypeError, match=f"{structure.__name__} values"):
+        structure(bad)
+
+
+@every_structure
+def test_ragged_values_are_refused(structure):
+    with pytest.raises(ValueError, match=f"{structure.__name__} values"):
+        structure([[1.0], [1.0, 2.0]])
+
+
+@every_structure
+def test_values_of_another_shape_are_refused(structure):
+    wrong = [(), (0,), (2,), (0, 0), (2, 2), (0, 2, 2), (2, 2, 2), (1, 1, 1, 1)]
+    for shape in wrong:
+        if shape != SHAPES[structure]:
+            with pytest.raises(ValueError, match=f"{structure.__name__} values must have shape"):
+                structure(np.ones(shape))
+
+
+@pytest.mark.parametrize("structure", MATRICES)
+def test_matrices_must_be_square(structure):
+    with pytest.raises(ValueError, match=f"{structure.__name__} values must be square"):
+        structure(np.ones((*SHAPES[structure][:-1], 3)))
+
+
+@pytest.mark.parametrize("structure", MATRICES)
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_asymmetric_matrices_are_refused_in_any_unit(structure, scale):
+    matrix = scale * np.array([[1.0, 0.3], [0.2, 1.0]])
+    with pytest.raises(ValueError, match=f"{structure.__name__} values must be symmetric"):
+        structure(matrix[None] if structure is Full else matrix)
+
+
+def test_asymmetry_is_judged_by_its_own_variances():
+    lopsided = np.array([[1.0, 0.5], [0.0, 1.0]])
+    with pytest.raises(ValueError, match="Full values must be symmetric"):
+        Full([lopsided, 1e10 * np.eye(2)])
+    with pytest.raises(ValueError, match="Tied values must be symmetric"):
+        Tied(scipy.linalg.block_diag(lopsided, 1e10))
+
+
+@pytest.mark.parametrize("structure", MATRICES)
+def test_indefinite_matrices_are_refused_by_number(structure):
+    good, bad = np.eye(2), np.array([[1.0, 2.0], [2.0, 1.0]])
+    values, number = (np.stack([good, bad]), 1) if structure is Full else (bad, 0)
+    with pytest.raises(ValueError, match=f"{structure.__name__} values.*matrix {number}.*-1"):
+        structure(values)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 6), st.integers(0, 2**32 - 1), st.integers(-6, 6))
+def test_matrices_of_less_than_full_rank_are_refused(d, seed, exponent):
+    factor = 10.0**exponent * np.random.default_rng(seed).normal(size=(d, d - 1))
+    with pytest.raises(ValueError, match="Full values must be positive definite"):
+        Full([factor @ factor.T])
+
+
+@pytest.mark.parametrize("structure", [Diagonal, Spherical])
+@pytest.mark.parametrize("bad", [0.0, -1.0])
+def test_variances_must_be_positive(structure, bad):
+    values = np.array(structure.unit(2, 2).values)
+    values.flat[-1] = bad
+    with pytest.raises(ValueError, match=f"{structure.__name__} values must be positive"):
+        structure(values)
+
+
+def test_units_far_from_one_are_no_reason_to_refuse():
+    units = np.array([1e-9, 1e9])
+    correlated = np.array([[1.0, 0.9], [0.9, 1.0]]) * units[:, None] * units
+    mixture = Mixture([1.0], [[0.0, 0.0]], Full([correlated]))
+    np.testing.assert_allclose(mixture.covariance.conditioning(), 0.1, rtol=1e-9)

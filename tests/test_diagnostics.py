@@ -1,0 +1,422 @@
+"""Laws of reading a fit: matching, agreement, falls, degenerate components."""
+
+import itertools
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from gmmlab import Diagonal, Fit, Full, Mixture, Spherical, Tied, diagnostics, fit
+from gmmlab.result import Row, Trace
+
+every_structure = pytest.mark.parametrize(
+    "structure", [Full, Tied, Diagonal, Spherical], ids=lambda s: s.__name__
+)
+some = settings(max_examples=100, deadline=None)
+few = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def labellings(draw, largest=4):
+    """Draw two labellings of the same samples; not every label need occur."""
+    n = draw(st.integers(1, 30))
+    labels = st.lists(st.integers(0, largest), min_size=n, max_size=n)
+    return np.array(draw(labels)), np.array(draw(labels))
+
+
+# ---- confusion ---------------------------------------------------------------------------
+
+
+@some
+@given(labellings())
+def test_a_confusion_table_counts_every_pair(labels):
+    true, predicted = labels
+    table = diagnostics.confusion(true, predicted)
+    assert table.shape == (true.max() + 1, predicted.max() + 1)
+    for i, j in np.ndindex(table.shape):
+        assert table[i, j] == ((true == i) & (predicted == j)).sum()
+    np.testing.assert_array_equal(diagnostics.confusion(predicted, true), table.T)
+
+
+# ---- matching of labels ------------------------------------------------------------------
+
+
+@some
+@given(labellings())
+def test_accuracy_is_the_best_over_all_one_to_one_renamings(labels):
+    true, predicted = labels
+    best = max(
+        (np.array(names)[predicted] == true).mean() for names in itertools.permutations(range(5))
+    )
+    assert diagnostics.accuracy(true, predicted) == pytest.approx(best, abs=1e-12)
+
+
+@some
+@given(labellings())
+def test_matched_labels_agree_where_accuracy_says(labels):
+    true, predicted = labels
+    matched = diagnostics.match_labels(true, predicted)
+    assert (matched == true).mean() == pytest.approx(diagnostics.accuracy(true, predicted))
+
+
+@some
+@given(labellings())
+def test_matching_renames_one_to_one(labels):
+    true, predicted = labels
+    matched = diagnostics.match_labels(true, predicted)
+    pairs = set(zip(predicted.tolist(), matched.tolist(), strict=True))
+    assert len(pairs) == len(np.unique(predicted)) == len(np.unique(matched))
+    assert matched.min() >= 0
+
+
+@some
+@given(labellings(), st.permutations(range(5)))
+def test_agreement_does_not_depend_on_names(labels, names):
+    true, predicted = labels
+    renamed = np.array(names)[predicted]
+    for measure in (diagnostics.accuracy, diagnostics.adjusted_rand_index):
+        assert measure(true, renamed) == pytest.approx(measure(true, predicted), abs=1e-12)
+        assert measure(true, np.array(names)[true]) == pytest.approx(1)
+
+
+@some
+@given(labellings(), st.permutations(range(5)))
+def test_a_renamed_truth_is_matched_back(labels, names):
+    true, _ = labels
+    np.testing.assert_array_equal(diagnostics.match_labels(true, np.array(names)[true]), true)
+
+
+def test_labels_without_a_partner_get_names_above_the_true_ones():
+    matched = diagnostics.match_labels([0, 0, 0, 1, 1], [3, 3, 0, 2, 1])
+    assert matched[:2].tolist() == [0, 0]
+    assert matched[2] >= 2
+    assert sorted(matched[3:])[0] == 1
+    assert sorted(matched[3:])[1] >= 2
+    assert diagnostics.accuracy([0, 0, 0, 1, 1], [3, 3, 0, 2, 1]) == 0.6
+
+
+def test_one_cluster_for_all_is_as_accurate_as_the_largest_class():
+    true = np.repeat([0, 1, 2], [50, 30, 20])
+    assert diagnostics.accuracy(true, np.zeros(100, int)) == 0.5
+    assert diagnostics.adjusted_rand_index(true, np.zeros(100, int)) == 0
+
+
+@some
+@given(labellings())
+def test_the_adjusted_rand_index_is_that_of_hubert_and_arabie(labels):
+    true, predicted = labels
+    table = diagnostics.confusion(true, predicted)
+
+    def pairs(counts):
+        return (counts * (counts - 1) / 2).sum()
+
+    rows, columns, both = pairs(table.sum(axis=1)), pairs(table.sum(axis=0)), pairs(table)
+    chance = rows * columns / max(pairs(np.array([len(true)])), 1)
+    assume((rows + columns) / 2 != chance)
+    expected = (both - chance) / ((rows + columns) / 2 - chance)
+    index = diagnostics.adjusted_rand_index(true, predicted)
+    assert index == pytest.approx(expected, abs=1e-12)
+    assert index == sklearn.metrics.adjusted_rand_score(true, predicted)
+
+
+# ---- matching of components --------------------------------------------------------------
+
+
+def mixture_at(means, variances=None):
+    """Equal weights at given means."""
+    means = np.asarray(means, float)
+    k = len(means)
+    variances = np.ones(k) if variances is None else variances
+    return Mixture(np.full(k, 1 / k), means, Spherical(variances))
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 4))
+def test_components_are_matched_by_the_least_total_squared_mahalanobis_distance(seed, k, m):
+    rng = np.random.default_rng(seed)
+    m = min(k, m)
+    factors = rng.normal(size=(k, 2, 2))
+    covariances = factors @ factors.swapaxes(1, 2) + 0.1 * np.eye(2)
+    mixture = Mixture(np.full(k, 1 / k), rng.normal(size=(k, 2)), Full(covariances))
+    means = rng.normal(size=(m, 2))
+
+    def cost(order):
+        residuals = means - mixture.means[list(order)]
+        precisions = np.linalg.inv(covariances[list(order)])
+        return np.einsum("mi,mij,mj->", residuals, precisions, residuals)
+
+    order = diagnostics.match_components(mixture, means)
+    best = min(cost(candidate) for candidate in itertools.permutations(range(k), m))
+    assert len(set(order.tolist())) == m
+    assert cost(order) == pytest.approx(best, rel=1e-9)
+
+
+@few
+@given(st.permutations(range(4)))
+def test_permuted_components_are_matched_back(order):
+    means = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0], [5.0, 5.0]])
+    matched = diagnostics.match_components(mixture_at(means[order]), means + 0.3)
+    np.testing.assert_array_equal(np.array(order)[matched], np.arange(4))
+
+
+def test_matching_of_components_does_not_depend_on_units():
+    # In the first feature the means are exchanged, in the second they are not.
+    means, truth = np.array([[0.0, 0.0], [1.0, 3.0]]), np.array([[1.0, 0.0], [0.0, 3.0]])
+    for unit in ([1, 1], [1e6, 1], [1, 1e6]):
+        mixture = Mixture([0.5, 0.5], means * unit, Tied(np.diag(np.square(unit, dtype=float))))
+        assert diagnostics.match_components(mixture, truth * unit).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("means", "error", "message"),
+    [
+        ([[0.0], [1.0], [2.0]], ValueError, r"means must be at most as many.*\(2\); got 3"),
+        ([[0.0, 1.0]], ValueError, "means must have 1 features"),
+        ([0.0, 1.0], ValueError, "means must have two dimensions"),
+        ([[np.nan]], ValueError, "means contains NaN"),
+        ([["a"]], TypeError, "means must be an array"),
+        (np.empty((0, 1)), ValueError, "means must have at least one"),
+    ],
+)
+def test_match_components_names_what_is_wrong(means, error, message):
+    with pytest.raises(error, match=message):
+        diagnostics.match_components(mixture_at([[0.0], [1.0]]), means)
+
+
+# ---- falls -------------------------------------------------------------------------------
+
+
+def fit_with(values, events=None, n_samples=10):
+    """A fit whose trace holds these log-likelihoods."""
+    events = events or [""] * len(values)
+    rows = [
+        Row(i, value, value, np.nan, value, 0.0, 1.0, 1.0, event)
+        for i, (value, event) in enumerate(zip(values, events, strict=True))
+    ]
+    return Fit(
+        mixture=mixture_at([[0.0]]),
+        status="converged",
+        message="",
+        n_iter=len(values) - 1,
+        log_likelihood=values[-1],
+        trace=Trace(rows),
+        n_samples=n_samples,
+        free=frozenset({"means"}),
+    )
+
+
+@some
+@given(st.lists(st.integers(-50, 50).map(float), min_size=1, max_size=8))
+def test_falls_are_where_the_log_likelihood_goes_down_and_by_how_much(values):
+    expected = [(i, a - b) for i, (a, b) in enumerate(itertools.pairwise(values), 1) if b < a]
+    assert [tuple(fall) for fall in diagnostics.falls(fit_with(values))] == expected
+
+
+def test_a_restart_is_no_fall_and_any_other_event_is_no_excuse():
+    values = [-5.0, -3.0, -9.0, -10.0]
+    restarted = fit_with(values, ["", "", "restarted: component 0 is empty", ""])
+    assert [fall.iteration for fall in diagnostics.falls(restarted)] == [3]
+    floored = fit_with(values, ["", "", "floored: component 0", ""])
+    assert [fall.iteration for fall in diagnostics.falls(floored)] == [2, 3]
+
+
+@pytest.mark.parametrize("size", [1.0, 1e6, 1e12])
+def test_rounding_is_no_fall_at_any_size(size):
+    rounding = fit_with([-size, -size * (1 + 1e-13)], n_samples=1)
+    assert diagnostics.falls(rounding) == []
+    fallen = fit_with([-size, -size * (1 + 1e-9)], n_samples=1)
+    assert len(diagnostics.falls(fallen)) == 1
+    assert diagnostics.falls(fallen, relative=1e-8) == []
+
+
+def test_em_never_falls_and_a_large_ridge_does():
+    X = np.random.default_rng(0).normal(size=(100, 2)) * [1, 0.1]
+    start = Mixture([0.5, 0.5], X[:2], Full([np.diag([1, 0.01])] * 2))
+    assert diagnostics.falls(fit(X, start)) == []
+    assert diagnostics.falls(fit(X, start, ridge=1.0))[0].iteration == 1
+
+
+@pytest.mark.parametrize("relative", [-1.0, np.nan, "little"])
+def test_falls_takes_a_share(relative):
+    with pytest.raises((TypeError, ValueError), match="relative must be"):
+        diagnostics.falls(fit_with([0.0]), relative=relative)
+
+
+# ---- degenerate components ---------------------------------------------------------------
+
+
+def two_clusters(d=2, n=40):
+    rng = np.random.default_rng(0)
+    return np.concatenate([rng.normal(size=(n, d)), 20 + rng.normal(size=(n, d))])
+
+
+def reasons(found):
+    """(component, first word of its reason that says what it is)"""
+    words = ("samples", "collapsed", "floor")
+    return [(k, next(word for word in words if word in reason)) for k, reason in found]
+
+
+@every_structure
+def test_a_sound_fit_has_no_degenerate_component(structure):
+    X = two_clusters()
+    start = Mixture([0.5, 0.5], X[[0, -1]], structure.unit(2, 2))
+    assert diagnostics.degenerate(fit(X, start).mixture, X, floor=1e-3) == []
+
+
+@pytest.mark.parametrize("structure", [Full, Diagonal, Spherical])
+@pytest.mark.parametrize("d", [2, 4])
+def test_a_component_with_too_few_samples_is_listed(structure, d):
+    needed = structure.samples_needed(d)
+    for n, expected in ((needed, []), (needed - 1, [(1, "samples")])):
+        X = np.concatenate(
+            [two_clusters(d)[:40], 20 + np.random.default_rng(1).normal(size=(n, d))]
+        )
+        mixture = Mixture(
+            [40 / (40 + n), n / (40 + n)], [np.zeros(d), np.full(d, 20)], structure.unit(2, d)
+        )
+        assert reasons(diagnostics.degenerate(mixture, X)) == expected
+
+
+def test_a_tied_component_lives_on_the_others_until_it_is_empty():
+    X = two_clusters()[:41]
+    with_one = Mixture([40 / 41, 1 / 41], [[0, 0], [20, 20]], Tied(np.eye(2)))
+    assert diagnostics.degenerate(with_one, X) == []
+    assert reasons(diagnostics.degenerate(with_one, X[:40])) == [(1, "samples")]
+
+
+@every_structure
+def test_a_collapsed_component_is_listed(structure):
+    X = two_clusters()
+    thin = {
+        Full: [np.eye(2), [[1, 1 - 1e-9], [1 - 1e-9, 1]]],
+        Tied: [[1, 1 - 1e-9], [1 - 1e-9, 1]],
+        Diagonal: [[1, 1], [1, 1e-8]],
+        Spherical: [1, 1e-8],
+    }
+    mixture = Mixture([0.5, 0.5], [[0, 0], [20, 20]], structure(thin[structure]))
+    collapsed = {k for k, reason in diagnostics.degenerate(mixture, X) if "collapsed" in reason}
+    assert collapsed == ({0, 1} if structure is Tied else {1})
+
+
+@pytest.mark.parametrize("structure", [Full, Tied, Diagonal])
+@pytest.mark.parametrize("unit", [1e-8, 1e8])
+def test_collapse_is_judged_in_the_units_of_the_data(structure, unit):
+    units = np.array([1, unit])
+    X = two_clusters() * units
+    means = np.array([[0, 0], [20, 20]]) * units
+    covariances = {
+        Full: np.array([np.diag(units**2)] * 2),
+        Tied: np.diag(units**2),
+        Diagonal: np.array([units**2] * 2),
+    }[structure]
+    sound = Mixture([0.5, 0.5], means, structure(covariances))
+    collapsed = Mixture([0.5, 0.5], means, structure(1e-9 * covariances))
+    assert diagnostics.degenerate(sound, X) == []
+    assert {k for k, reason in diagnostics.degenerate(collapsed, X) if "collapsed" in reason} == {
+        0,
+        1,
+    }
+
+
+def test_thin_is_the_share_at_which_a_component_counts_as_collapsed():
+    X = np.array([[-1.0], [1.0]] * 10)  # of variance 1
+    mixture = mixture_at([[0.0]], [0.01])
+    assert diagnostics.degenerate(mixture, X, thin=0.0099) == []
+    assert reasons(diagnostics.degenerate(mixture, X, thin=0.0101)) == [(0, "collapsed")]
+
+
+@every_structure
+@pytest.mark.parametrize("floor", [0.25, [0.25, 0.25]])
+def test_a_component_on_the_floor_is_listed(structure, floor):
+    on_floor = {
+        Full: [np.eye(2), [[1, 0.75], [0.75, 1]]],
+        Tied: [[1, 0.75], [0.75, 1]],
+        Diagonal: [[1, 1], [0.25, 1]],
+        Spherical: [1, 0.25],
+    }
+    mixture = Mixture([0.5, 0.5], [[0, 0], [20, 20]], structure(on_floor[structure]))
+    expected = [(0, "floor"), (1, "floor")] if structure is Tied else [(1, "floor")]
+    X = two_clusters()
+    assert reasons(diagnostics.degenerate(mixture, X, floor=floor)) == expected
+    assert diagnostics.degenerate(mixture, X, floor=np.multiply(floor, 0.99)) == []
+    assert diagnostics.degenerate(mixture, X) == []
+
+
+def test_one_component_may_be_degenerate_for_several_reasons():
+    X = np.append(np.random.default_rng(0).normal(size=30), 50.0)[:, None]
+    start = Mixture([0.9, 0.1], [[0.0], [50.0]], Spherical([1.0, 1.0]))
+    result = fit(X, start, floor=1e-8)
+    found = diagnostics.degenerate(result.mixture, X, floor=1e-8)
+    assert sorted(reasons(found)) == [(1, "collapsed"), (1, "floor"), (1, "samples")]
+    assert all(isinstance(k, int) for k, _ in found)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"X": [[0.0, 1.0]]}, ValueError, "X must have 1 features"),
+        ({"X": [[np.inf]]}, ValueError, "X contains infinity"),
+        ({"X": [["a"]]}, TypeError, "X must be an array"),
+        ({"X": np.empty((0, 1))}, ValueError, "X must have at least one sample"),
+        ({"floor": 0.0}, ValueError, "floor must be above 0"),
+        ({"floor": [1.0, 1.0]}, ValueError, "floor must be one number"),
+        ({"floor": "low"}, TypeError, "floor must be an array"),
+        ({"thin": -1.0}, ValueError, "thin must be"),
+        ({"thin": None}, TypeError, "thin must be"),
+    ],
+)
+def test_degenerate_names_what_is_wrong(change, error, message):
+    with pytest.raises(error, match=message):
+        diagnostics.degenerate(**({"mixture": mixture_at([[0.0]]), "X": [[0.0], [1.0]]} | change))
+
+
+# ---- errors ------------------------------------------------------------------------------
+
+MEASURES = (
+    diagnostics.confusion,
+    diagnostics.match_labels,
+    diagnostics.accuracy,
+    diagnostics.adjusted_rand_index,
+)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ([], ValueError, "must be a non-empty 1-D array"),
+        ([[0, 1]], ValueError, "must be a non-empty 1-D array"),
+        (3, ValueError, "must be a non-empty 1-D array"),
+        ([0.0, 1.0], TypeError, "must be integers"),
+        ([0, np.nan], TypeError, "must be integers"),
+        (["a", "b"], TypeError, "must be integers"),
+        ([0, -1], ValueError, "must hold labels from 0"),
+    ],
+)
+def test_labels_are_whole_numbers_from_zero(measure, bad, error, message):
+    with pytest.raises(error, match=f"true {message}"):
+        measure(bad, [0, 1])
+    with pytest.raises(error, match=f"predicted {message}"):
+        measure([0, 1], bad)
+
+
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda f: f.__name__)
+def test_labellings_are_of_the_same_samples(measure):
+    with pytest.raises(ValueError, match=r"predicted must have one entry a sample \(3\); got 2"):
+        measure([0, 1, 1], [0, 1])
+
+
+@pytest.mark.parametrize("wrong", [None, "mixture", fit_with([0.0])])
+def test_components_are_those_of_a_mixture(wrong):
+    with pytest.raises(TypeError, match="mixture must be a Mixture"):
+        diagnostics.match_components(wrong, [[0.0]])
+    with pytest.raises(TypeError, match="mixture must be a Mixture"):
+        diagnostics.degenerate(wrong, [[0.0]])
+
+
+@pytest.mark.parametrize("wrong", [None, [-1.0, -2.0], mixture_at([[0.0]])])
+def test_falls_are_those_of_a_fit(wrong):
+    with pytest.raises(TypeError, match="fit must be a Fit"):
+        diagnostics.falls(wrong)

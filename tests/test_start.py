@@ -1,0 +1,523 @@
+"""Laws of the starts: proper mixtures of the data's own scale, whatever the data."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import sklearn.cluster
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from gmmlab import Diagonal, Full, Spherical, Tied, relative_floor, start
+
+ALL = (Full, Tied, Diagonal, Spherical)
+every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
+
+
+def from_random_labels(X, n_components, rng, *, structure=Full):
+    """`start.from_labels` in the form of the starts that draw."""
+    labels = rng.permutation(np.arange(len(X)) % n_components)
+    return start.from_labels(X, labels, structure=structure)
+
+
+def from_random_means(X, n_components, rng, *, structure=Full):
+    """`start.from_parameters` in the form of the starts that draw."""
+    means = np.mean(X, axis=0) + np.std(X, axis=0) * rng.normal(size=(n_components, np.shape(X)[1]))
+    return start.from_parameters(X, means=means, structure=structure)
+
+
+DRAWN = (start.kmeans, start.kmeans_plus_plus, start.random_points, start.random_responsibilities)
+STARTS = (*DRAWN, from_random_labels, from_random_means)
+every_draw = pytest.mark.parametrize("draw", DRAWN, ids=lambda f: f.__name__)
+every_start = pytest.mark.parametrize("draw", STARTS, ids=lambda f: f.__name__)
+
+
+def clusters(seed=0, k=3, d=2, n=60):
+    """Clusters that stand well apart, in shuffled order."""
+    rng = np.random.default_rng(seed)
+    centres = 30 * np.eye(max(k, d))[:k, :d] + np.arange(k)[:, None]
+    X = np.concatenate([centre + rng.normal(size=(n // k, d)) for centre in centres])
+    return rng.permutation(X)
+
+
+def shares(mixture, X):
+    """Every component's variances as shares of the data's own, in all directions (k, d)."""
+    whole = np.cov(X.T, bias=True).reshape(X.shape[1], X.shape[1])
+    return np.array([scipy.linalg.eigh(c, whole, eigvals_only=True) for c in mixture.covariances])
+
+
+def close(first, second, rtol=1e-9):
+    """Assert that two mixtures are equal up to rounding."""
+    assert type(first.covariance) is type(second.covariance)
+    np.testing.assert_allclose(first.weights, second.weights, rtol=rtol)
+    scale = np.abs(second.means).max()
+    np.testing.assert_allclose(first.means, second.means, rtol=rtol, atol=rtol * scale)
+    scale = np.abs(second.covariances).max()
+    np.testing.assert_allclose(first.covariances, second.covariances, rtol=rtol, atol=rtol * scale)
+
+
+# ---- proper mixtures ---------------------------------------------------------------------
+
+
+@every_start
+@every_structure
+@pytest.mark.parametrize("k", [1, 3, 20])
+def test_a_start_has_the_structure_and_the_scale_of_the_data(draw, structure, k):
+    X = clusters() * [1, 10]
+    mixture = draw(X, k, np.random.default_rng(0), structure=structure)
+    assert type(mixture.covariance) is structure
+    assert mixture.means.shape == (k, 2)
+    assert (mixture.weights > 0).all()
+    assert abs(mixture.weights.sum() - 1) < 1e-12
+    among = shares(mixture, X)
+    assert among.min() > 1e-6
+    assert among.max() < 100  # spherical ones are round where the data are not
+
+
+@every_structure
+@pytest.mark.parametrize("d", [1, 2, 5])
+def test_a_cluster_of_one_point_takes_half_the_spread_of_the_data(structure, d):
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(40, d)), np.full((1, d), 50.0)])
+    mixture = start.kmeans(X, 2, rng, structure=structure).sorted()
+    np.testing.assert_allclose(mixture.weights, [40 / 41, 1 / 41])
+    np.testing.assert_allclose(mixture.means[1], X[-1])
+    if structure is not Tied:  # where the other cluster lends its spread
+        whole = structure.estimate(
+            np.array([41]),
+            start.from_labels(X, np.zeros(41, int), structure=structure).covariance.stack,
+        )
+        half = whole.dense(1, d)[0] / 2
+        floor = 1e-5 * np.diag(X.var(axis=0))  # what keeps a flat covariance up
+        assert np.abs(mixture.covariances[1] - half).max() <= floor.max()
+
+
+@every_start
+@every_structure
+def test_as_many_components_as_samples_is_proper(draw, structure):
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    mixture = draw(X, 4, np.random.default_rng(0), structure=structure)
+    assert (mixture.covariance.smallest_eigenvalues() > 0).all()
+
+
+@every_start
+@every_structure
+@pytest.mark.parametrize("constant", [0.0, 5.0, 0.1, -1e6])
+def test_a_constant_feature_is_no_obstacle(draw, structure, constant):
+    X = np.column_stack([clusters(d=1), np.full(60, constant)])
+    mixture = draw(X, 3, np.random.default_rng(0), structure=structure)
+    np.testing.assert_allclose(mixture.means[:, 1], constant, rtol=1e-12)
+    eigenvalues = np.linalg.eigvalsh(mixture.covariances)
+    assert eigenvalues.min() > 1e-10 * X[:, 0].var()
+    assert eigenvalues.max() < 10 * X[:, 0].var()
+
+
+@pytest.mark.parametrize("draw", STARTS[1:], ids=lambda f: f.__name__)
+@every_structure
+def test_data_without_any_spread_are_no_obstacle(draw, structure):
+    mixture = draw(np.ones((5, 2)), 2, np.random.default_rng(0), structure=structure)
+    np.testing.assert_allclose(mixture.means, 1)
+    assert (mixture.covariance.smallest_eigenvalues() > 0).all()
+
+
+@pytest.mark.parametrize("X", [np.ones((5, 2)), [[0.0], [0.0], [1.0], [1.0]]])
+def test_kmeans_names_the_argument_where_distinct_points_are_too_few(X):
+    with pytest.raises(ValueError, match="n_components"):
+        start.kmeans(X, 3, np.random.default_rng(0))
+
+
+@every_start
+@every_structure
+def test_samples_in_fewer_dimensions_are_no_obstacle(draw, structure):
+    X = clusters(d=2)
+    X = np.column_stack([X, X @ [1, 1]])
+    mixture = draw(X, 3, np.random.default_rng(0), structure=structure)
+    assert (mixture.covariance.conditioning() > 1e-10).all()
+
+
+# ---- repetition --------------------------------------------------------------------------
+
+
+@every_draw
+@every_structure
+def test_a_start_repeats_with_the_seed_and_only_with_it(draw, structure):
+    X = np.random.default_rng(0).uniform(size=(200, 2))
+    first, again, other = (
+        draw(X, 4, np.random.default_rng(seed), structure=structure) for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+@every_draw
+def test_a_start_takes_no_draws_from_elsewhere(draw):
+    X = np.random.default_rng(0).uniform(size=(50, 2))
+    np.random.seed(0)  # noqa: NPY002  (the hidden generator, which must not be used)
+    first = draw(X, 4, np.random.default_rng(1))
+    np.random.seed(1)  # noqa: NPY002
+    assert draw(X, 4, np.random.default_rng(1)) == first
+
+
+@every_draw
+@pytest.mark.parametrize("shape", [(20_000, 20), (1001, 300)])
+def test_a_start_does_not_depend_on_the_number_of_threads(draw, shape):
+    # Long sums, and products wide enough for BLAS to share out.
+    X = np.random.default_rng(0).uniform(size=shape)
+    with threadpool_limits(1):
+        alone = draw(X, 7, np.random.default_rng(1))
+    with threadpool_limits(2):
+        assert draw(X, 7, np.random.default_rng(1)) == alone
+
+
+@pytest.mark.parametrize(
+    ("draw", "function"),
+    [(start.kmeans, "KMeans"), (start.kmeans_plus_plus, "kmeans_plusplus")],
+)
+def test_scikit_learn_runs_on_one_thread_and_the_limit_is_lifted(monkeypatch, draw, function):
+    seen = []
+    original = getattr(sklearn.cluster, function)
+
+    def watched(*args, **options):
+        seen.extend(pool["num_threads"] for pool in threadpool_info())
+        return original(*args, **options)
+
+    monkeypatch.setattr(sklearn.cluster, function, watched)
+    with threadpool_limits(2):
+        before = threadpool_info()
+        draw(clusters(), 3, np.random.default_rng(0))
+        assert threadpool_info() == before
+    assert set(seen) == {1}
+
+
+# ---- equivariance ------------------------------------------------------------------------
+
+
+@every_start
+@every_structure
+@pytest.mark.parametrize("scale", [2.0**-40, 2.0**30])
+def test_scaling_the_data_scales_the_start(draw, structure, scale):
+    X = clusters()
+    mixture, scaled = (
+        draw(factor * X, 3, np.random.default_rng(1), structure=structure)
+        for factor in (1.0, scale)
+    )
+    np.testing.assert_allclose(scaled.weights, mixture.weights, rtol=1e-12)
+    np.testing.assert_allclose(scaled.means, scale * mixture.means, rtol=1e-12)
+    np.testing.assert_allclose(
+        scaled.covariance.values, scale**2 * mixture.covariance.values, rtol=1e-10
+    )
+
+
+@every_start
+@every_structure
+def test_shifting_the_data_shifts_the_means_alone(draw, structure):
+    X, shift = clusters(), np.array([1e4, -3e4])
+    mixture, shifted = (
+        draw(data, 3, np.random.default_rng(1), structure=structure) for data in (X, X + shift)
+    )
+    np.testing.assert_allclose(shifted.weights, mixture.weights, rtol=1e-12)
+    np.testing.assert_allclose(shifted.means - shift, mixture.means, atol=1e-9)
+    np.testing.assert_allclose(
+        shifted.covariances, mixture.covariances, atol=1e-8 * np.abs(mixture.covariances).max()
+    )
+
+
+@pytest.mark.parametrize("draw", [start.random_points, start.random_responsibilities])
+@pytest.mark.parametrize("structure", [Full, Tied, Diagonal])
+def test_every_feature_may_have_its_own_unit(draw, structure):
+    X, units = clusters(d=3), np.array([1e-6, 1.0, 1e6])
+    mixture, rescaled = (
+        draw(data, 3, np.random.default_rng(1), structure=structure) for data in (X, units * X)
+    )
+    np.testing.assert_allclose(rescaled.means, units * mixture.means, rtol=1e-9)
+    np.testing.assert_allclose(
+        rescaled.covariances / (units[:, None] * units),
+        mixture.covariances,
+        atol=1e-9 * np.abs(mixture.covariances).max(),
+    )
+
+
+@pytest.mark.parametrize("structure", [Full, Diagonal])
+def test_a_thin_cluster_is_thin_in_any_unit(structure):
+    X = clusters(k=2, n=40)
+    labels = np.arange(40) // 39  # a single point in the second class
+    units = np.array([1e-5, 1e5])
+    plain, rescaled = (
+        start.from_labels(data, labels, structure=structure) for data in (X, units * X)
+    )
+    np.testing.assert_allclose(
+        rescaled.covariances / (units[:, None] * units),
+        plain.covariances,
+        atol=1e-9 * plain.covariances.max(),
+    )
+
+
+# ---- labels ------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4), st.sampled_from(ALL))
+def test_from_labels_gives_shares_means_and_covariances_of_the_classes(seed, k, d, structure):
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(30 * k) % k)
+    labels[rng.integers(30 * k, size=5)] = 0
+    X = 10 * rng.normal(size=(1, d)) + rng.normal(size=(30 * k, d)) * (1 + labels[:, None])
+    mixture = start.from_labels(X, labels, structure=structure)
+    classes = [X[labels == c] for c in range(k)]
+    weights = np.array([len(c) for c in classes]) / len(X)
+    full = np.array([np.cov(c.T, bias=True).reshape(d, d) for c in classes])
+    expected = {
+        Full: full,
+        Tied: np.tensordot(weights, full, axes=1),
+        Diagonal: [c.var(axis=0) for c in classes],
+        Spherical: [c.var(axis=0).mean() for c in classes],
+    }
+    np.testing.assert_allclose(mixture.weights, weights, rtol=1e-12)
+    np.testing.assert_allclose(mixture.means, [c.mean(axis=0) for c in classes], rtol=1e-10)
+    np.testing.assert_allclose(mixture.covariance.values, expected[structure], rtol=1e-9, atol=1e-9)
+
+
+@every_structure
+def test_renaming_the_labels_renames_the_components(structure):
+    X, labels, names = clusters(), np.arange(60) % 3, np.array([2, 0, 1])
+    mixture = start.from_labels(X, labels, structure=structure)
+    renamed = start.from_labels(X, names[labels], structure=structure)
+    np.testing.assert_allclose(renamed.means[names], mixture.means, rtol=1e-12)
+    np.testing.assert_allclose(renamed.covariances[names], mixture.covariances, rtol=1e-9)
+
+
+@every_structure
+def test_the_order_of_the_samples_does_not_matter(structure):
+    X, labels = clusters(), np.arange(60) % 3
+    order = np.random.default_rng(0).permutation(60)
+    close(
+        start.from_labels(X[order], labels[order], structure=structure),
+        start.from_labels(X, labels, structure=structure),
+    )
+
+
+def test_labels_may_be_booleans():
+    X = clusters(k=2)
+    assert start.from_labels(X, X[:, 0] > 15) == start.from_labels(X, (X[:, 0] > 15).astype(int))
+
+
+@pytest.mark.parametrize("draw", [start.kmeans, start.random_responsibilities, from_random_labels])
+def test_within_and_between_add_up_to_the_covariance_of_the_data(draw):
+    X = clusters(seed=1)
+    mixture = draw(X, 3, np.random.default_rng(0))
+    centre = mixture.weights @ mixture.means
+    between = (mixture.means - centre).T @ (mixture.weights[:, None] * (mixture.means - centre))
+    within = np.tensordot(mixture.weights, mixture.covariances, axes=1)
+    np.testing.assert_allclose(centre, X.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(within + between, np.cov(X.T, bias=True), rtol=1e-9)
+
+
+# ---- each start's own law ----------------------------------------------------------------
+
+
+def test_kmeans_means_are_the_centres_of_the_samples_nearest_to_them():
+    X = np.random.default_rng(0).uniform(size=(300, 2))
+    mixture = start.kmeans(X, 5, np.random.default_rng(0))
+    nearest = ((X[:, None] - mixture.means) ** 2).sum(axis=2).argmin(axis=1)
+    for k in range(5):
+        np.testing.assert_allclose(X[nearest == k].mean(axis=0), mixture.means[k], atol=0.02)
+        assert abs((nearest == k).mean() - mixture.weights[k]) < 0.02
+
+
+def test_kmeans_finds_clusters_that_stand_apart():
+    X = clusters()
+    mixture = start.kmeans(X, 3, np.random.default_rng(0))
+    np.testing.assert_allclose(mixture.weights, 1 / 3)
+    assert shares(mixture, X).max() < 0.05
+
+
+@pytest.mark.parametrize("draw", [start.kmeans_plus_plus, start.random_points])
+@every_structure
+def test_seeds_are_different_samples_with_equal_weights_and_the_spread_of_all(draw, structure):
+    X = np.random.default_rng(0).normal(size=(12, 2))
+    mixture = draw(X, 12, np.random.default_rng(0), structure=structure)
+    np.testing.assert_array_equal(np.unique(mixture.means, axis=0), np.unique(X, axis=0))
+    np.testing.assert_allclose(mixture.weights, 1 / 12, rtol=1e-14)
+    whole = start.from_labels(X, np.zeros(12, int), structure=structure)
+    expected = np.broadcast_to(whole.covariances, (12, 2, 2))
+    np.testing.assert_allclose(mixture.covariances, expected, rtol=1e-9, atol=1e-14)
+
+
+def test_kmeans_plus_plus_spreads_its_seeds_where_random_points_do_not():
+    X = np.repeat([0.0, 100.0, 200.0], 20)[:, None] + np.random.default_rng(0).normal(size=(60, 1))
+
+    def finds_all(draw, seed):
+        return len(np.unique(np.round(draw(X, 3, np.random.default_rng(seed)).means / 100))) == 3
+
+    assert all(finds_all(start.kmeans_plus_plus, seed) for seed in range(20))
+    assert not all(finds_all(start.random_points, seed) for seed in range(20))
+
+
+def test_random_points_take_every_sample_equally_often():
+    X = np.arange(5.0)[:, None]
+    rng = np.random.default_rng(0)
+    draws = np.concatenate([start.random_points(X, 2, rng).means.ravel() for _ in range(500)])
+    counts = np.bincount(draws.astype(int), minlength=5)  # each of them in 2 of 5 draws
+    assert np.abs(counts - 200).max() < 5 * np.sqrt(500 * 0.4 * 0.6)
+
+
+def test_random_responsibilities_are_uniform_on_the_simplex():
+    X = np.random.default_rng(0).normal(size=(2000, 2))
+    starts = [start.random_responsibilities(X, 4, np.random.default_rng(s)) for s in range(20)]
+    # Each r is Beta(1, 3): mean 1/4, variance 3/80. So weights and means vary by
+    weight, mean = np.sqrt(3 / 80 / 2000), 4 * np.sqrt(3 / 80 / 2000) * X.std(axis=0)
+    weights = np.array([mixture.weights for mixture in starts]) - 1 / 4
+    means = np.array([mixture.means for mixture in starts]) - X.mean(axis=0)
+    for errors in (weights / weight, means / mean):
+        assert abs((errors**2).mean() - 1) < 5 * np.sqrt(2 / errors.size)
+
+
+def test_given_parameters_are_taken_as_they_are():
+    X = clusters()
+    means, weights, covariances = X[:2], np.array([0.3, 0.7]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    mixture = start.from_parameters(
+        X, means=means, weights=weights, covariances=covariances, structure=Diagonal
+    )
+    np.testing.assert_array_equal(mixture.means, means)
+    np.testing.assert_array_equal(mixture.weights, weights)
+    np.testing.assert_array_equal(mixture.covariance.values, covariances)
+
+
+# ---- the data's own scale ----------------------------------------------------------------
+
+
+def test_a_relative_floor_is_a_share_of_each_variance():
+    X = np.random.default_rng(0).normal(size=(50, 3)) * [1e-6, 1, 1e6]
+    np.testing.assert_allclose(relative_floor(X, 0.01), 0.01 * X.var(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 1e9])
+def test_a_constant_feature_has_the_mean_floor_of_the_others(constant):
+    X = np.column_stack([np.random.default_rng(0).normal(size=(50, 2)), np.full(50, constant)])
+    floor = relative_floor(X, 0.5)
+    np.testing.assert_allclose(floor[2], floor[:2].mean(), rtol=1e-12)
+
+
+def test_data_without_spread_have_the_fraction_itself_for_a_floor():
+    np.testing.assert_array_equal(relative_floor(np.full((7, 2), 0.1), 0.5), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("fraction", [0, -1.0, np.nan, np.inf, "small", None])
+def test_a_relative_floor_is_above_zero(fraction):
+    with pytest.raises((TypeError, ValueError), match="fraction must be"):
+        relative_floor([[0.0], [1.0]], fraction)
+
+
+# ---- errors ------------------------------------------------------------------------------
+
+BAD_SAMPLES = [
+    ([[0.0, np.nan]], ValueError, "X contains NaN"),
+    ([[0.0, np.inf]], ValueError, "X contains infinity"),
+    (np.empty((0, 2)), ValueError, "X must have at least one sample"),
+    (np.empty((2, 0)), ValueError, "X must have at least one sample and one feature"),
+    ([0.0, 1.0], ValueError, "X must have two dimensions"),
+    ([["a"], ["b"]], TypeError, "X must be an array of real numbers"),
+    ("data", TypeError, "X must be an array of real numbers"),
+]
+
+
+@every_draw
+@pytest.mark.parametrize(("X", "error", "message"), BAD_SAMPLES)
+def test_samples_are_a_finite_table(draw, X, error, message):
+    with pytest.raises(error, match=message):
+        draw(X, 1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(("X", "error", "message"), BAD_SAMPLES)
+def test_samples_are_a_finite_table_where_nothing_is_drawn(X, error, message):
+    with pytest.raises(error, match=message):
+        start.from_labels(X, [0])
+    with pytest.raises(error, match=message):
+        start.from_parameters(X, means=[[0.0]])
+    with pytest.raises(error, match=message):
+        relative_floor(X)
+
+
+@every_draw
+@pytest.mark.parametrize(
+    ("k", "error"),
+    [(0, ValueError), (-1, ValueError), (61, ValueError), (2.0, TypeError), ("2", TypeError)],
+)
+def test_components_are_one_to_as_many_as_samples(draw, k, error):
+    with pytest.raises(error, match="n_components must be"):
+        draw(clusters(), k, np.random.default_rng(0))
+
+
+@every_draw
+@pytest.mark.parametrize("rng", [0, None, np.random.RandomState(0)])
+def test_draws_come_from_a_generator(draw, rng):
+    with pytest.raises(TypeError, match=r"rng must be a numpy\.random\.Generator"):
+        draw(clusters(), 2, rng)
+
+
+@every_start
+def test_structures_are_one_of_the_four(draw):
+    for structure in ("full", None, int, Full([[[1.0]]])):
+        with pytest.raises(TypeError, match="structure must be"):
+            draw(clusters(), 2, np.random.default_rng(0), structure=structure)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ([0, 1], ValueError, r"labels must have one entry a sample \(3\)"),
+        ([0, 2, 2], ValueError, "labels must be 0 to 2, each at least once"),
+        ([-1, 0, 1], ValueError, "labels must be 0 to 1"),
+        ([-1, 1, 1], ValueError, "labels must be 0 to 1"),
+        ([1, 1, 1], ValueError, "labels must be 0 to 1"),
+        ([[0, 1, 0]], ValueError, "labels must be a non-empty 1-D array"),
+        ([], ValueError, "labels must be a non-empty 1-D array"),
+        ([0.0, 1.0, 1.0], TypeError, "labels must be integers"),
+        ([0, 1, np.nan], TypeError, "labels must be integers"),
+        (["a", "b", "b"], TypeError, "labels must be integers"),
+    ],
+)
+def test_labels_are_whole_numbers_that_all_occur(labels, error, message):
+    with pytest.raises(error, match=message):
+        start.from_labels([[0.0], [1.0], [2.0]], labels)
+
+
+@pytest.mark.parametrize(
+    ("k", "error"), [(1, ValueError), (3, ValueError), (0, ValueError), (2.0, TypeError)]
+)
+def test_from_labels_takes_the_number_of_classes_there_are(k, error):
+    with pytest.raises(error, match=r"labels must be 0 to|n_components must be"):
+        start.from_labels([[0.0], [1.0], [2.0]], [0, 1, 1], n_components=k)
+
+
+def test_a_label_beyond_the_number_of_classes_is_refused():
+    with pytest.raises(ValueError, match="labels must be 0 to 1"):
+        start.from_labels([[0.0], [1.0], [2.0]], [0, 2, 2], n_components=2)
+
+
+@pytest.mark.parametrize(
+    ("given_parameters", "error", "message"),
+    [
+        ({"means": [[0.0]]}, ValueError, "means must have 2 features"),
+        ({"means": [0.0, 1.0]}, ValueError, "means must have two dimensions"),
+        ({"means": [[0.0, np.nan]]}, ValueError, "means contains NaN"),
+        ({"means": "kmeans"}, TypeError, "means must be an array"),
+        ({"means": np.empty((0, 2))}, ValueError, "means must have at least one"),
+        ({"weights": [0.5, 0.6]}, ValueError, "weights must sum to 1"),
+        ({"weights": [1.0]}, ValueError, "weights must have shape"),
+        ({"weights": [0.0, 1.0]}, ValueError, "weights must be strictly positive"),
+        ({"weights": "equal"}, TypeError, "weights must be an array"),
+        ({"covariances": [np.eye(2)]}, ValueError, "covariance must be of 2 components"),
+        ({"covariances": np.eye(2)}, ValueError, "Full values must have shape"),
+        (
+            {"covariances": [np.eye(2), np.zeros((2, 2))]},
+            ValueError,
+            "Full values must be positive",
+        ),
+        ({"covariances": "unit"}, TypeError, "Full values must be an array"),
+    ],
+)
+def test_given_parameters_make_a_mixture(given_parameters, error, message):
+    complete = {"means": [[0.0, 0.0], [1.0, 1.0]]} | given_parameters
+    with pytest.raises(error, match=message):
+        start.from_parameters(clusters(), **complete)
