@@ -22,8 +22,12 @@ few = settings(max_examples=40, deadline=None)
 def labellings(draw, largest=4):
     """Draw two labellings of the same samples; not every label need occur."""
     n = draw(st.integers(1, 30))
-    labels = st.lists(st.integers(0, largest), min_size=n, max_size=n)
-    return np.array(draw(labels)), np.array(draw(labels))
+    largest_of_each = draw(st.tuples(*[st.integers(0, largest)] * 2))
+    true, predicted = (
+        draw(st.lists(st.integers(0, highest), min_size=n, max_size=n))
+        for highest in largest_of_each
+    )
+    return np.array(true), np.array(predicted)
 
 
 # ---- confusion ---------------------------------------------------------------------------

@@ -156,6 +156,18 @@ def test_no_iterations_are_no_reason_to_warn(X):
     GaussianMixture(3, max_iter=0).fit(X)
 
 
+@every_type
+def test_a_start_that_is_drawn_gets_the_ridge_of_every_m_step(X, covariance_type):
+    plain, ridged = (
+        GaussianMixture(
+            3, covariance_type=covariance_type, max_iter=0, reg_covar=ridge, random_state=0
+        ).fit(X)
+        for ridge in (0, 0.5)
+    )
+    added = ridged.result_.mixture.covariances - plain.result_.mixture.covariances
+    np.testing.assert_allclose(added, np.broadcast_to(0.5 * np.eye(2), (3, 2, 2)), atol=1e-12)
+
+
 @unconverged
 @every_type
 def test_covariances_init_is_the_inverse_of_precisions_init(X, covariance_type):
@@ -345,8 +357,13 @@ def test_a_warm_start_goes_on_where_the_last_fit_stopped(X):
         model.fit(X)
     np.testing.assert_allclose(model.means_, whole.means_, rtol=1e-12)
     np.testing.assert_allclose(model.covariances_, whole.covariances_, rtol=1e-12)
-    cold = GaussianMixture(3, max_iter=2, tol=0, **start).fit(X).fit(X)
-    assert not np.allclose(cold.means_, whole.means_, rtol=1e-6)
+
+
+@unconverged
+def test_without_a_warm_start_every_fit_begins_anew(X):
+    model = GaussianMixture(3, max_iter=2, tol=0, **explicit_start("full")).fit(X)
+    first = model.means_
+    np.testing.assert_array_equal(model.fit(X).means_, first)
 
 
 def test_running_out_of_iterations_warns(X):
