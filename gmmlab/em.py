@@ -342,8 +342,7 @@ def fit(
 
             if previous is not None:
                 gain = rows[-1].log_likelihood - rows[-2].log_likelihood
-                rounding = _ROUNDING * (abs(step.log_likelihood) + X.size)
-                if gain < -rounding and ridge == 0:
+                if ridge == 0 and gain < -_rounding(X, mixture, step.log_likelihood):
                     return stop(
                         "not_increasing", not_increasing_message(gain, iteration), back=True
                     )
@@ -371,6 +370,16 @@ def fit(
     raise AssertionError("unreachable: the last iteration returns")
 
 
+def _rounding(X: np.ndarray, mixture: Mixture, log_likelihood: float) -> float:
+    """Return by how much the log-likelihood may be off by rounding.
+
+    That is its share of the sum, and the error of ‖y‖² in a nearly singular covariance.
+    """
+    conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
+    whitening = 8 * np.finfo(float).eps * len(X) / conditioning
+    return _ROUNDING * (abs(log_likelihood) + X.size) + whitening
+
+
 def _row(iteration: int, step: Sums, mixture: Mixture, bound: float, event: str) -> Row:
     expected = expected_log_joint(step, mixture, mixture)
     entropy = step.log_likelihood - expected
@@ -394,7 +403,7 @@ def _trouble(
     found = []
     if free:
         found += [
-            f"component {k} is empty ({counts[k]:.1e} samples expected from it)"
+            f"component {k} is empty (fewer than {EMPTY:g} samples are expected from it)"
             for k in np.flatnonzero(counts < EMPTY)
         ]
     if own is not None:
@@ -403,7 +412,7 @@ def _trouble(
         if len(shares) < mixture.n_components:  # one covariance for all
             who = ["the tied covariance"]
         found += [
-            f"{who[k]} has collapsed (smallest variance {max(shares[k], 0):.1e} of the data's own)"
+            f"{who[k]} has collapsed (smallest variance below {COLLAPSED:g} of the data's own)"
             for k in np.flatnonzero(~(shares >= COLLAPSED))
         ]
     return "; ".join(found)

@@ -169,7 +169,7 @@ def not_increasing_message(gain: float, iteration: int) -> str:
     return (
         f"The log-likelihood fell by {-gain:.1e} at iteration {iteration}, which EM cannot do: a "
         "covariance is too close to singular for the arithmetic. The parameters before the "
-        "fall are returned. Give floor=…, or rescale or drop nearly dependent features."
+        "fall are returned. Give a higher floor=…, or rescale or drop nearly dependent features."
     )
 
 

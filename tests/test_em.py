@@ -504,6 +504,14 @@ def test_the_floor_holds_a_collapsing_component_and_says_so():
     assert not diagnostics.falls(result)
 
 
+@pytest.mark.parametrize("fraction", [1e-6, 1e-8, 1e-10, 1e-12])
+def test_rounding_in_a_nearly_singular_covariance_is_no_fall(fraction):
+    data = datasets.separated_3d(rng=np.random.default_rng(0))  # one component is flat
+    mixture = start.from_labels(data.X, data.labels)
+    result = fit(data.X, mixture, floor=relative_floor(data.X, fraction), tol=1e-8)
+    assert result.status == "converged"
+
+
 def test_a_restart_goes_on_from_the_start_handed_in():
     X, mixture = collapsing()
     good = start.random_points(X, 2, np.random.default_rng(1))

@@ -235,7 +235,36 @@ def test_n_parameters_of_a_full_mixture_in_the_plane(mixture):
     assert mixture.n_parameters() == 11  # 1 + 4 + 6
 
 
-# ---- canonical order ---------------------------------------------------------------------
+# ---- order of components -----------------------------------------------------------------
+
+
+@few
+@given(cases(), st.randoms(use_true_random=False))
+def test_taking_an_order_and_its_inverse_gives_the_same_bits(case, random):
+    mixture, _ = case
+    order = np.array(random.sample(range(mixture.n_components), mixture.n_components))
+    taken = mixture.take(order)
+    assert taken == reordered(mixture, order)
+    assert same_bits(taken.take(np.argsort(order)), mixture)
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        ([0], ValueError),
+        ([0, 0], ValueError),
+        ([1, 2], ValueError),
+        ([-1, 0], ValueError),
+        ([0, 1, 1], ValueError),
+        ([], ValueError),
+        ([[0, 1]], ValueError),
+        ([0.0, 1.0], TypeError),
+        ("01", ValueError),
+    ],
+)
+def test_an_order_holds_each_component_once(mixture, order, error):
+    with pytest.raises(error, match="order must"):
+        mixture.take(order)
 
 
 @few

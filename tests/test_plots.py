@@ -196,6 +196,7 @@ def test_the_legend_names_what_there_are_several_of():
         assert texts(plots.data(X2, labels, true=true).get_legend()) == expected
     assert plots.data(X2, one, true=one).get_legend() is None
     assert plots.data(X2, np.arange(20)).get_legend() is None  # too many to tell apart
+    assert plots.data(X2, two, legend=False).get_legend() is None
 
 
 def test_the_legend_shows_the_colour_and_shape_that_are_drawn():
@@ -546,6 +547,11 @@ def test_show_takes_a_figure(shown, figure):
 
 # ---- errors ------------------------------------------------------------------------------
 
+
+def space():
+    return plt.figure().add_subplot(projection="3d")
+
+
 X4 = np.ones((5, 4))
 X3 = np.ones((5, 3))
 WRONG = {
@@ -615,6 +621,13 @@ WRONG = {
     "density: a fit": (lambda: plots.density(small_fit()), TypeError, "mixture must be"),
     "trace: no fit": (lambda: plots.trace(tilted()), TypeError, "fit must be"),
     "staircase: no fit": (lambda: plots.staircase(tilted()), TypeError, "fit must be"),
+    "staircase: iterations": (
+        lambda: plots.staircase(small_fit(), iterations=0),
+        ValueError,
+        "iterations must be at least 1",
+    ),
+    "axes in space": (lambda: plots.trace(small_fit(), ax=space()), ValueError, "ax must be 2-D"),
+    "a figure for axes": (lambda: plots.data(X2, ax=plt.figure()), TypeError, "ax must be"),
     "images: shape": (lambda: plots.images(X4, shape=(3, 2)), ValueError, "values must have 3 × 2"),
     "images: NaN": (lambda: plots.images(X4 * np.nan), ValueError, "values contains NaN"),
     "images: 1-D": (lambda: plots.images(np.ones(784)), ValueError, "values must have two"),

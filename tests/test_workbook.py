@@ -71,6 +71,12 @@ def test_parameters_must_have_been_run_before_they_are_checked(tmp_path):
         execution.refresh(path)
 
 
+def test_a_malformed_parameters_cell_says_what_is_wrong(tmp_path):
+    path = notebook(tmp_path / "n.ipynb", "k: int = 3", CHECK)
+    with pytest.raises(CellExecutionError, match="k must be explained in a comment"):
+        execution.refresh(path)
+
+
 def test_refreshing_is_clean_and_repeats_to_the_byte(quick):
     execution.refresh(quick)
     first = quick.read_bytes()

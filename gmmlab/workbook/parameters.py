@@ -176,15 +176,18 @@ def check_parameters() -> None:
     RuntimeError
         If the parameters cell has not been run in this kernel.
     ValueError
-        If a value breaks the contract, or papermill was given a name that is not in it.
+        If a value breaks the contract, papermill was given a name that is not in it, or the
+        parameters cell itself is not a contract.
     """
     from IPython import get_ipython
 
     shell = get_ipython()
     cells = [] if shell is None else list(_executed_cells())
-    contract = next((found for cell in reversed(cells) if (found := _contract(cell))), None)
-    if contract is None:
+    # The last one that was run: the reader may have changed the cell and run it again.
+    cell = next((cell for cell in reversed(cells) if _looks_like_a_contract(cell)), None)
+    if cell is None:
         raise RuntimeError("run the parameters cell first, at the top of the notebook")
+    contract = read_parameters(cell)
     injected = {name for cell in cells for name in _injected_names(cell)}
     values = {name: shell.user_ns.get(name) for name in [*contract, *sorted(injected)]}
     check_values(contract, values)
@@ -201,11 +204,12 @@ def _executed_cells() -> Iterable[str]:
             yield "".join(entry[2])
 
 
-def _contract(cell: str) -> dict[str, Parameter] | None:
+def _looks_like_a_contract(cell: str) -> bool:
     try:
-        return read_parameters(cell) or None
-    except (ValueError, SyntaxError):
-        return None
+        statements = _statements(cell)
+    except SyntaxError:  # a magic, say
+        return False
+    return bool(statements) and all(isinstance(node, ast.AnnAssign) for node in statements)
 
 
 def _injected_names(cell: str) -> list[str]:

@@ -6,6 +6,7 @@ here formulas become MathML, and images keep theirs.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,10 @@ def to_html(notebook: nbformat.NotebookNode, *, title: str) -> str:
 
 def to_mathml(formula: str, *, display: str = "inline") -> str:
     """Return a LaTeX formula as MathML; `display` is "inline" or "block"."""
-    # the converter knows `split`, which is what `aligned` is within a formula
-    return convert(formula.replace("{aligned}", "{split}"), display=display)
+    # The converter knows `split`, which is what `aligned` is within a formula, and it leaves out
+    # the thin space that LaTeX puts after the name of a function.
+    mathml = convert(formula.replace("{aligned}", "{split}"), display=display)
+    return re.sub(r"(<mi>(?:log|exp|sin|cos|det)</mi>)", r'\1<mspace width="0.167em" />', mathml)
 
 
 class _MathRenderer(IPythonRenderer):
