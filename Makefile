@@ -24,7 +24,7 @@ test: $(READY)  ## lint, unit tests, doctests, nbval, papermill with other param
 	$(RUN) -m pytest -q -n 2 --dist loadgroup --nbval tests gmmlab notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks
-	$(RUN) -m jupyterlab --notebook-dir=.
+	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 refresh: $(READY)  ## execute the committed notebooks in place
 	$(RUN) -m gmmlab.workbook refresh $(NOTEBOOKS)
