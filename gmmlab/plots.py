@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Ellipse
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
@@ -369,6 +370,7 @@ def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
         label="ELBO after the M-step, before the E-step",
     )
     ax.set_xlabel("iteration")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("total (nats)")
     ax.legend(fontsize="small", loc="lower right")
     return ax
@@ -417,6 +419,7 @@ def staircase(fit: Fit, *, iterations: int = 6, ax: Axes | None = None) -> Axes:
                 label=label if step == 1 else None,
             )
     ax.set_xlabel("iteration")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("total (nats)")
     ax.legend(fontsize="small", loc="lower right")
     return ax

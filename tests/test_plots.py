@@ -365,8 +365,13 @@ def test_the_histogram_underneath_has_area_one_and_holds_every_sample(flat):
     right = max(bar.get_x() + bar.get_width() for bar in flat.patches)
     np.testing.assert_allclose((left, right), (X.min(), X.max()))
     x, _, _ = curves(flat)
-    assert x.min() <= -3
-    assert x.max() >= X.max()
+    assert (x.min(), x.max()) == (-3, X.max())  # three σ, and the samples
+
+
+def test_the_histogram_has_the_bins_of_freedman_and_diaconis(flat):
+    X = np.random.default_rng(0).normal(size=(300, 1))
+    plots.density(line_mixture(), X, ax=flat)
+    assert len(flat.patches) == len(np.histogram_bin_edges(X, bins="fd")) - 1
 
 
 def test_a_histogram_with_an_outlier_has_bars_one_can_see(flat):
@@ -516,6 +521,20 @@ def test_show_takes_axes_of_a_subfigure(shown):
     plots.show(plots.data(X2, ax=ax), alt="Points.")
     assert len(shown) == 1
     assert not plt.fignum_exists(figure.number)
+
+
+def test_a_shown_picture_has_the_colours_that_were_drawn(shown):
+    figure, (left, right) = plt.subplots(1, 2)
+    left.bar(range(10), np.ones(10), color=plots.COLOURS)
+    plots.images([np.linspace(0, 1, 784)], ax=right)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=plots._DPI, bbox_inches="tight")
+    plots.show(figure, alt="Ten bars and a ramp.")
+    (((bundle,), _),) = shown
+    drawn.seek(0)
+    expected, picture = imread(drawn), imread(io.BytesIO(bundle["image/png"]))
+    error = np.abs(picture[..., :3] - expected[..., :3]).max(axis=2)
+    assert np.mean(error < 0.05) > 0.99
 
 
 def test_the_same_picture_has_the_same_bytes_and_names_no_software(shown):

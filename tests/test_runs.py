@@ -110,7 +110,7 @@ def test_three_dimensions(run, parameters):
 @pytest.mark.parametrize(
     "parameters",
     [
-        {"n_samples": 100, "start_kind": "random_widths", "seed": 3},
+        {"n_samples": 100, "start_kind": "random_width", "seed": 3},
         {"n_samples": 200, "digits": [4, 9], "n_components": 2, "rescale": "none"},
         {"n_samples": 60, "digits": [7], "n_components": 3, "rescale": "unit"},
         {"n_samples": 100, "rescale": "standard", "n_components": 1},
