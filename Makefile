@@ -21,7 +21,10 @@ reports: $(READY)  ## run every notebook through papermill, into reports/
 test: $(READY)  ## lint, unit tests, doctests, nbval, papermill with other parameters
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest -q -n 2 --dist loadgroup --nbval tests gmmlab notebooks
+	$(RUN) -m pytest -q -n auto tests gmmlab
+# One notebook after the other: nbval's kernels talk over TCP, and two that start together can
+# take each other's ports.
+	$(RUN) -m pytest -q --nbval notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

@@ -21,11 +21,8 @@ def _is_notebook_cell(item: pytest.Item) -> bool:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    if _is_notebook_cell(item):
-        if MIME_TYPE not in item.parent.skip_compare:
-            item.parent.skip_compare += (MIME_TYPE,)
-        # nbval's kernels talk over TCP: two that start together can take each other's ports.
-        item.add_marker(pytest.mark.xdist_group("nbval"))
+    if _is_notebook_cell(item) and MIME_TYPE not in item.parent.skip_compare:
+        item.parent.skip_compare += (MIME_TYPE,)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -101,8 +101,7 @@ def random_covariance(
     check_rng(rng)
     condition = check_number(condition, name="condition", minimum=1)
     scale = check_number(scale, name="scale", inclusive=False)
-    q, r = np.linalg.qr(rng.standard_normal((d, d)))
-    q *= np.sign(np.diagonal(r))  # without it QR favours some rotations
+    q = np.linalg.qr(rng.standard_normal((d, d)))[0]  # Haar but for signs, which cancel below
     exponents = np.linspace(-0.5, 0.5, d) if d > 1 else np.zeros(1)
     covariance = (q * (scale * condition**exponents)) @ q.T
     return (covariance + covariance.T) / 2
@@ -212,6 +211,8 @@ def _draw(
     covariances = check_numeric(covariances, name="covariances")
     if covariances.shape != (k, d, d):
         raise ValueError(f"covariances must have shape {(k, d, d)}; got {covariances.shape}")
+    if (np.abs(covariances - covariances.swapaxes(1, 2)) > 1e-10 * np.abs(covariances).max()).any():
+        raise ValueError("covariances must be symmetric")
     eigenvalues, vectors = np.linalg.eigh(covariances)
     if (eigenvalues < -1e-10 * np.abs(eigenvalues).max()).any():
         raise ValueError("covariances must be positive semi-definite")

@@ -55,7 +55,7 @@ def explicit_start(covariance_type, k=3, d=2, seed=0):
 
 @unconverged
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@every_type
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_every_check_that_scikit_learns_class_passes_is_passed(covariance_type):
     passed, expected = (
         {
