@@ -421,7 +421,7 @@ def staircase(fit: Fit, *, iterations: int = 6, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("iteration")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("total (nats)")
-    ax.legend(fontsize="small", loc="lower right")
+    ax.legend(fontsize="small", loc="upper left")  # a staircase leaves it free
     return ax
 
 

@@ -88,6 +88,8 @@ def formulas_render(notebook):
     """Each formula becomes MathML with no LaTeX left over."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
+            if re.search(r"[\x00-\x09\x0b-\x1f]", cell.source):
+                yield f"{cell.id}: a control character, as of an unescaped backslash"
             prose = re.sub(r"`[^`]*`", "", cell.source)
             for block, inline in re.findall(r"(?s)\$\$(.+?)\$\$|\$(.+?)\$", prose):
                 mathml = to_mathml(block or inline)
