@@ -265,7 +265,6 @@ def ellipses(
                 )
             )
         ax.plot(*mean, marker="x" if kind == "true" else "+", color=line, markersize=9, mew=2)
-    ax.autoscale_view()
     return ax
 
 
