@@ -342,7 +342,8 @@ def fit(
 
             if previous is not None:
                 gain = rows[-1].log_likelihood - rows[-2].log_likelihood
-                if ridge == 0 and gain < -_rounding(X, mixture, step.log_likelihood):
+                fell = ridge == 0 and gain < 0
+                if fell and -gain > _rounding(X, mixture, step.log_likelihood):
                     return stop(
                         "not_increasing", not_increasing_message(gain, iteration), back=True
                     )
