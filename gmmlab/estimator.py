@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmlab import start
-from gmmlab._validation import BLOCKS, check_free
+from gmmlab._validation import BLOCKS, check_free, check_numeric
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
 from gmmlab.mixture import Mixture
@@ -33,6 +33,16 @@ _STARTS: dict[str, Callable[..., Mixture]] = {
     "random": start.random_responsibilities,
     "random_from_data": start.random_points,
 }
+# scikit-learn's words, which callers may match
+_UNCONVERGED = (
+    "Best performing initialization did not converge. Try different init parameters, or increase "
+    "max_iter, tol, or check for degenerate data."
+)
+_ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical "
+    "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
+    "number of components, increase reg_covar, or scale the input data."
+)
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -48,8 +58,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Stop when an iteration gains no more than this in mean log-likelihood.
     reg_covar : float, default 1e-6
         Added to every variance after each M-step, in squared data units. It is not part of EM:
-        with a value above 0 the log-likelihood may fall a little. With 0 a collapsing component
-        is an error.
+        with a value above 0 the log-likelihood may fall a little. With 0 a fit ends where a
+        component collapses, unless another start goes on.
     max_iter : int, default 100
         At most this many M-steps from each start; 0 keeps the start.
     n_init : int, default 1
@@ -163,8 +173,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If `X` or a constructor argument is not valid, or a component collapses while
-            `reg_covar` is 0.
+            If `X` or a constructor argument is not valid, or `X` cannot carry the covariances
+            while `reg_covar` is 0.
         """
         self.fit_predict(X, y)
         return self
@@ -182,7 +192,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self._lay_out(best)
         if not self.converged_ and self.max_iter > 0:
             warnings.warn(
-                f"Best performing initialization did not converge. {best.message}",
+                f"{_UNCONVERGED} {best.message}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -191,7 +201,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _fits(self, X: np.ndarray) -> list[Fit]:
         """Run EM from every start; a start that degenerates counts only if all do."""
         starts = [self._mixture()] if self._goes_on() else self._starts(X)
-        results, failure = [], None
+        results, degenerate = [], []
         for number, mixture in enumerate(starts):
             if self.verbose:
                 print(f"Initialization {number}")
@@ -206,20 +216,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                     degenerate="floor" if self.reg_covar > 0 else "raise",
                     callback=self._report if self.verbose else None,
                 )
+                results.append(result)
             except DegenerateError as error:
-                failure = error
-                continue
+                result = error.fit
+                degenerate.append(result)
             if self.verbose:
                 print(f"Initialization {number}: {result.message}")
-            results.append(result)
-        if not results:
-            raise ValueError(
-                "Fitting the mixture model failed because some components have ill-defined "
-                "empirical covariance (for instance caused by singleton or collapsed samples). "
-                "Try to decrease the number of components, increase reg_covar, or scale the "
-                f"input data. {failure}"
-            ) from failure
-        return results
+        return results or degenerate
 
     def _report(self, iteration: int, mixture: Mixture, log_likelihood: float) -> None:
         if iteration % self.verbose_interval == 0:
@@ -230,32 +233,50 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _starts(self, X: np.ndarray) -> list[Mixture]:
         seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint64)
-        structure = STRUCTURES[self.covariance_type]
-        draw = _STARTS[self.init_params]
+        given = self._given(X.shape[1])
         return [
-            self._with_given(draw(X, self.n_components, rng, structure=structure))
+            # What is given altogether needs no draw.
+            Mixture(**given) if len(given) == 3 else replace(self._drawn(X, rng), **given)
             for rng in np.random.default_rng(seed).spawn(self.n_init)
         ]
 
-    def _with_given(self, drawn: Mixture) -> Mixture:
-        """Put what the caller gave in the place of what was drawn."""
+    def _drawn(self, X: np.ndarray, rng: np.random.Generator) -> Mixture:
+        structure = STRUCTURES[self.covariance_type]
+        try:
+            drawn = _STARTS[self.init_params](X, self.n_components, rng, structure=structure)
+        except ValueError as error:  # k-means found fewer clusters than components
+            if self.reg_covar == 0:
+                raise ValueError(f"{_ILL_DEFINED} {error}") from error
+            warnings.warn(f"{error}. Some components coincide.", ConvergenceWarning, stacklevel=2)
+            drawn = start.kmeans_plus_plus(X, self.n_components, rng, structure=structure)
+        return replace(drawn, covariance=drawn.covariance.ridged(self.reg_covar))
+
+    def _given(self, d: int) -> dict[str, Any]:
+        """Return the blocks of a mixture that the caller gave, refusing what does not fit."""
         if self.precisions_init is not None and self.covariances_init is not None:
             raise ValueError("give covariances_init or precisions_init, not both")
-        structure = type(drawn.covariance)
-        mixture = replace(drawn, covariance=drawn.covariance.ridged(self.reg_covar))
-        blocks: dict[str, tuple[str, Callable[[Any], Any]]] = {
-            "weights_init": ("weights", np.asarray),
-            "means_init": ("means", np.asarray),
-            "covariances_init": ("covariance", structure),
-            "precisions_init": ("covariance", lambda given: structure(given).inverse()),
+        k, structure = self.n_components, STRUCTURES[self.covariance_type]
+        shape = structure.unit(k, d).values.shape
+        readers: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "weights_init": ("weights", lambda given: _weights(given, k)),
+            "means_init": ("means", lambda given: _shaped(given, (k, d), "means")),
+            "covariances_init": (
+                "covariance",
+                lambda given: structure(_shaped(given, shape, f"{structure.name} covariance")),
+            ),
+            "precisions_init": (
+                "covariance",
+                lambda given: structure(_precisions(given, shape, structure.name)).inverse(),
+            ),
         }
-        for name, (block, read) in blocks.items():
+        blocks: dict[str, Any] = {}
+        for name, (block, read) in readers.items():
             if (given := getattr(self, name)) is not None:
                 try:
-                    mixture = replace(mixture, **{block: read(given)})
+                    blocks[block] = read(given)
                 except (TypeError, ValueError) as error:
                     raise type(error)(f"{name}: {error}") from None
-        return mixture
+        return blocks
 
     def _lay_out(self, result: Fit) -> None:
         covariance = result.mixture.covariance
@@ -309,6 +330,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         `random_state` takes the place of the constructor's for this call.
         """
         mixture = self._mixture()
+        if n_samples < 1:
+            raise ValueError(
+                f"Invalid value for 'n_samples': it must be at least 1; got {n_samples}"
+            )
         state = check_random_state(self.random_state if random_state is None else random_state)
         seed = state.randint(2**32, size=4, dtype=np.uint64)
         return mixture.sample(n_samples, np.random.default_rng(seed))
@@ -325,3 +350,47 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         return self._mixture().n_parameters(check_free(self.free))
+
+
+# ---- starting values, refused in scikit-learn's words ------------------------------------
+
+
+def _shaped(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    array = check_numeric(given, name=name)
+    if array.shape != shape:
+        raise ValueError(
+            f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"
+        )
+    return array
+
+
+def _weights(given: Any, n_components: int) -> np.ndarray:
+    single = np.asarray(given).dtype == np.float32
+    weights = _shaped(given, (n_components,), "weights")
+    if (weights < 0).any() or (weights > 1).any():
+        raise ValueError(
+            "The parameter 'weights' should be in the range [0, 1], but got max value "
+            f"{weights.max():.5f}, min value {weights.min():.5f}"
+        )
+    if abs(weights.sum() - 1) > (1e-6 if single else 1e-8):
+        raise ValueError(
+            "The parameter 'weights' should be normalized, but got sum(weights) = "
+            f"{weights.sum():.5f}"
+        )
+    if single:
+        weights /= weights.sum()
+    # A mixture has no weight of 0; this one is as small as weights get.
+    return np.maximum(weights, np.finfo(float).tiny)
+
+
+def _precisions(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    precisions = _shaped(given, shape, f"{name} precision")
+    if name in ("diag", "spherical"):
+        if (precisions <= 0).any():
+            raise ValueError(f"'{name} precision' should be positive")
+        return precisions
+    transposed = precisions.swapaxes(-1, -2)
+    # Inverses that a caller computed, in single precision perhaps, are not quite symmetric.
+    if not np.allclose(precisions, transposed) or (np.linalg.eigvalsh(precisions) <= 0).any():
+        raise ValueError(f"'{name} precision' should be symmetric, positive-definite")
+    return (precisions + transposed) / 2

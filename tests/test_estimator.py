@@ -389,13 +389,16 @@ def with_a_far_point():
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-def test_a_collapse_is_an_error_without_reg_covar_and_none_with_it(covariance_type):
+def test_a_collapse_ends_a_fit_without_reg_covar_and_none_with_it(covariance_type):
     data = with_a_far_point()
     model = GaussianMixture(
         2, covariance_type=covariance_type, reg_covar=0, max_iter=500, random_state=0
     )
-    with pytest.raises(ValueError, match=r"reg_covar.*component \d has collapsed"):
+    with pytest.warns(ConvergenceWarning, match=r"did not converge.*component \d has collapsed"):
         model.fit(data)
+    assert not model.converged_
+    assert model.result_.status == "degenerate"
+    assert np.isfinite(model.score(data))
     model.set_params(reg_covar=1e-3).fit(data)
     smallest = model.result_.mixture.covariance.smallest_eigenvalues().min()
     np.testing.assert_allclose(smallest, 1e-3, rtol=1e-6)
@@ -406,16 +409,42 @@ def test_a_start_that_collapses_does_not_spoil_the_others():
     few = np.random.default_rng(0).normal(size=(20, 2))
     options = {"reg_covar": 0, "init_params": "random_from_data", "max_iter": 60, "tol": 1e-4}
 
-    def fits(n_init, seed):
-        try:
-            GaussianMixture(3, n_init=n_init, random_state=seed, **options).fit(few)
-        except ValueError:
-            return False
-        return True
+    def status(n_init, seed):
+        model = GaussianMixture(3, n_init=n_init, random_state=seed, **options).fit(few)
+        return model.result_.status
 
-    collapsing = [seed for seed in range(10) if not fits(1, seed)]
+    collapsing = [seed for seed in range(10) if status(1, seed) == "degenerate"]
     assert collapsing
-    assert all(fits(4, seed) for seed in collapsing)
+    assert all(status(4, seed) != "degenerate" for seed in collapsing)
+
+
+@unconverged
+def test_a_weight_of_0_is_a_component_that_nothing_belongs_to(X):
+    model = GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0).fit(X)
+    np.testing.assert_allclose(model.weights_, [1, 0], atol=1e-100)
+    np.testing.assert_allclose(model.means_[0], X.mean(axis=0))
+
+
+@every_type
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_fewer_different_samples_than_components_are_no_error(covariance_type, init_params):
+    twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
+    options = {"covariance_type": covariance_type, "init_params": init_params, "random_state": 0}
+    model = GaussianMixture(4, **options).fit(twice)
+    assert np.isfinite(model.score(twice))
+    assert model.weights_.sum() == pytest.approx(1)
+
+
+def test_clusters_that_coincide_are_reported():
+    twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
+    with pytest.warns(ConvergenceWarning, match=r"different samples in X \(2\); got 4"):
+        GaussianMixture(4, random_state=0).fit(twice)
+
+
+def test_what_is_given_altogether_needs_no_draw(X, monkeypatch):
+    monkeypatch.setattr("sklearn.cluster.KMeans.fit", None)
+    GaussianMixture(3, max_iter=0, **explicit_start("full")).fit(X)
 
 
 def test_verbose_reports_every_so_many_iterations(X, capsys):
@@ -528,14 +557,14 @@ EYE = np.eye(2)
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"weights_init": [0.5, 0.6]}, "weights_init.* must sum to 1"),
-        ({"weights_init": [1.0, 0.0]}, "weights_init.* must be strictly positive"),
-        ({"weights_init": [0.5, 0.3, 0.2]}, "weights_init.* must have shape"),
-        ({"means_init": np.zeros((3, 2))}, "means_init.* must have"),
-        ({"means_init": np.zeros((2, 3))}, "means_init.* 3 features"),
+        ({"weights_init": [0.5, 0.6]}, "weights_init.* should be normalized"),
+        ({"weights_init": [1.2, -0.2]}, r"weights_init.* max value 1.20000, min value -0.20000"),
+        ({"weights_init": [0.5, 0.3, 0.2]}, r"weights_init.* shape of \(2,\)"),
+        ({"means_init": np.zeros((3, 2))}, r"means_init.* shape of \(2, 2\), but got \(3, 2\)"),
+        ({"means_init": np.zeros((2, 3))}, r"means_init.* shape of \(2, 2\), but got \(2, 3\)"),
         ({"means_init": [[0, 0], [np.nan, 0]]}, "means_init.* contains NaN"),
-        ({"covariances_init": EYE}, "covariances_init.* must have shape"),
-        ({"covariances_init": [EYE]}, "covariances_init.* must be"),
+        ({"covariances_init": EYE}, r"covariances_init.* shape of \(2, 2, 2\)"),
+        ({"covariances_init": [EYE]}, r"covariances_init.* shape of \(2, 2, 2\)"),
         (
             {"covariances_init": [EYE, [[1, 2], [2, 1]]]},
             "covariances_init.* must be positive definite",
@@ -543,10 +572,18 @@ EYE = np.eye(2)
         ({"covariances_init": [EYE, [[1, 0.5], [0, 1]]]}, "covariances_init.* must be symmetric"),
         (
             {"precisions_init": [EYE, [[1, 2], [2, 1]]]},
-            "precisions_init.* must be positive definite",
+            "precisions_init.* should be symmetric, positive-definite",
+        ),
+        (
+            {"precisions_init": [EYE, [[1, 0.5], [0, 1]]]},
+            "precisions_init.* should be symmetric, positive-definite",
+        ),
+        (
+            {"precisions_init": [1.0, 0.0], "covariance_type": "spherical"},
+            "precisions_init.* should be positive",
         ),
         ({"precisions_init": [EYE, EYE * np.nan]}, "precisions_init.* contains NaN"),
-        ({"precisions_init": EYE}, "precisions_init.* must have shape"),
+        ({"precisions_init": EYE}, r"precisions_init.* shape of \(2, 2, 2\)"),
         ({"covariances_init": [EYE, EYE], "precisions_init": [EYE, EYE]}, "not both"),
         ({"free": ["mean"]}, "free may hold 'weights', 'means', 'covariances'; got 'mean'"),
     ],
@@ -593,7 +630,7 @@ def test_new_samples_have_the_features_of_the_old(X, method):
 
 def test_a_sample_has_at_least_one_row(X):
     model = GaussianMixture(3, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="must be at least 1; got 0"):
+    with pytest.raises(ValueError, match=r"'n_samples'.* must be at least 1; got 0"):
         model.sample(0)
 
 
