@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmlab import start
-from gmmlab._validation import BLOCKS, check_free, check_numeric
+from gmmlab._validation import BLOCKS, check_free
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
 from gmmlab.mixture import Mixture
@@ -336,7 +336,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         state = check_random_state(self.random_state if random_state is None else random_state)
         seed = state.randint(2**32, size=4, dtype=np.uint64)
-        return mixture.sample(n_samples, np.random.default_rng(seed))
+        return mixture.sample(int(n_samples), np.random.default_rng(seed))
 
     def aic(self, X: Any) -> float:
         """Return Akaike's criterion on `X`: lower is better."""
@@ -356,7 +356,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
 
 def _shaped(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
-    array = check_numeric(given, name=name)
+    array = check_array(
+        given, dtype=np.float64, ensure_2d=False, allow_nd=True, copy=True, input_name=name
+    )
     if array.shape != shape:
         raise ValueError(
             f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}"
@@ -365,7 +367,7 @@ def _shaped(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
 
 
 def _weights(given: Any, n_components: int) -> np.ndarray:
-    single = np.asarray(given).dtype == np.float32
+    single = getattr(given, "dtype", None) == np.float32
     weights = _shaped(given, (n_components,), "weights")
     if (weights < 0).any() or (weights > 1).any():
         raise ValueError(
