@@ -297,7 +297,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Return the fitted mixture, from the attributes, which a caller may have set."""
         check_is_fitted(self)
         structure: type[Covariance] = STRUCTURES[self.covariance_type]
-        return Mixture(self.weights_, self.means_, structure(self.covariances_))
+        # Of single precision, or set by hand, they need not sum to 1 to the last digit.
+        weights = np.maximum(np.asarray(self.weights_, dtype=float), np.finfo(float).tiny)
+        return Mixture(weights / weights.sum(), self.means_, structure(self.covariances_))
 
     def _validated(self, X: Any) -> np.ndarray:
         check_is_fitted(self)

@@ -222,6 +222,16 @@ def test_predictions_follow_the_attributes(X):
     assert model.score(X + 100) == pytest.approx(score, rel=1e-9)
 
 
+@pytest.mark.parametrize("weights", [np.array([0.1, 0.3, 0.6], np.float32), [0.5, 0.5, 0.0]])
+def test_weights_that_a_caller_sets_may_be_rounded_or_0(X, weights):
+    model = GaussianMixture(3, random_state=0).fit(X)
+    model.weights_ = np.asarray(weights)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
+    np.testing.assert_array_equal(
+        np.bincount(model.sample(300)[1], minlength=3) > 0, model.weights_ > 0
+    )
+
+
 # ---- scores ------------------------------------------------------------------------------
 
 
