@@ -32,18 +32,35 @@ def check_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> 
     return X
 
 
-def check_numeric(values: Any, *, name: str) -> np.ndarray:
-    """Return `values` as a finite float64 array of any shape."""
+def numeric(values: Any, *, name: str, keep: tuple[type, ...] = ()) -> np.ndarray:
+    """Return `values` as an array of float64, or of a type to `keep`; it may hold NaN."""
     try:
         array = np.asarray(values)
     except ValueError as error:  # ragged nested lists
         raise ValueError(f"{name} must be an array of numbers; {error}") from None
     if array.dtype.kind not in "buif":
         raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}")
-    array = array.astype(np.float64, copy=False)
+    return array if array.dtype in keep else array.astype(np.float64, copy=False)
+
+
+def check_numeric(values: Any, *, name: str) -> np.ndarray:
+    """Return `values` as a finite float64 array of any shape."""
+    array = numeric(values, name=name)
     if not np.isfinite(array).all():
         what = "NaN" if np.isnan(array).any() else "infinity"
         raise ValueError(f"{name} contains {what}; every entry must be a finite number")
+    return array
+
+
+def check_weight(sample_weight: Any, n_samples: int, *, name: str = "sample_weight") -> np.ndarray:
+    """Return weights of the samples: finite, not negative and not all zero."""
+    array = check_numeric(sample_weight, name=name)
+    if array.shape != (n_samples,):
+        raise ValueError(
+            f"{name} must have one entry a sample, shape ({n_samples},); got {array.shape}"
+        )
+    if (array < 0).any() or not array.any():
+        raise ValueError(f"{name} must not be negative, and not all zero; got {array.min():g}")
     return array
 
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -135,6 +135,42 @@ class Covariance(ABC):
 
     @staticmethod
     @abstractmethod
+    def n_pairs(n_features: int) -> int:
+        """Return the number p of products that `pairs` makes."""
+
+    @staticmethod
+    @abstractmethod
+    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Return the products of coordinates of z (d, b) that second moments are sums of.
+
+        zᵢ zⱼ for i ≤ j, or zᵢ² for variances: shape (p, b), written to `out` if it is given.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def packed(matrices: np.ndarray) -> np.ndarray:
+        """Return the coefficients (k, p) of zᵀ M z in `pairs`."""
+
+    @staticmethod
+    @abstractmethod
+    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
+        """Return second moments, in the family's shape, from sums of `pairs` (k, p)."""
+
+    @property
+    @abstractmethod
+    def precisions(self) -> np.ndarray:
+        """Σₖ⁻¹ in the family's shape, with axes of length 1 as in `stack`."""
+
+    @abstractmethod
+    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
+        """Return Σₖ⁻¹ v for v (k, d)."""
+
+    @abstractmethod
+    def magnitude(self, extent: np.ndarray) -> np.ndarray:
+        """Return Σᵢⱼ |Σₖ⁻¹|ᵢⱼ eᵢ eⱼ for e (k, d): what zᵀ Σₖ⁻¹ z is summed from, in size."""
+
+    @staticmethod
+    @abstractmethod
     def smallest(moments: np.ndarray) -> np.ndarray:
         """Return the smallest eigenvalue of each second moment, shape (k,)."""
 
@@ -174,6 +210,32 @@ class Covariance(ABC):
     def dense(self, n_components: int, n_features: int) -> np.ndarray:
         """Return all covariances written out, shape (k, d, d)."""
 
+    @abstractmethod
+    def marginal(self, features: np.ndarray) -> Self:
+        """Return the covariances of these features alone."""
+
+    @abstractmethod
+    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
+        """Return the regression of unknown on known features, and what it leaves.
+
+        Coefficients Σᵤₖ Σₖₖ⁻¹, shape (k, n_unknown, n_known), and the conditional covariances
+        Σᵤᵤ − Σᵤₖ Σₖₖ⁻¹ Σₖᵤ (Bishop 2006, equations 2.81 and 2.82).
+        """
+
+    @abstractmethod
+    def moments(self, n_components: int, n_features: int) -> np.ndarray:
+        """Return the covariances as second moments, in the family's shape."""
+
+    @staticmethod
+    @abstractmethod
+    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
+        """Return second moments of some features as moments of all, 0 elsewhere."""
+
+    @staticmethod
+    @abstractmethod
+    def of_variances(variances: np.ndarray) -> np.ndarray:
+        """Return variances (k, d) of uncorrelated features as second moments."""
+
     # ---- the structure's part ----------------------------------------------------------
 
     @property
@@ -209,11 +271,21 @@ class Covariance(ABC):
         """Return the structure with its components in the given order."""
         return self._trusted(self.values[order])
 
+    def repeated(self, n_components: int) -> Self:
+        """Return the structure of one component as that of many, all alike."""
+        return self.take(np.zeros(n_components, dtype=np.intp))
+
     def hold(self, components: np.ndarray, previous: Self) -> Self:
         """Return the structure with these components (a mask) as they were in `previous`."""
         values = self.values.copy()
         values[components] = previous.values[components]
         return self._trusted(values)
+
+
+@cache
+def _upper(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and columns of the upper triangle, row by row, as `pairs` has them."""
+    return np.triu_indices(d)
 
 
 class _Matrices(Covariance):
@@ -262,7 +334,7 @@ class _Matrices(Covariance):
 
     def trace(self, moments: np.ndarray) -> np.ndarray:
         # tr(Σ⁻¹ M) = tr(W M Wᵀ) with W = C⁻¹
-        return ((self._whitening @ moments) * self._whitening).sum(axis=(1, 2))
+        return np.einsum("kij,kij->k", self._whitening @ moments, self._whitening)
 
     def unwhiten(self, second: np.ndarray) -> np.ndarray:
         moments = self._cholesky @ second @ self._cholesky.transpose(0, 2, 1)
@@ -270,7 +342,47 @@ class _Matrices(Covariance):
 
     @staticmethod
     def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        return (whitened * responsibilities[:, None, :]) @ whitened.transpose(0, 2, 1)
+        # A matrix times its own transpose takes half the multiplications.
+        weighted = whitened * np.sqrt(responsibilities)[:, None, :]
+        return weighted @ weighted.transpose(0, 2, 1)
+
+    @staticmethod
+    def n_pairs(n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    @staticmethod
+    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        d, b = z.shape
+        if out is None:
+            out = np.empty((d * (d + 1) // 2, b), dtype=z.dtype)
+        begin = 0
+        for i in range(d):
+            np.multiply(z[i], z[i:], out=out[begin : begin + d - i])
+            begin += d - i
+        return out
+
+    @staticmethod
+    def packed(matrices: np.ndarray) -> np.ndarray:
+        rows, columns = _upper(matrices.shape[-1])
+        return matrices[:, rows, columns] * np.where(rows == columns, 1, 2)
+
+    @staticmethod
+    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
+        rows, columns = _upper(n_features)
+        matrices = np.empty((len(totals), n_features, n_features))
+        matrices[:, rows, columns] = totals
+        matrices[:, columns, rows] = totals
+        return matrices
+
+    @cached_property
+    def precisions(self) -> np.ndarray:
+        return self._whitening.transpose(0, 2, 1) @ self._whitening
+
+    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
+        return (self.precisions @ vectors[:, :, None])[:, :, 0]
+
+    def magnitude(self, extent: np.ndarray) -> np.ndarray:
+        return ((np.abs(self.precisions) @ extent[:, :, None])[:, :, 0] * extent).sum(axis=1)
 
     @staticmethod
     def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -302,14 +414,38 @@ class _Matrices(Covariance):
         return self._trusted(self.values + ridge * np.eye(self.values.shape[-1]))
 
     def inverse(self) -> Self:
-        precisions = self._whitening.transpose(0, 2, 1) @ self._whitening
-        return type(self)(precisions.reshape(self.values.shape))
+        return type(self)(self.precisions.reshape(self.values.shape))
 
     def precision_factor(self) -> np.ndarray:
         return self._whitening.transpose(0, 2, 1).reshape(self.values.shape).copy()
 
     def dense(self, n_components: int, n_features: int) -> np.ndarray:
         return np.broadcast_to(self.stack, (n_components, n_features, n_features)).copy()
+
+    def moments(self, n_components: int, n_features: int) -> np.ndarray:
+        return np.broadcast_to(self.stack, (n_components, n_features, n_features))
+
+    def marginal(self, features: np.ndarray) -> Self:
+        return self._trusted(self.values[..., features[:, None], features])
+
+    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
+        cross = self.values[..., unknown[:, None], known]
+        between = self.marginal(known)
+        precisions = between.precisions.reshape(between.values.shape)
+        coefficients = cross @ precisions
+        left = self.marginal(unknown).values - coefficients @ cross.swapaxes(-1, -2)
+        left = (left + left.swapaxes(-1, -2)) / 2
+        return coefficients.reshape(-1, len(unknown), len(known)), self._trusted(left)
+
+    @staticmethod
+    def of_variances(variances: np.ndarray) -> np.ndarray:
+        return variances[:, :, None] * np.eye(variances.shape[1])
+
+    @staticmethod
+    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
+        whole = np.zeros((len(moments), n_features, n_features))
+        whole[:, features[:, None], features] = moments
+        return whole
 
 
 class Full(_Matrices):
@@ -432,7 +568,7 @@ class _Variances(Covariance):
         return np.broadcast_to(logs, (len(logs), n_features)).sum(axis=1)
 
     def trace(self, moments: np.ndarray) -> np.ndarray:
-        return (moments / self.stack).sum(axis=1)
+        return (moments * self.precisions).sum(axis=1)
 
     def unwhiten(self, second: np.ndarray) -> np.ndarray:
         return second * self.stack
@@ -440,6 +576,32 @@ class _Variances(Covariance):
     @staticmethod
     def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
         return ((whitened * whitened) @ responsibilities[:, :, None])[:, :, 0]
+
+    @staticmethod
+    def n_pairs(n_features: int) -> int:
+        return n_features
+
+    @staticmethod
+    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        return np.multiply(z, z, out=out)
+
+    @staticmethod
+    def packed(matrices: np.ndarray) -> np.ndarray:
+        return matrices
+
+    @staticmethod
+    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
+        return totals
+
+    @cached_property
+    def precisions(self) -> np.ndarray:
+        return 1 / self.stack
+
+    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
+        return self.precisions * vectors
+
+    def magnitude(self, extent: np.ndarray) -> np.ndarray:
+        return (self.precisions * extent**2).sum(axis=1)
 
     @staticmethod
     def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -467,6 +629,22 @@ class _Variances(Covariance):
     def dense(self, n_components: int, n_features: int) -> np.ndarray:
         variances = np.broadcast_to(self.stack, (n_components, n_features))
         return variances[:, :, None] * np.eye(n_features)
+
+    def moments(self, n_components: int, n_features: int) -> np.ndarray:
+        return np.broadcast_to(self.stack, (n_components, n_features))
+
+    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
+        return np.zeros((1, len(unknown), len(known))), self.marginal(unknown)
+
+    @staticmethod
+    def of_variances(variances: np.ndarray) -> np.ndarray:
+        return variances
+
+    @staticmethod
+    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
+        whole = np.zeros((len(moments), n_features))
+        whole[:, features] = moments
+        return whole
 
 
 class Diagonal(_Variances):
@@ -507,6 +685,9 @@ class Diagonal(_Variances):
 
     def fits(self, n_components: int, n_features: int) -> bool:
         return self.values.shape == (n_components, n_features)
+
+    def marginal(self, features: np.ndarray) -> Self:
+        return self._trusted(self.values[:, features])
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
         return self._trusted(np.maximum(self.values, floor)), (self.values < floor).any(axis=1)
@@ -550,6 +731,9 @@ class Spherical(_Variances):
 
     def fits(self, n_components: int, n_features: int) -> bool:
         return self.values.shape == (n_components,)
+
+    def marginal(self, features: np.ndarray) -> Self:
+        return self  # every direction has the same variance
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
         # σ² I ⪰ diag(floor) asks for the largest of the floors

@@ -13,6 +13,7 @@ from scipy.optimize import linear_sum_assignment
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
+from gmmlab.samples import Samples
 from gmmlab.scale import relative_floor, total_moment
 
 # Expected counts are not whole: half a sample short of what is needed is short.
@@ -242,7 +243,7 @@ def degenerate(
         )
         for k in np.flatnonzero(counts < needed - _HALF)
     ]
-    whole = covariance.estimate(np.array([len(X)]), total_moment(X, type(covariance)))
+    whole = covariance.estimate(np.ones(1), total_moment(Samples(X), type(covariance)))
     whole, _ = whole.clipped(relative_floor(X))
     shares = np.broadcast_to(covariance.relative_to(whole), mixture.n_components)
     found += [

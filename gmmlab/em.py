@@ -1,26 +1,28 @@
 """The EM algorithm for Gaussian mixtures (Dempster, Laird and Rubin 1977).
 
-Read from top to bottom: one pass over the data (`sums`), what it says about better
-parameters (`maximise`) and how good they are (`expected_log_joint`), the loop (`fit`),
-and the same steps with the responsibilities laid open (`e_step`, `m_step`, `elbo`).
+Read from top to bottom: one pass over the data (`sums`), the parameters it leads to
+(`maximise`), the loop (`fit`), and the same steps with the responsibilities laid open
+(`e_step`, `m_step`, `elbo`).
 
 With Σₖ = Cₖ Cₖᵀ and whitened residuals yₖ = Cₖ⁻¹ (x − μₖ), a pass gives
 
     log πₖ N(x|μₖ, Σₖ) = log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖ‖²)                    (E1)
     rₖ = softmax of that over k                                                    (E2)
-    Nₖ = Σ rₖ,   mₖ = Σ rₖ yₖ / Nₖ,   Vₖ = Σ rₖ yₖ yₖᵀ / Nₖ                          (E3)
+    Nₖ = Σ rₖ,   mₖ = Σ rₖ (x − aₖ) / Nₖ,   Vₖ = Σ rₖ (x − aₖ)(x − aₖ)ᵀ / Nₖ         (E3)
 
-and the next parameters are, with δₖ = mₖ where means are free and 0 where they are fixed,
+about a point aₖ near the mean, and the next parameters are
 
     πₖ' = Nₖ / n                                                                   (M1)
-    μₖ' = μₖ + Cₖ δₖ                                                               (M2)
-    Mₖ  = Cₖ (Vₖ − mₖ δₖᵀ − δₖ mₖᵀ + δₖ δₖᵀ) Cₖᵀ                                    (M3)
+    μₖ' = aₖ + mₖ                                                                  (M2)
+    Mₖ  = Vₖ − mₖ δₖᵀ − δₖ mₖᵀ + δₖ δₖᵀ   with δₖ = μₖ' − aₖ                         (M3)
     Σ'  = the structure's estimate from Nₖ and Mₖ                                   (M4)
     Q'  = Σₖ Nₖ [log πₖ' − ½ (d log 2π + log|Σₖ'| + tr Σₖ'⁻¹ Mₖ)]                    (M5)
 
-These are Bishop (2006), equations 9.23 to 9.28 and 9.40, written in residuals. Nothing has
-the form E[x²] − μ², so shifting or scaling the data shifts and scales the answer. And the
-entropy of r is the log-likelihood minus Q, so the evidence lower bound costs nothing.
+where a block that is not free keeps its value. These are Bishop (2006), equations 9.23 to
+9.28 and 9.40. Moments are taken about aₖ and never about the origin, so shifting or scaling
+the data shifts and scales the answer. And the entropy of r is the log-likelihood minus Q, so
+the evidence lower bound costs nothing. With weighted samples every sum is a weighted one,
+and n is the sum of the weights.
 
 log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
 """
@@ -28,7 +30,6 @@ log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +48,8 @@ from gmmlab._validation import (
     listed,
 )
 from gmmlab.covariance import Covariance
-from gmmlab.mixture import Mixture, block_slices, check_mixture, normalise
+from gmmlab.missing import ObservedForm
+from gmmlab.mixture import Mixture, check_mixture, normalise
 from gmmlab.result import (
     DegenerateError,
     Fit,
@@ -59,16 +61,18 @@ from gmmlab.result import (
     max_iter_message,
     not_increasing_message,
 )
+from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import own_covariance, relative_floor
+from gmmlab.sums import ProductForm, ResidualForm, Sums, products_are_exact
 
 #: a component is *collapsed* when its smallest variance is below this share of the data's own
 COLLAPSED = 1e-12
 #: a component is *empty* when fewer samples than this are expected from it
 EMPTY = 1e-6
 
-# Vₖ − mₖ mₖᵀ loses this factor's digits when a mean moves far in one step; past it, a second
-# pass takes the moments about the new mean.
-_CANCELLATION = 1e4
+# A second moment about another point may be this much larger than the one about the mean;
+# past it, a second pass takes the moments about the new mean.
+_CANCELLATION = 1e5
 # Two log-likelihoods that differ by this share of their size differ by rounding.
 _ROUNDING = 1e-11
 
@@ -76,77 +80,34 @@ _ROUNDING = 1e-11
 # ---- one pass over the data --------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Sums:
-    """What one pass over the data leaves: equations E1 to E3, summed over samples.
-
-    `first` and `second` are means over a component of y and of y yᵀ, where
-    y = C⁻¹ (x − about); `about` is the means of the mixture unless said otherwise.
-    """
-
-    counts: np.ndarray  # Nₖ, (k,)
-    first: np.ndarray  # mₖ, (k, d)
-    second: np.ndarray  # Vₖ, (k, d, d) or (k, d)
-    log_likelihood: float
-    about: np.ndarray  # (k, d)
-
-
-def sums(
-    X: np.ndarray,
-    mixture: Mixture,
-    *,
-    about: np.ndarray | None = None,
-    responsibilities: np.ndarray | None = None,
-) -> Sums:
-    """Pass over valid data `X` once, block by block, always in the same order.
+def sums(samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None) -> Sums:
+    """Pass over the data once: E-step, and the sums that the M-step needs (E1 to E3).
 
     Parameters
     ----------
-    X : ndarray, shape (n_samples, n_features)
+    samples : Samples
     mixture : Mixture
     about : ndarray, shape (n_components, n_features), optional
-        What moments are taken about; the means by default.
-    responsibilities : ndarray, shape (n_samples, n_components), optional
-        Given responsibilities; by default those of `mixture`.
+        What moments are taken about; by default what costs least.
     """
-    k, d = mixture.means.shape
-    counts, first, second, log_likelihood = np.zeros(k), np.zeros((k, d)), 0.0, 0.0
-    for block in block_slices(len(X), k, d):
-        whitened = mixture.whiten(X[block])
-        r, log_prob = normalise(mixture.log_joint_whitened(whitened))
-        if responsibilities is not None:
-            r = np.ascontiguousarray(responsibilities[block].T)
-        if about is not None:
-            whitened = mixture.whiten(X[block], about)
-        counts += r.sum(axis=1)
-        first += (whitened @ r[:, :, None])[:, :, 0]
-        second = second + mixture.covariance.scatter(whitened, r)
-        log_likelihood += log_prob.sum()
-    # A component that nothing belongs to has moments 0, and is reported as empty.
-    divisor = np.maximum(counts, np.finfo(float).tiny)
-    return Sums(
-        counts=counts,
-        first=first / divisor[:, None],
-        second=second / divisor.reshape(-1, *[1] * (np.ndim(second) - 1)),
-        log_likelihood=float(log_likelihood),
-        about=mixture.means if about is None else about,
-    )
+    if samples.has_missing:
+        return samples.fold(ObservedForm(mixture, about))
+    if about is None and products_are_exact(samples, mixture):
+        return samples.fold(ProductForm(mixture, samples.centre))
+    return samples.fold(ResidualForm(mixture, about))
 
 
 # ---- what the sums say -------------------------------------------------------------------
 
 
-def moments(sums: Sums, mixture: Mixture, means: np.ndarray) -> np.ndarray:
-    """Return Mₖ, the second moments about `means` in data coordinates (M3)."""
-    covariance = mixture.covariance
-    delta = covariance.whiten((means - sums.about)[:, :, None])[:, :, 0]
-    cross, square = covariance.product(sums.first, delta), covariance.product(delta, delta)
-    return covariance.unwhiten(sums.second - 2 * cross + square)
+class Step(NamedTuple):
+    """What an M-step leads to."""
 
-
-def moved_means(sums: Sums, mixture: Mixture) -> np.ndarray:
-    """Return the weighted means of the samples (M2)."""
-    return sums.about + mixture.covariance.colour(sums.first[:, :, None])[:, :, 0]
+    mixture: Mixture
+    #: Q', the expected complete log-likelihood of `mixture` (M5)
+    expected_log_joint: float
+    #: which components' covariances the floor has raised
+    floored: np.ndarray
 
 
 def maximise(
@@ -155,8 +116,8 @@ def maximise(
     free: frozenset[str],
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
-) -> tuple[Mixture, np.ndarray]:
-    """Return the mixture that maximises Q over the free blocks, and which were floored.
+) -> Step:
+    """Return the mixture that maximises Q over the free blocks (M1 to M5).
 
     A component that is empty keeps its mean and covariance: no sample speaks about them.
     """
@@ -167,49 +128,42 @@ def maximise(
         weights = np.maximum(sums.counts, np.finfo(float).tiny)
         weights = weights / weights.sum()
     if "means" in free:
-        means = np.where(empty[:, None], means, moved_means(sums, mixture))
+        means = np.where(empty[:, None], means, sums.means())
+    moments = sums.moments(type(covariance), means)
     if "covariances" in free:
-        covariance = covariance.estimate(sums.counts, moments(sums, mixture, means))
+        covariance = covariance.estimate(sums.counts, moments)
         if empty.any():
             covariance = covariance.hold(empty, mixture.covariance)
         if ridge:
             covariance = covariance.ridged(ridge)
         if floor is not None:
             covariance, floored = covariance.clipped(floor)
-    return Mixture._trusted(weights, means, covariance), floored
+    new = Mixture._trusted(weights, means, covariance)
+    return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
 
 
-def expected_log_joint(sums: Sums, mixture: Mixture, new: Mixture) -> float:
-    """Return Q: the expected complete log-likelihood of `new` under `mixture`'s sums (M5)."""
-    normaliser = new.n_features * np.log(2 * np.pi) + new.covariance.log_det(new.n_features)
-    squared = new.covariance.trace(moments(sums, mixture, new.means))
-    return float(sums.counts @ (np.log(new.weights) - (normaliser + squared) / 2))
+def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
+    axes = (slice(None), *[None] * (moments.ndim - 1))
+    try:
+        return new.expected_log_joint(counts, counts[axes] * moments)
+    except np.linalg.LinAlgError:  # a covariance has collapsed to singular
+        return np.nan
 
 
-def _cancels(sums: Sums, mixture: Mixture) -> bool:
-    """Return whether Vₖ − mₖ mₖᵀ is small against what is subtracted."""
-    covariance, first = mixture.covariance, sums.first
-    moved = (first**2).sum(axis=1)
-    if moved.max() < _CANCELLATION * COLLAPSED:  # as it is near the end of a fit
+def _loses_digits(step: Step, sums: Sums, free: frozenset[str]) -> bool:
+    """Return whether a new covariance is small against what its moments were taken about.
+
+    Σ' is the second moment about another point less δ δᵀ, with δ the new mean's distance from
+    it: an error of rounding in δ δᵀ is ‖C'⁻¹ δ‖² times as large against Σ'.
+    """
+    if not free >= {"means", "covariances"}:
         return False
-    spread = covariance.smallest(sums.second - covariance.product(first, first))
-    return bool((moved > _CANCELLATION * np.maximum(spread, 0.0)).any())
-
-
-def _maximise_accurately(
-    X: np.ndarray,
-    sums_: Sums,
-    mixture: Mixture,
-    free: frozenset[str],
-    responsibilities: np.ndarray | None = None,
-    **limits: Any,
-) -> tuple[Mixture, np.ndarray, Sums]:
-    """`maximise`, after a second pass about the new means where the first cancels."""
-    if free >= {"means", "covariances"} and _cancels(sums_, mixture):
-        about = np.where(sums_.counts[:, None] < EMPTY, mixture.means, moved_means(sums_, mixture))
-        sums_ = sums(X, mixture, about=about, responsibilities=responsibilities)
-    new, floored = maximise(sums_, mixture, free, **limits)
-    return new, floored, sums_
+    new = step.mixture
+    try:
+        distance = new.covariance.whiten((new.means - sums.about)[:, :, None])
+    except np.linalg.LinAlgError:
+        return True
+    return bool((distance**2).sum(axis=1).max() > _CANCELLATION)
 
 
 # ---- the loop ----------------------------------------------------------------------------
@@ -227,13 +181,16 @@ def fit(
     restart: Iterable[Mixture] | None = None,
     callback: Callable[[int, Mixture, float], object] | None = None,
     ridge: float = 0.0,
+    sample_weight: Any = None,
+    missing: Literal["raise", "marginalise"] = "raise",
 ) -> Fit:
     """Fit a Gaussian mixture by EM, from a given start.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Samples, in data units.
+        Samples, in data units. A memory-mapped array is read block by block. float32 is worked
+        on in float32 where that costs no more digits than the data have.
     start : Mixture
         Where EM begins. Its covariance structure is the one that is fitted, and its blocks
         that are not free are taken as known.
@@ -262,6 +219,13 @@ def fit(
     ridge : float, default 0.0
         Added to every variance after each M-step, in squared data units: scikit-learn's
         `reg_covar`. It is not an EM step, so the log-likelihood may fall a little.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts; not negative, 1 by default. A whole number is as good as
+        that many copies of the sample.
+    missing : {"raise", "marginalise"}, default "raise"
+        What NaN entries are: an error, or entries that were not observed. Those are integrated
+        out, which is right if what is missing does not depend on its own value (missing at
+        random; Little and Rubin 2020, section 1.3).
 
     Returns
     -------
@@ -289,15 +253,16 @@ def fit(
     >>> result.status, round(result.log_likelihood, 4)
     ('converged', -1130.264)
     """
-    X = check_samples(X)
-    if check_mixture(start, name="start").n_features != X.shape[1]:
+    check_choice(missing, ("raise", "marginalise"), name="missing")
+    samples = as_samples(X, sample_weight, missing=missing == "marginalise")
+    if check_mixture(start, name="start").n_features != samples.n_features:
         raise ValueError(
-            f"start must have as many features as X ({X.shape[1]}); got {start.n_features}"
+            f"start must have as many features as X ({samples.n_features}); got {start.n_features}"
         )
-    if len(X) < start.n_components:
+    if samples.n_samples < start.n_components:
         raise ValueError(
             "X must have at least as many samples as start has components "
-            f"({start.n_components}); got {len(X)}"
+            f"({start.n_components}); got {samples.n_samples}"
         )
     free = check_free(free)
     tol = check_number(tol, name="tol")
@@ -306,13 +271,13 @@ def fit(
     check_choice(degenerate, ("raise", "floor", "restart"), name="degenerate")
     restarts = _check_restart(restart, degenerate)
     if floor is not None:
-        floor = check_floor(floor, X.shape[1])
+        floor = check_floor(floor, samples.n_features)
     elif degenerate == "floor" and ridge == 0:
-        floor = relative_floor(X)
+        floor = relative_floor(samples)
 
     with one_blas_thread():
         may_collapse = "covariances" in free and floor is None and ridge == 0
-        own = own_covariance(X, type(start.covariance)) if may_collapse else None
+        own = own_covariance(samples, type(start.covariance)) if may_collapse else None
         mixture, event = start, ""
         if "covariances" in free and floor is not None:
             covariance, floored = start.covariance.clipped(floor)
@@ -330,33 +295,34 @@ def fit(
                 n_iter=rows[-1].iteration,
                 log_likelihood=row.log_likelihood,
                 trace=Trace(rows),
-                n_samples=len(X),
+                n_samples=samples.total,
                 free=free,
             )
 
         for iteration in range(max_iter + 1):
-            step = sums(X, mixture)
-            rows.append(_row(iteration, step, mixture, bound, event))
+            found = sums(samples, mixture)
+            rows.append(_row(iteration, found, mixture, bound, event))
             if callback is not None:
-                callback(iteration, mixture, step.log_likelihood)
+                callback(iteration, mixture, found.log_likelihood)
 
             if previous is not None:
                 gain = rows[-1].log_likelihood - rows[-2].log_likelihood
                 fell = ridge == 0 and gain < 0
-                if fell and -gain > _rounding(X, mixture, step.log_likelihood):
+                if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
                     return stop(
                         "not_increasing", not_increasing_message(gain, iteration), back=True
                     )
-                if (abs(gain) if ridge else gain) <= tol * len(X):
-                    return stop("converged", converged_message(gain / len(X), tol, event))
+                if (abs(gain) if ridge else gain) <= tol * samples.total:
+                    return stop("converged", converged_message(gain / samples.total, tol, event))
             if iteration == max_iter:
-                return stop("max_iter", max_iter_message(rows, max_iter, tol, len(X)))
+                return stop("max_iter", max_iter_message(rows, max_iter, tol, samples.total))
 
-            new, floored, step = _maximise_accurately(
-                X, step, mixture, free, floor=floor, ridge=ridge
-            )
-            event = _floored_event(floored)
-            if trouble := _trouble(new, step.counts, own, free):
+            step = maximise(found, mixture, free, floor, ridge)
+            if _loses_digits(step, found, free):
+                about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
+                step = maximise(sums(samples, mixture, about=about), mixture, free, floor, ridge)
+            event = _floored_event(step.floored)
+            if trouble := _trouble(step.mixture, found.counts, own, free):
                 if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
                     _check_like(fresh, start)
                     mixture, previous, bound = fresh, None, np.nan
@@ -366,30 +332,31 @@ def fit(
                     message = degenerate_message(trouble, iteration, degenerate)
                     raise DegenerateError(message, stop("degenerate", message))
                 event = "; ".join(filter(None, (event, trouble)))
-            bound = expected_log_joint(step, mixture, new) + rows[-1].entropy
-            previous, mixture = mixture, new
+            bound = step.expected_log_joint + rows[-1].entropy
+            previous, mixture = mixture, step.mixture
     raise AssertionError("unreachable: the last iteration returns")
 
 
-def _rounding(X: np.ndarray, mixture: Mixture, log_likelihood: float) -> float:
+def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:
     """Return by how much the log-likelihood may be off by rounding.
 
     That is its share of the sum, and the error of ‖y‖² in a nearly singular covariance.
     """
+    precision = np.finfo(samples.dtype).eps / np.finfo(np.float64).eps
     conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
-    whitening = 8 * np.finfo(float).eps * len(X) / conditioning
-    return _ROUNDING * (abs(log_likelihood) + X.size) + whitening
+    whitening = 8 * np.finfo(float).eps * samples.total / conditioning
+    size = abs(log_likelihood) + samples.total * samples.n_features
+    return _ROUNDING * precision * size + whitening
 
 
-def _row(iteration: int, step: Sums, mixture: Mixture, bound: float, event: str) -> Row:
-    expected = expected_log_joint(step, mixture, mixture)
-    entropy = step.log_likelihood - expected
+def _row(iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
+    entropy = found.log_likelihood - found.expected_log_joint
     return Row(
         iteration=iteration,
-        log_likelihood=step.log_likelihood,
-        elbo_e_step=expected + entropy,
+        log_likelihood=found.log_likelihood,
+        elbo_e_step=found.expected_log_joint + entropy,
         elbo_m_step=bound,
-        expected_log_joint=expected,
+        expected_log_joint=found.expected_log_joint,
         entropy=entropy,
         smallest_eigenvalue=float(mixture.covariance.smallest_eigenvalues().min()),
         smallest_weight=float(mixture.weights.min()),
@@ -407,7 +374,7 @@ def _trouble(
             f"component {k} is empty (fewer than {EMPTY:g} samples are expected from it)"
             for k in np.flatnonzero(counts < EMPTY)
         ]
-    if own is not None:
+    if own is not None and not _surely_wide(mixture.covariance, own):
         shares = mixture.covariance.relative_to(own)
         who = ["component " + str(k) for k in range(len(shares))]
         if len(shares) < mixture.n_components:  # one covariance for all
@@ -417,6 +384,17 @@ def _trouble(
             for k in np.flatnonzero(~(shares >= COLLAPSED))
         ]
     return "; ".join(found)
+
+
+def _surely_wide(covariance: Covariance, own: Covariance) -> bool:
+    """Return whether no covariance can have collapsed, without looking for eigenvalues.
+
+    The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
+    """
+    try:
+        return bool(covariance.trace(own.stack).max() < 1 / COLLAPSED)
+    except np.linalg.LinAlgError:
+        return False
 
 
 def _floored_event(floored: np.ndarray) -> str:
@@ -528,10 +506,16 @@ def m_step(
     X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
     free = check_free(free)
     with one_blas_thread():
-        step = sums(X, mixture, responsibilities=responsibilities)
-        new, _, step = _maximise_accurately(X, step, mixture, free, responsibilities)
-    if trouble := _trouble(new, step.counts, None, free):
+        form, samples = ResidualForm(mixture), Samples(X)
+        found = samples.fold(form, responsibilities)
+        step = maximise(found, mixture, free)
+        if _loses_digits(step, found, free):
+            about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
+            form = ResidualForm(mixture, about)
+            step = maximise(samples.fold(form, responsibilities), mixture, free)
+    if trouble := _trouble(step.mixture, found.counts, None, free):
         raise ValueError(f"responsibilities leave nothing to estimate from: {trouble}")
+    new = step.mixture
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))
 
 

@@ -32,14 +32,16 @@ from gmmlab.covariance import STRUCTURES, Covariance
 _SUM = 1e-8
 # Below this, exp() gives subnormal numbers, which processors handle a hundred times more
 # slowly; a responsibility of 1e-304 and one of 0 are the same to every sum they enter.
-_LOG_TINY = -700.0
+_LOG_TINY = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -86.0}
+# The square of a larger number overflows when a few of them are added.
+_LARGEST = 1e150
 # A block's whitened residuals (k, d, b) take about a megabyte: they stay in the cache.
 _BLOCK_ENTRIES = 2**17
 
 
-def block_slices(n_samples: int, n_components: int, n_features: int) -> Iterator[slice]:
-    """Yield slices over the samples; the size depends on k and d alone, so sums repeat."""
-    size = int(np.clip(_BLOCK_ENTRIES // (n_components * n_features), 32, 8192))
+def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
+    """Yield slices over the samples, each of at most `entries` numbers, if that is 32 rows."""
+    size = int(np.clip(entries // row_entries, 32, 8192))
     for begin in range(0, n_samples, size):
         yield slice(begin, min(begin + size, n_samples))
 
@@ -48,13 +50,29 @@ def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities and log p(xᵢ).
 
     The logarithm of a sum of exponentials, taken about the largest term, neither over-
-    nor underflows (Murphy 2022, section 2.5.4).
+    nor underflows (Murphy 2022, section 2.5.4). The responsibilities take the place of
+    `log_joint` in memory.
     """
     top = log_joint.max(axis=0)
-    responsibilities = np.exp(np.maximum(log_joint - top, _LOG_TINY))
+    log_joint -= top
+    np.maximum(log_joint, _LOG_TINY[log_joint.dtype], out=log_joint)
+    responsibilities = np.exp(log_joint, out=log_joint)
     total = responsibilities.sum(axis=0)
     responsibilities /= total
-    return responsibilities, top + np.log(total)
+    top += np.log(total, out=total)
+    return responsibilities, top
+
+
+def _huge_squares(whitened: np.ndarray) -> np.ndarray:
+    """Return ‖y‖², beyond 1e300 a finite number that still grows with ‖y‖.
+
+    So a sample that far away belongs to the component from which it is the fewest deviations.
+    """
+    size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
+    largest = size.max(axis=1)
+    norm = largest * np.linalg.norm(size / np.maximum(largest, 1)[:, None, :], axis=1)
+    beyond = np.log(np.maximum(norm / _LARGEST, 1))
+    return np.minimum(norm, _LARGEST) ** 2 * (1 + 2 * beyond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +212,25 @@ class Mixture:
 
     def log_joint_whitened(self, whitened: np.ndarray) -> np.ndarray:
         """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (k, b), for whitened y."""
-        normaliser = self.n_features * np.log(2 * np.pi) + self.covariance.log_det(self.n_features)
-        squared = np.einsum("kdb,kdb->kb", whitened, whitened)
-        return (np.log(self.weights) - normaliser / 2)[:, None] - squared / 2
+        with np.errstate(over="ignore"):
+            log_joint = np.einsum("kdb,kdb->kb", whitened, whitened)
+        if not np.isfinite(log_joint).all():
+            log_joint = _huge_squares(whitened)
+        log_joint /= -2
+        log_joint += self.log_normaliser()[:, None]
+        return log_joint
+
+    def log_normaliser(self) -> np.ndarray:
+        """Return log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,): the log-joint at the means."""
+        d = self.n_features
+        return np.log(self.weights) - (d * np.log(2 * np.pi) + self.covariance.log_det(d)) / 2
+
+    def expected_log_joint(self, counts: np.ndarray, second: np.ndarray) -> float:
+        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ), given what it depends on.
+
+        That is Nₖ = Σᵢ rᵢₖ, shape (k,), and Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the structure's shape.
+        """
+        return float(counts @ self.log_normaliser() - self.covariance.trace(second).sum() / 2)
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
         """Return log πₖ N(xᵢ | μₖ, Σₖ).
@@ -217,8 +251,8 @@ class Mixture:
         """
         X = check_samples(X, n_features=self.n_features)
         log_joint = np.empty((len(X), self.n_components))
-        for block in block_slices(len(X), self.n_components, self.n_features):
-            log_joint[block] = self.log_joint_whitened(self.whiten(X[block])).T
+        for rows in blocks(len(X), self.means.size):
+            log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
         return log_joint
 
     def log_prob(self, X: np.ndarray) -> np.ndarray:
@@ -238,6 +272,97 @@ class Mixture:
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return the component with the largest responsibility, shape (n_samples,)."""
         return self.log_joint(X).argmax(axis=1)
+
+    # ---- parts of the features -----------------------------------------------------------
+
+    def marginal(self, features: Any) -> Mixture:
+        """Return the distribution of some of the features.
+
+        Parameters
+        ----------
+        features : array_like of int, shape (n_some,)
+            Feature numbers, each at most once; their order is that of the result's features.
+
+        Returns
+        -------
+        Mixture
+            With the same weights and structure (Bishop 2006, equation 2.98).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `features` are not different feature numbers.
+
+        Examples
+        --------
+        >>> from gmmlab import Full, Mixture
+        >>> Mixture([1.0], [[1.0, 2.0]], Full([[[4.0, 1.0], [1.0, 9.0]]])).marginal([1]).means
+        array([[2.]])
+        """
+        features = self._check_features(features)
+        return Mixture._trusted(
+            self.weights, self.means[:, features], self.covariance.marginal(features)
+        )
+
+    def conditional(self, features: Any, values: Any) -> Mixture:
+        """Return the distribution of the other features, given the values of some.
+
+        Parameters
+        ----------
+        features : array_like of int, shape (n_some,)
+            Feature numbers, each at most once, and not all of them.
+        values : array_like, shape (n_some,)
+            What these features are, in data units.
+
+        Returns
+        -------
+        Mixture
+            Of the remaining features in their order, with the same structure: weights
+            πₖ N(values) normalised, means and covariances by Gaussian conditioning
+            (Bishop 2006, equations 2.81 and 2.82).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `features` are not different feature numbers, or `values` do not go with them.
+
+        Examples
+        --------
+        >>> from gmmlab import Full, Mixture
+        >>> mixture = Mixture([1.0], [[0.0, 0.0]], Full([[[1.0, 0.6], [0.6, 1.0]]]))
+        >>> given = mixture.conditional([0], [2.0])
+        >>> given.means.round(2), given.covariances.round(2)
+        (array([[1.2]]), array([[[0.64]]]))
+        """
+        features = self._check_features(features)
+        rest = np.setdiff1d(np.arange(self.n_features), features)
+        if len(rest) == 0:
+            raise ValueError("features must leave at least one feature; got all of them")
+        values = check_numeric(values, name="values")
+        if values.shape != (len(features),):
+            raise ValueError(
+                f"values must have shape ({len(features)},), one for each of features; "
+                f"got {values.shape}"
+            )
+        coefficients, left = self.covariance.given(features, rest)
+        residuals = values - self.means[:, features]
+        means = self.means[:, rest] + (coefficients @ residuals[:, :, None])[:, :, 0]
+        weights = self.marginal(features).responsibilities(values[None])[0]
+        # A weight of 0 by underflow is none: a mixture's weights are above it.
+        weights = np.maximum(weights, np.finfo(float).tiny)
+        return Mixture(weights / weights.sum(), means, type(left)(left.values))
+
+    def _check_features(self, features: Any) -> np.ndarray:
+        if np.asarray(features).dtype == bool:
+            raise TypeError("features must be feature numbers; got a mask")
+        features = check_labels(features, name="features")
+        allowed = np.isin(features, np.arange(self.n_features)).all()
+        if not allowed or len(np.unique(features)) < len(features):
+            raise ValueError(
+                f"features must be different numbers from 0 to {self.n_features - 1}; "
+                f"got {features.tolist()}"
+            )
+        return features
 
     # ---- other forms ---------------------------------------------------------------------
 

@@ -91,7 +91,8 @@ class Fit:
     #: total log-likelihood at `mixture`
     log_likelihood: float
     trace: Trace
-    n_samples: int
+    #: number of samples, or the sum of their weights
+    n_samples: float
     #: the blocks that EM could move; the others are known and not counted
     free: frozenset[str]
 
@@ -153,7 +154,7 @@ def converged_message(gain: float, tol: float, event: str) -> str:
     return message
 
 
-def max_iter_message(rows: list[Row], max_iter: int, tol: float, n_samples: int) -> str:
+def max_iter_message(rows: list[Row], max_iter: int, tol: float, n_samples: float) -> str:
     """Say what the last iteration still gained."""
     if max_iter == 0:
         return "Evaluated the start only (max_iter=0)."

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from gmmlab._validation import check_number, check_samples, listed
-from gmmlab.covariance import Covariance
-from gmmlab.mixture import block_slices
+from gmmlab._validation import check_number, listed
+from gmmlab.covariance import Covariance, Diagonal
+from gmmlab.mixture import Mixture
+from gmmlab.samples import Samples, as_samples
+from gmmlab.sums import ResidualForm
 
 # A correlation matrix with a smaller eigenvalue than this is singular to working precision.
 _SINGULAR = 1e-13
@@ -20,7 +22,7 @@ def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Samples, in data units.
+        Samples, in data units; NaN entries are left out.
     fraction : float, default 1e-6
         Share of each feature's variance; above 0.
 
@@ -40,30 +42,43 @@ def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
     >>> relative_floor([[0.0, 5.0], [2.0, 5.0]], fraction=0.01)
     array([0.01, 0.01])
     """
-    X = check_samples(X)
+    samples = as_samples(X, missing=True)
     fraction = check_number(fraction, name="fraction", inclusive=False)
-    variances = X.var(axis=0)
-    constant = _constant(X, variances)
+    constant = _constant(samples)
     if constant.all():
-        return np.full(X.shape[1], fraction)
+        return np.full(samples.n_features, fraction)
+    variances = total_moment(samples, Diagonal)[0]
     return fraction * np.where(constant, variances[~constant].mean(), variances)
 
 
-def total_moment(X: np.ndarray, structure: type[Covariance]) -> np.ndarray:
-    """Return the second moment of all of `X` about its mean, in a structure's shape, k = 1."""
-    n, d = X.shape
-    mean = X.mean(axis=0)
-    total = sum(
-        structure.scatter(
-            np.ascontiguousarray((X[block] - mean).T)[None], np.ones((1, len(X[block])))
-        )
-        for block in block_slices(n, 1, d)
-    )
-    return total / n
+def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
+    """Return the second moment of all samples about their mean, in a structure's shape, k = 1.
+
+    Where entries are missing, each feature's variance is that of its observed entries, and
+    features count as uncorrelated: a scale is all that is asked for.
+    """
+    if samples.has_missing:
+        return structure.of_variances(_observed_variances(samples)[None])
+    centre = Mixture([1.0], samples.centre[None], structure.unit(1, samples.n_features))
+    mean = samples.fold(ResidualForm(centre)).means()
+    return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
 
 
-def own_covariance(X: np.ndarray, structure: type[Covariance]) -> Covariance:
-    """Return the covariance of all of `X` under a structure: the fit with k = 1, exact.
+def _observed_variances(samples: Samples) -> np.ndarray:
+    """Return the variance of the observed entries of each feature."""
+
+    def powers(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        seen = ~np.isnan(X)
+        share = seen if weight is None else seen * weight[:, None]
+        z = np.where(seen, X - samples.centre, 0)
+        return np.stack([share.sum(axis=0), (share * z).sum(axis=0), (share * z * z).sum(axis=0)])
+
+    count, first, second = samples.fold(powers)
+    return second / count - (first / count) ** 2
+
+
+def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
+    """Return the covariance of all samples under a structure: the fit with k = 1, exact.
 
     It is the scale against which a component counts as collapsed.
 
@@ -72,24 +87,23 @@ def own_covariance(X: np.ndarray, structure: type[Covariance]) -> Covariance:
     ValueError
         If it is singular, so that no component's covariance can be estimated either.
     """
-    n, d = X.shape
-    covariance = structure.estimate(np.array([n]), total_moment(X, structure))
-    variances = np.diagonal(covariance.dense(1, d)[0])
     advice = "drop features, choose another structure, or give floor=…"
-    if (constant := _constant(X, variances)).any():
+    if (constant := _constant(samples)).any():
         raise ValueError(
             f"X is constant in feature {listed(constant)}, so {structure.__name__} covariances "
             f"cannot be estimated: {advice}"
         )
+    covariance = structure.estimate(np.ones(1), total_moment(samples, structure))
     if covariance.conditioning()[0] < _SINGULAR:
         raise ValueError(
-            f"X must span all of its {d} features, and its {n} samples lie in fewer dimensions, "
-            f"so {structure.__name__} covariances cannot be estimated: {advice}"
+            f"X must span all of its {samples.n_features} features, and its {samples.n_samples} "
+            f"samples lie in fewer dimensions, so {structure.__name__} covariances cannot be "
+            f"estimated: {advice}"
         )
     return covariance
 
 
-def _constant(X: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    """Return which features have no variance beyond rounding."""
-    size = np.maximum(np.abs(X.max(axis=0)), np.abs(X.min(axis=0)))
-    return variances <= (8 * np.finfo(float).eps * size) ** 2
+def _constant(samples: Samples) -> np.ndarray:
+    """Return which features never change, but for rounding."""
+    size = np.maximum(np.abs(samples.high), np.abs(samples.low))
+    return samples.high - samples.low <= 8 * np.finfo(samples.dtype).eps * size

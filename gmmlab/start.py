@@ -17,9 +17,10 @@ from threadpoolctl import threadpool_limits
 from gmmlab._threads import one_blas_thread
 from gmmlab._validation import check_count, check_labels, check_numeric, check_rng, check_samples
 from gmmlab.covariance import STRUCTURES, Covariance, Full
-from gmmlab.em import moments, sums
 from gmmlab.mixture import Mixture
+from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import relative_floor, total_moment
+from gmmlab.sums import ResidualForm
 
 # A component with less than this share of the data's variance in some direction is thin.
 _THIN = 1e-6
@@ -28,7 +29,12 @@ Structure = type[Covariance]
 
 
 def kmeans(
-    X: Any, n_components: int, rng: np.random.Generator, *, structure: Structure = Full
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from the clusters of k-means (Lloyd, one k-means++ start).
 
@@ -42,6 +48,8 @@ def kmeans(
         Source of the draws.
     structure : {Full, Tied, Diagonal, Spherical}, default Full
         Covariance structure.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
 
     Returns
     -------
@@ -64,22 +72,28 @@ def kmeans(
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning
 
-    X, n_components = _check(X, n_components)
+    samples = _check(X, n_components, sample_weight)
     seed = int(check_rng(rng).integers(2**31))
     # On two threads k-means gives other bits than on one.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of clusters that coincide
-        labels = KMeans(n_components, n_init=1, random_state=seed).fit(X).labels_
+        clusters = KMeans(n_components, n_init=1, random_state=seed)
+        labels = clusters.fit(samples.X, sample_weight=samples.weight).labels_
     if (distinct := len(np.unique(labels))) < n_components:
         raise ValueError(
             f"n_components must be at most the number of different samples in X ({distinct}); "
             f"got {n_components}"
         )
-    return from_labels(X, labels, n_components=n_components, structure=structure)
+    return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
 
 
 def kmeans_plus_plus(
-    X: Any, n_components: int, rng: np.random.Generator, *, structure: Structure = Full
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from k-means++ seeds: data points far apart, equal weights, the data's covariance.
 
@@ -87,40 +101,58 @@ def kmeans_plus_plus(
     """
     from sklearn.cluster import kmeans_plusplus
 
-    X, n_components = _check(X, n_components)
+    samples = _check(X, n_components, sample_weight)
     seed = int(check_rng(rng).integers(2**31))
     with threadpool_limits(1):
-        centres, _ = kmeans_plusplus(X, n_components, random_state=seed)
-    return from_parameters(X, means=centres, structure=structure)
+        centres, _ = kmeans_plusplus(
+            samples.X, n_components, sample_weight=samples.weight, random_state=seed
+        )
+    return from_parameters(samples, means=centres, structure=structure)
 
 
 def random_points(
-    X: Any, n_components: int, rng: np.random.Generator, *, structure: Structure = Full
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from data points drawn without replacement, equal weights, the data's covariance.
 
     Parameters, return value and errors as in `kmeans`.
     """
-    X, n_components = _check(X, n_components)
-    points = check_rng(rng).choice(len(X), size=n_components, replace=False)
-    return from_parameters(X, means=X[points], structure=structure)
+    samples = _check(X, n_components, sample_weight)
+    share = None if samples.weight is None else samples.weight / samples.total
+    points = check_rng(rng).choice(samples.n_samples, size=n_components, replace=False, p=share)
+    return from_parameters(samples, means=samples.X[points], structure=structure)
 
 
 def random_responsibilities(
-    X: Any, n_components: int, rng: np.random.Generator, *, structure: Structure = Full
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from one M-step on responsibilities drawn evenly from the simplex.
 
     Every component then is near the whole data's mean and covariance, so that EM has far
     to go: a poor start on purpose. Parameters, return value and errors as in `kmeans`.
     """
-    X, n_components = _check(X, n_components)
-    draws = check_rng(rng).dirichlet(np.ones(n_components), size=len(X))
-    return _from_responsibilities(X, draws, structure)
+    samples = _check(X, n_components, sample_weight)
+    draws = check_rng(rng).dirichlet(np.ones(n_components), size=samples.n_samples)
+    return _from_responsibilities(samples, draws, structure)
 
 
 def from_labels(
-    X: Any, labels: Any, *, n_components: int | None = None, structure: Structure = Full
+    X: Any,
+    labels: Any,
+    *,
+    n_components: int | None = None,
+    structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from a labelling: weights, means and covariances of each class.
 
@@ -134,6 +166,8 @@ def from_labels(
         Number of classes; by default one more than the largest label.
     structure : {Full, Tied, Diagonal, Spherical}, default Full
         Covariance structure.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
 
     Returns
     -------
@@ -151,8 +185,8 @@ def from_labels(
     >>> mixture.means.ravel(), mixture.weights
     (array([0.5, 8. ]), array([0.5, 0.5]))
     """
-    X = check_samples(X)
-    labels = check_labels(labels, n_samples=len(X))
+    samples = as_samples(X, sample_weight)
+    labels = check_labels(labels, n_samples=samples.n_samples)
     if n_components is None:
         n_components = max(int(labels.max()) + 1, 1)
     k = check_count(n_components, name="n_components")
@@ -160,7 +194,46 @@ def from_labels(
         raise ValueError(
             f"labels must be 0 to {k - 1}, each at least once; got {np.unique(labels).tolist()}"
         )
-    return _from_responsibilities(X, np.eye(k)[labels], structure)
+    return _from_responsibilities(samples, _one_hot(labels, k), structure)
+
+
+def from_responsibilities(
+    X: Any, responsibilities: Any, *, structure: Structure = Full, sample_weight: Any = None
+) -> Mixture:
+    """Start from given responsibilities: one M-step on them.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    responsibilities : array_like, shape (n_samples, n_components)
+        Not negative; each row sums to 1.
+    structure : {Full, Tied, Diagonal, Spherical}, default Full
+        Covariance structure.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
+
+    Returns
+    -------
+    Mixture
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `responsibilities` have another shape, or rows that are no distributions.
+    """
+    samples = as_samples(X, sample_weight)
+    r = check_samples(responsibilities, name="responsibilities")
+    if len(r) != samples.n_samples:
+        raise ValueError(
+            f"responsibilities must have one row a sample ({samples.n_samples}); got {len(r)}"
+        )
+    if (r < 0).any() or (np.abs(r.sum(axis=1) - 1) > 1e-8).any() or not r.any(axis=0).all():
+        raise ValueError(
+            "responsibilities must not be negative, each row must sum to 1, and every component "
+            "must have some"
+        )
+    return _from_responsibilities(samples, r, structure)
 
 
 def from_parameters(
@@ -196,20 +269,26 @@ def from_parameters(
     TypeError, ValueError
         If the parameters do not make a mixture with as many features as `X`.
     """
-    X = check_samples(X)
-    means = check_samples(means, name="means", n_features=X.shape[1])
+    samples = as_samples(X)
+    means = check_samples(means, name="means", n_features=samples.n_features)
     k = len(means)
     weights = np.full(k, 1 / k) if weights is None else check_numeric(weights, name="weights")
     _check_structure(structure)
     if covariances is not None:
         return Mixture(weights, means, structure(covariances))
-    everywhere = np.full((len(X), k), 1 / k)
-    return Mixture(weights, means, _from_responsibilities(X, everywhere, structure).covariance)
+    with one_blas_thread():
+        whole = _whole(samples, structure)
+    return Mixture(weights, means, whole.repeated(k))
 
 
-def _check(X: Any, n_components: Any) -> tuple[np.ndarray, int]:
-    X = check_samples(X)
-    return X, check_count(n_components, name="n_components", maximum=len(X))
+def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:
+    samples = as_samples(X, sample_weight)
+    check_count(n_components, name="n_components", maximum=samples.n_samples)
+    return samples
+
+
+def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
+    return np.eye(n_components, dtype=bool)[labels]
 
 
 def _check_structure(structure: Any) -> None:
@@ -217,19 +296,25 @@ def _check_structure(structure: Any) -> None:
         raise TypeError(f"structure must be Full, Tied, Diagonal or Spherical; got {structure!r}")
 
 
+def _whole(samples: Samples, structure: Structure) -> Covariance:
+    """Return the covariance of all samples, positive definite also where a feature is constant."""
+    whole = structure.estimate(np.ones(1), total_moment(samples, structure))
+    return whole.clipped(relative_floor(samples, _THIN))[0]
+
+
 def _from_responsibilities(
-    X: np.ndarray, responsibilities: np.ndarray, structure: Structure
+    samples: Samples, responsibilities: np.ndarray, structure: Structure
 ) -> Mixture:
     """One M-step; a component too thin to start from is widened towards the whole data."""
     _check_structure(structure)
-    k, d = responsibilities.shape[1], X.shape[1]
+    k, d = responsibilities.shape[1], samples.n_features
     with one_blas_thread():
-        counts = responsibilities.sum(axis=0)
-        means = (responsibilities / counts).T @ X
-        unit = Mixture(np.full(k, 1 / k), means, structure.unit(k, d))
-        within = moments(sums(X, unit, responsibilities=responsibilities), unit, means)
-        whole = structure.estimate(np.array([len(X)]), total_moment(X, structure))
-        whole, _ = whole.clipped(relative_floor(X, _THIN))
+        centre = np.broadcast_to(samples.centre, (k, d))
+        unit = Mixture(np.full(k, 1 / k), centre, structure.unit(k, d))
+        means = samples.fold(ResidualForm(unit), responsibilities).means()
+        found = samples.fold(ResidualForm(unit, means), responsibilities)
+        counts, within = found.counts, found.moments(structure, means)
+        whole = _whole(samples, structure)
         thin = structure.estimate(counts, within).relative_to(whole) < _THIN
         # As if each thin component had one more sample, which varies as the whole data do.
         axes = (slice(None), *[None] * (within.ndim - 1))
