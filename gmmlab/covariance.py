@@ -236,6 +236,26 @@ class Covariance(ABC):
     def of_variances(variances: np.ndarray) -> np.ndarray:
         """Return variances (k, d) of uncorrelated features as second moments."""
 
+    @staticmethod
+    @abstractmethod
+    def n_scores(n_features: int) -> int:
+        """Return the number q of scores."""
+
+    @abstractmethod
+    def scores(self, whitened: np.ndarray) -> np.ndarray:
+        """Return ∂ log N / ∂A, shape (q, b), for y (d, b): uncorrelated, with variance 1.
+
+        Σ moves to C exp(√2 A) Cᵀ with A in the structure: second Hermite polynomials of y.
+        """
+
+    @abstractmethod
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        """Return the A of `scores` that leads to `new`, as numbers: (k, q) or (1, q)."""
+
+    @abstractmethod
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        """Return the structure with these `coordinates`: positive definite wherever they are."""
+
     # ---- the structure's part ----------------------------------------------------------
 
     @property
@@ -298,6 +318,34 @@ class _Matrices(Covariance):
     @cached_property
     def _whitening(self) -> np.ndarray:
         return np.stack([dtrtri(factor, lower=1)[0] for factor in self._cholesky])
+
+    @staticmethod
+    def n_scores(n_features: int) -> int:
+        return n_features * (n_features + 1) // 2
+
+    def scores(self, whitened: np.ndarray) -> np.ndarray:
+        rows, columns = _upper(len(whitened))
+        scores = self.pairs(whitened)
+        scores[rows == columns] -= 1
+        scores[rows == columns] /= np.sqrt(2)
+        return scores
+
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        rows, columns = _upper(n_features)
+        relative = self._whitening @ new.stack @ self._whitening.transpose(0, 2, 1)
+        eigenvalues, vectors = np.linalg.eigh(relative)
+        logarithm = (vectors * np.log(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
+        # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
+        return logarithm[:, rows, columns] * np.where(rows == columns, np.sqrt(0.5), 1)
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        rows, columns = _upper(n_features)
+        logarithm = np.empty((len(coordinates), n_features, n_features))
+        logarithm[:, rows, columns] = coordinates * np.where(rows == columns, np.sqrt(2), 1)
+        logarithm[:, columns, rows] = logarithm[:, rows, columns]
+        eigenvalues, vectors = np.linalg.eigh(logarithm)
+        relative = (vectors * np.exp(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
+        return self._trusted(self.unwhiten(relative).reshape(self.values.shape))
 
     @classmethod
     def _symmetric(cls, values: np.ndarray) -> np.ndarray:
@@ -550,6 +598,19 @@ class _Variances(Covariance):
     def _deviations(self) -> np.ndarray:
         return np.sqrt(self.stack)
 
+    @staticmethod
+    def n_scores(n_features: int) -> int:
+        return n_features
+
+    def scores(self, whitened: np.ndarray) -> np.ndarray:
+        return (whitened * whitened - 1) / np.sqrt(2)
+
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        return np.log(new.stack / self.stack) / np.sqrt(2)
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        return self._trusted(self.values * np.exp(np.sqrt(2) * coordinates))
+
     def _check_positive(self) -> None:
         if (self.values <= 0).any():
             raise ValueError(
@@ -731,6 +792,20 @@ class Spherical(_Variances):
 
     def fits(self, n_components: int, n_features: int) -> bool:
         return self.values.shape == (n_components,)
+
+    @staticmethod
+    def n_scores(n_features: int) -> int:
+        return 1
+
+    def scores(self, whitened: np.ndarray) -> np.ndarray:
+        d = len(whitened)
+        return ((whitened * whitened).sum(axis=0, keepdims=True) - d) / np.sqrt(2 * d)
+
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        return np.log(new.stack / self.stack) * np.sqrt(n_features / 2)
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        return self._trusted(self.values * np.exp(coordinates[:, 0] / np.sqrt(n_features / 2)))
 
     def marginal(self, features: np.ndarray) -> Self:
         return self  # every direction has the same variance

@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from gmmlab import information
+from gmmlab._threads import one_blas_thread
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
+from gmmlab.em import maximise, sums
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
-from gmmlab.samples import Samples
+from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import relative_floor, total_moment
 
 # Expected counts are not whole: half a sample short of what is needed is short.
@@ -184,6 +187,55 @@ def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
         if fall > relative * size and not fit.trace["event"][row].startswith("restarted"):
             found.append(Fall(int(fit.trace["iteration"][row]), float(fall)))
     return found
+
+
+def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
+    """Estimate how much log-likelihood is still to be had by going on from a fit.
+
+    `Fit.remaining_gain` has it already where it was cheap. Here it takes one pass over the data,
+    n p² multiplications and a matrix of p² numbers, for p free parameters.
+
+    Parameters
+    ----------
+    fit : Fit
+        What `gmmlab.fit` returned, without a floor or ridge at work.
+    X : array_like, shape (n_samples, n_features)
+        The samples that it was fitted to, every entry observed.
+    sample_weight : array_like, shape (n_samples,), optional
+        The weights it was fitted with.
+
+    Returns
+    -------
+    float
+        A total over the samples, in nats; infinite where the fit is no maximum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `fit` is not a `Fit`, or `X` not data of its width.
+
+    Notes
+    -----
+    Twice the Newton decrement; see `gmmlab.information`. COVERAGE
+
+    Examples
+    --------
+    >>> from gmmlab import datasets, fit, start
+    >>> X = datasets.old_faithful().X
+    >>> result = fit(X, start.from_labels(X, X[:, 1] > 68), tol=1e-3)
+    >>> estimate = remaining_gain(result, X)
+    >>> better = fit(X, result.mixture, tol=1e-12)
+    >>> better.log_likelihood - result.log_likelihood < estimate < 1
+    True
+    """
+    mixture = check_fit(fit).mixture
+    samples = as_samples(X, sample_weight)
+    if samples.n_features != mixture.n_features:
+        raise ValueError(f"X must have {mixture.n_features} features; got {samples.n_features}")
+    with one_blas_thread():
+        found = sums(samples, mixture)
+        new = maximise(found, mixture, fit.free).mixture
+        return information.remaining_gain(samples, mixture, new, found.counts, fit.free)
 
 
 class Degeneracy(NamedTuple):

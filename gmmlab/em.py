@@ -30,6 +30,7 @@ log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -47,7 +48,9 @@ from gmmlab._validation import (
     check_samples,
     listed,
 )
+from gmmlab.acceleration import Squarem
 from gmmlab.covariance import Covariance
+from gmmlab.information import remaining_gain
 from gmmlab.missing import ObservedForm
 from gmmlab.mixture import Mixture, check_mixture, normalise
 from gmmlab.result import (
@@ -73,6 +76,11 @@ EMPTY = 1e-6
 # A second moment about another point may be this much larger than the one about the mean;
 # past it, a second pass takes the moments about the new mean.
 _CANCELLATION = 1e5
+# Mean gain per step from which on EM counts as slow, and may be accelerated; and how much less
+# than the tolerance the last step of an accelerated fit gains.
+_SLOW, _SHARPER = 1e-3, 0.1
+# Multiplications that are worth an estimate of the remaining gain whatever the fit took.
+_CHEAP = 1e7
 # Two log-likelihoods that differ by this share of their size differ by rounding.
 _ROUNDING = 1e-11
 
@@ -183,6 +191,7 @@ def fit(
     ridge: float = 0.0,
     sample_weight: Any = None,
     missing: Literal["raise", "marginalise"] = "raise",
+    accelerate: bool = False,
 ) -> Fit:
     """Fit a Gaussian mixture by EM, from a given start.
 
@@ -226,11 +235,16 @@ def fit(
         What NaN entries are: an error, or entries that were not observed. Those are integrated
         out, which is right if what is missing does not depend on its own value (missing at
         random; Little and Rubin 2020, section 1.3).
+    accelerate : bool, default False
+        Whether to extrapolate where EM has become slow (squared extrapolation; see
+        `gmmlab.acceleration`). The log-likelihood still never falls. An iteration then is a
+        pass over the data, also one whose extrapolation was worse and is not in the trace.
 
     Returns
     -------
     Fit
-        The mixture, status, message, number of iterations, log-likelihood and trace.
+        The mixture, status, message, number of iterations, log-likelihood, trace, and an
+        estimate of the log-likelihood that is still to be had.
 
     Raises
     ------
@@ -277,64 +291,155 @@ def fit(
 
     with one_blas_thread():
         may_collapse = "covariances" in free and floor is None and ridge == 0
-        own = own_covariance(samples, type(start.covariance)) if may_collapse else None
-        mixture, event = start, ""
-        if "covariances" in free and floor is not None:
-            covariance, floored = start.covariance.clipped(floor)
-            mixture = Mixture._trusted(start.weights, start.means, covariance)
-            event = _floored_event(floored)
-        rows: list[Row] = []
-        previous, bound = None, np.nan  # the mixture one step back; its ELBO after the M-step
+        problem = _Problem(
+            samples=samples,
+            start=start,
+            free=free,
+            tol=tol,
+            max_iter=max_iter,
+            floor=floor,
+            ridge=ridge,
+            own=own_covariance(samples, type(start.covariance)) if may_collapse else None,
+            callback=callback,
+        )
+        if accelerate:
+            try:
+                return _iterate(problem, Squarem(free), "raise", iter(()))
+            except DegenerateError:
+                pass  # an extrapolation may lead to where EM does not: begin again without
+        return _iterate(problem, None, degenerate, restarts)
 
-        def stop(status: Status, message: str, back: bool = False) -> Fit:
-            at, row = (previous, rows[-2]) if back else (mixture, rows[-1])
-            return Fit(
-                mixture=at,
-                status=status,
-                message=message,
-                n_iter=rows[-1].iteration,
-                log_likelihood=row.log_likelihood,
-                trace=Trace(rows),
-                n_samples=samples.total,
-                free=free,
-            )
 
-        for iteration in range(max_iter + 1):
-            found = sums(samples, mixture)
-            rows.append(_row(iteration, found, mixture, bound, event))
-            if callback is not None:
-                callback(iteration, mixture, found.log_likelihood)
+@dataclass(frozen=True)
+class _Problem:
+    """The arguments of a fit, checked."""
 
-            if previous is not None:
-                gain = rows[-1].log_likelihood - rows[-2].log_likelihood
-                fell = ridge == 0 and gain < 0
-                if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
-                    return stop(
-                        "not_increasing", not_increasing_message(gain, iteration), back=True
-                    )
-                if (abs(gain) if ridge else gain) <= tol * samples.total:
-                    return stop("converged", converged_message(gain / samples.total, tol, event))
-            if iteration == max_iter:
-                return stop("max_iter", max_iter_message(rows, max_iter, tol, samples.total))
+    samples: Samples
+    start: Mixture
+    free: frozenset[str]
+    tol: float
+    max_iter: int
+    floor: np.ndarray | None
+    ridge: float
+    own: Covariance | None
+    callback: Callable[[int, Mixture, float], object] | None
 
-            step = maximise(found, mixture, free, floor, ridge)
-            if _loses_digits(step, found, free):
+    def step(self, found: Sums, mixture: Mixture) -> Step:
+        """Return the M-step, after a second pass about the new means where it loses digits."""
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of a collapse
+            step = maximise(found, mixture, self.free, self.floor, self.ridge)
+            if _loses_digits(step, found, self.free):
                 about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
-                step = maximise(sums(samples, mixture, about=about), mixture, free, floor, ridge)
-            event = _floored_event(step.floored)
-            if trouble := _trouble(step.mixture, found.counts, own, free):
-                if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
-                    _check_like(fresh, start)
-                    mixture, previous, bound = fresh, None, np.nan
-                    event = f"restarted: {trouble}"
-                    continue
-                if degenerate != "floor":
-                    message = degenerate_message(trouble, iteration, degenerate)
-                    raise DegenerateError(message, stop("degenerate", message))
-                event = "; ".join(filter(None, (event, trouble)))
-            bound = step.expected_log_joint + rows[-1].entropy
-            previous, mixture = mixture, step.mixture
-    raise AssertionError("unreachable: the last iteration returns")
+                again = sums(self.samples, mixture, about=about)
+                step = maximise(again, mixture, self.free, self.floor, self.ridge)
+        return step
+
+    def trouble(self, mixture: Mixture, counts: np.ndarray) -> str:
+        """Say which components are empty or have collapsed, or ""."""
+        return _trouble(mixture, counts, self.own, self.free)
+
+    def raised(self, mixture: Mixture) -> tuple[Mixture, str]:
+        """Return the mixture with its covariances raised to the floor, and say which were."""
+        if "covariances" not in self.free or self.floor is None:
+            return mixture, ""
+        covariance, floored = mixture.covariance.clipped(self.floor)
+        return Mixture._trusted(mixture.weights, mixture.means, covariance), _floored_event(floored)
+
+
+def _iterate(
+    problem: _Problem, squarem: Squarem | None, degenerate: str, restarts: Iterator[Mixture]
+) -> Fit:
+    """Alternate E-step and M-step until there is a reason to stop."""
+    samples, total = problem.samples, problem.samples.total
+    # A step that stops an accelerated fit is followed by none that would be longer.
+    enough = problem.tol * total * (_SHARPER if squarem else 1)
+    candidate, event = problem.raised(problem.start)
+    rows: list[Row] = []
+    mixture, bound = candidate, np.nan  # the one of the last row; the candidate's lower bound
+    begun, extrapolated, instead = True, False, None  # the EM step that could be taken instead
+
+    def stop(status: Status, message: str, at: Mixture, row: Row, gain: float = np.nan) -> Fit:
+        return Fit(
+            mixture=at,
+            status=status,
+            message=message,
+            n_iter=iteration,
+            log_likelihood=row.log_likelihood,
+            trace=Trace(rows),
+            n_samples=total,
+            free=problem.free,
+            remaining_gain=gain,
+        )
+
+    for iteration in range(problem.max_iter + 1):
+        found = sums(samples, candidate)
+        if extrapolated and not found.log_likelihood >= rows[-1].log_likelihood:
+            squarem.reject()
+            candidate, bound = instead
+            extrapolated = False
+            continue
+        previous, mixture = mixture, candidate
+        rows.append(_row(iteration, found, mixture, bound, event))
+        if problem.callback is not None:
+            problem.callback(iteration, mixture, found.log_likelihood)
+
+        gain = np.inf
+        if not (begun or extrapolated):
+            gain = rows[-1].log_likelihood - rows[-2].log_likelihood
+            fell = problem.ridge == 0 and gain < 0
+            if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
+                message = not_increasing_message(gain, iteration)
+                return stop("not_increasing", message, previous, rows[-2])
+            if (abs(gain) if problem.ridge else gain) <= enough:
+                left = _remaining_gain(problem, found, mixture, iteration)
+                message = converged_message(gain / total, problem.tol, left / total, event)
+                return stop("converged", message, mixture, rows[-1], left)
+        if iteration == problem.max_iter:
+            break
+
+        step = problem.step(found, mixture)
+        event = _floored_event(step.floored)
+        if trouble := problem.trouble(step.mixture, found.counts):
+            if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
+                _check_like(fresh, problem.start)
+                candidate, bound, begun = fresh, np.nan, True
+                event = f"restarted: {trouble}"
+                continue
+            if degenerate != "floor":
+                message = degenerate_message(trouble, iteration, degenerate)
+                raise DegenerateError(message, stop("degenerate", message, mixture, rows[-1]))
+            event = "; ".join(filter(None, (event, trouble)))
+        begun, extrapolated = False, False
+        candidate, bound = step.mixture, step.expected_log_joint + rows[-1].entropy
+        if squarem and gain <= _SLOW * total:
+            farther = squarem.propose(mixture, step.mixture)
+            if farther is not None and _sound(farther := problem.raised(farther)[0]):
+                instead = candidate, bound
+                candidate, bound, extrapolated = farther, np.nan, True
+
+    left = _remaining_gain(problem, found, mixture, iteration)
+    message = max_iter_message(rows, problem.max_iter, problem.tol, total, left)
+    return stop("max_iter", message, mixture, rows[-1], left)
+
+
+def _sound(mixture: Mixture) -> bool:
+    """Return whether an extrapolation can be evaluated."""
+    try:
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(mixture.log_normaliser()).all())
+    except np.linalg.LinAlgError:
+        return False
+
+
+def _remaining_gain(problem: _Problem, found: Sums, mixture: Mixture, n_iter: int) -> float:
+    """Estimate what is still to be had, where that is cheap against the fit; or NaN."""
+    samples, (k, d) = problem.samples, mixture.means.shape
+    p = mixture.n_parameters(problem.free)
+    fit_work = samples.n_samples * n_iter * k * (d + 3) ** 2
+    if samples.has_missing or not 0 < samples.n_samples * p**2 <= max(_CHEAP, 0.1 * fit_work):
+        return np.nan
+    new = problem.step(found, mixture).mixture
+    return remaining_gain(samples, mixture, new, found.counts, problem.free)
 
 
 def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:

@@ -95,6 +95,10 @@ class Fit:
     n_samples: float
     #: the blocks that EM could move; the others are known and not counted
     free: frozenset[str]
+    #: estimate of the total log-likelihood still to be had by going on, in nats: infinite on a
+    #: saddle; NaN where it would have cost more than it is worth, and
+    #: `diagnostics.remaining_gain` gives it
+    remaining_gain: float = np.nan
 
     @property
     def converged(self) -> bool:
@@ -143,26 +147,37 @@ class DegenerateError(ValueError):
 # ---- what a status means, in words -------------------------------------------------------
 
 
-def converged_message(gain: float, tol: float, event: str) -> str:
+def converged_message(gain: float, tol: float, remaining: float, event: str) -> str:
     """Say that the gain per iteration fell to `tol`, and what that does not promise."""
     message = (
         f"Converged: the last iteration gained {gain:.1e} in mean log-likelihood, within "
-        f"tol={tol:g}. What is still to be had may be larger; lower tol to see."
+        f"tol={tol:g}. {_still(remaining)}"
     )
     if event:
         message += f" At the end, {event}; the likelihood depends on the floor there."
     return message
 
 
-def max_iter_message(rows: list[Row], max_iter: int, tol: float, n_samples: float) -> str:
+def max_iter_message(
+    rows: list[Row], max_iter: int, tol: float, n_samples: float, remaining: float
+) -> str:
     """Say what the last iteration still gained."""
     if max_iter == 0:
         return "Evaluated the start only (max_iter=0)."
-    gain = (rows[-1].log_likelihood - rows[-2].log_likelihood) / n_samples
+    gain = (rows[-1].log_likelihood - rows[-2].log_likelihood) / n_samples if rows[1:] else 0.0
     return (
         f"Out of iterations: iteration {max_iter} still gained {gain:.1e} in mean "
-        f"log-likelihood, above tol={tol:g}. Raise max_iter, or go on from fit.mixture."
+        f"log-likelihood, above tol={tol:g}. {_still(remaining / n_samples)} Raise max_iter, or go "
+        "on from fit.mixture."
     )
+
+
+def _still(remaining: float) -> str:
+    if np.isnan(remaining):
+        return "What is still to be had may be larger; lower tol to see."
+    if np.isinf(remaining):
+        return "But this is no maximum: it is on a saddle, and EM will leave it; lower tol."
+    return f"Up to about {remaining:.1e} is still to be had."
 
 
 def not_increasing_message(gain: float, iteration: int) -> str:

@@ -1,0 +1,80 @@
+"""Coordinates of mixtures about one of them, free of constraints.
+
+With y = C⁻¹ (x − μ), a mean moves by C a and a covariance to C exp(√2 A) Cᵀ; weights are
+log πₖ / π_K. Every vector is a mixture, and 0 is the one they are about. The scores of a
+sample known to be of component k are y for its mean and the second Hermite polynomials of y
+for its covariance: uncorrelated with variance 1, so that a step of length 1 is about as
+visible in a sample of the component whichever way it goes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gmmlab.mixture import Mixture
+
+
+class Coordinates:
+    """Coordinates about `origin` for the blocks that are free.
+
+    Attributes
+    ----------
+    size : int
+        Number of coordinates p: the number of free parameters.
+    places : ndarray of int, shape (n_components, q)
+        Where the coordinates of each component are: of its weight, its mean and its
+        covariance. The last weight follows from the others and has the place past the end;
+        a covariance that is shared has the same places for all.
+    """
+
+    def __init__(self, origin: Mixture, free: frozenset[str]) -> None:
+        self.origin = origin
+        self.free = free
+        k, d = origin.means.shape
+        parts, begin = [], 0
+        self.size = origin.n_parameters(free)
+        if "weights" in free:
+            parts.append(np.append(np.arange(k - 1), self.size)[:, None])
+            begin = k - 1
+        if "means" in free:
+            parts.append(begin + np.arange(k * d).reshape(k, d))
+            begin += k * d
+        if "covariances" in free:
+            places = np.arange(begin, self.size).reshape(len(origin.covariance.stack), -1)
+            parts.append(np.broadcast_to(places, (k, places.shape[1])))
+        self.places = np.hstack(parts)
+
+    def of(self, mixture: Mixture) -> np.ndarray:
+        """Return the coordinates of a mixture, shape (p,)."""
+        parts, origin = [], self.origin
+        k, d = origin.means.shape
+        if "weights" in self.free:
+            logs = np.log(mixture.weights) - np.log(origin.weights)
+            parts.append((logs - logs[-1])[:, None])
+        if "means" in self.free:
+            moved = (mixture.means - origin.means)[:, :, None]
+            parts.append(origin.covariance.whiten(moved)[:, :, 0])
+        if "covariances" in self.free:
+            found = origin.covariance.coordinates(mixture.covariance, d)
+            parts.append(np.broadcast_to(found, (k, found.shape[1])))
+        coordinates = np.empty(self.size + 1)
+        coordinates[self.places] = np.hstack(parts)
+        return coordinates[: self.size]
+
+    def mixture(self, coordinates: np.ndarray) -> Mixture:
+        """Return the mixture that has these coordinates."""
+        origin = self.origin
+        d = origin.n_features
+        weights, means, covariance = origin.weights, origin.means, origin.covariance
+        parts = np.append(coordinates, 0.0)[self.places]
+        if "weights" in self.free:
+            logs = np.log(weights) + parts[:, 0]
+            weights = np.exp(logs - logs.max())
+            weights = np.maximum(weights / weights.sum(), np.finfo(float).tiny)
+            parts = parts[:, 1:]
+        if "means" in self.free:
+            means = means + covariance.colour(parts[:, :d, None])[:, :, 0]
+            parts = parts[:, d:]
+        if "covariances" in self.free:
+            covariance = covariance.at(parts[: len(covariance.stack)], d)
+        return Mixture._trusted(weights, means, covariance)
