@@ -54,7 +54,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     The calling thread works too, and whoever is free takes the next item: each item's result
     is the same whoever made it, and the results are in the order of the items.
     """
-    threads = min(n_threads(), len(items))
+    threads = min(n_threads(), len(items)) if len(items) > 1 else 1
     if threads == 1:
         return [function(item) for item in items]
     results: list[Result] = [None] * len(items)  # type: ignore[list-item]

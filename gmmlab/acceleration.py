@@ -55,7 +55,7 @@ class Squarem:
 
     def reject(self) -> None:
         """Be told that the last extrapolation was worse than no extrapolation."""
-        self.longest = max(self.longest / _FACTOR**2, _FIRST)
+        self.longest = max(self.longest / _FACTOR, _FIRST)
 
     @staticmethod
     def _weight(coordinates: Coordinates) -> np.ndarray:

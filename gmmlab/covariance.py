@@ -303,9 +303,18 @@ class Covariance(ABC):
 
 
 @cache
-def _upper(d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and columns of the upper triangle, row by row, as `pairs` has them."""
-    return np.triu_indices(d)
+def _upper(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return rows and columns of the upper triangle, row by row as `pairs` has them.
+
+    And how many entries of a symmetric matrix each stands for.
+    """
+    rows, columns = np.triu_indices(d)
+    return rows, columns, np.where(rows == columns, 1.0, 2.0)
+
+
+@cache
+def _identity(d: int) -> np.ndarray:
+    return np.eye(d)
 
 
 class _Matrices(Covariance):
@@ -317,31 +326,34 @@ class _Matrices(Covariance):
 
     @cached_property
     def _whitening(self) -> np.ndarray:
-        return np.stack([dtrtri(factor, lower=1)[0] for factor in self._cholesky])
+        inverse = np.empty_like(self._cholesky)
+        for k, factor in enumerate(self._cholesky):
+            inverse[k] = dtrtri(factor, lower=1)[0]
+        return inverse
 
     @staticmethod
     def n_scores(n_features: int) -> int:
         return n_features * (n_features + 1) // 2
 
     def scores(self, whitened: np.ndarray) -> np.ndarray:
-        rows, columns = _upper(len(whitened))
+        _, _, entries = _upper(len(whitened))
         scores = self.pairs(whitened)
-        scores[rows == columns] -= 1
-        scores[rows == columns] /= np.sqrt(2)
+        scores[entries == 1] -= 1
+        scores[entries == 1] /= np.sqrt(2)
         return scores
 
     def coordinates(self, new: Self, n_features: int) -> np.ndarray:
-        rows, columns = _upper(n_features)
+        rows, columns, entries = _upper(n_features)
         relative = self._whitening @ new.stack @ self._whitening.transpose(0, 2, 1)
         eigenvalues, vectors = np.linalg.eigh(relative)
         logarithm = (vectors * np.log(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
         # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
-        return logarithm[:, rows, columns] * np.where(rows == columns, np.sqrt(0.5), 1)
+        return logarithm[:, rows, columns] * np.sqrt(entries / 2)
 
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
-        rows, columns = _upper(n_features)
+        rows, columns, entries = _upper(n_features)
         logarithm = np.empty((len(coordinates), n_features, n_features))
-        logarithm[:, rows, columns] = coordinates * np.where(rows == columns, np.sqrt(2), 1)
+        logarithm[:, rows, columns] = coordinates * np.sqrt(2 / entries)
         logarithm[:, columns, rows] = logarithm[:, rows, columns]
         eigenvalues, vectors = np.linalg.eigh(logarithm)
         relative = (vectors * np.exp(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
@@ -378,7 +390,7 @@ class _Matrices(Covariance):
         return self._cholesky @ whitened
 
     def log_det(self, n_features: int) -> np.ndarray:
-        return 2 * np.log(np.diagonal(self._cholesky, axis1=1, axis2=2)).sum(axis=1)
+        return np.log(self._cholesky.diagonal(axis1=1, axis2=2)).sum(axis=1) * 2
 
     def trace(self, moments: np.ndarray) -> np.ndarray:
         # tr(Σ⁻¹ M) = tr(W M Wᵀ) with W = C⁻¹
@@ -411,12 +423,12 @@ class _Matrices(Covariance):
 
     @staticmethod
     def packed(matrices: np.ndarray) -> np.ndarray:
-        rows, columns = _upper(matrices.shape[-1])
-        return matrices[:, rows, columns] * np.where(rows == columns, 1, 2)
+        rows, columns, entries = _upper(matrices.shape[-1])
+        return matrices[:, rows, columns] * entries
 
     @staticmethod
     def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
-        rows, columns = _upper(n_features)
+        rows, columns, _ = _upper(n_features)
         matrices = np.empty((len(totals), n_features, n_features))
         matrices[:, rows, columns] = totals
         matrices[:, columns, rows] = totals
@@ -459,7 +471,7 @@ class _Matrices(Covariance):
         return self._trusted(values.reshape(self.values.shape)), touched
 
     def ridged(self, ridge: float) -> Self:
-        return self._trusted(self.values + ridge * np.eye(self.values.shape[-1]))
+        return self._trusted(self.values + ridge * _identity(self.values.shape[-1]))
 
     def inverse(self) -> Self:
         return type(self)(self.precisions.reshape(self.values.shape))

@@ -229,9 +229,7 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     True
     """
     mixture = check_fit(fit).mixture
-    samples = as_samples(X, sample_weight)
-    if samples.n_features != mixture.n_features:
-        raise ValueError(f"X must have {mixture.n_features} features; got {samples.n_features}")
+    samples = _samples(X, mixture, sample_weight)
     with one_blas_thread():
         found = sums(samples, mixture)
         new = maximise(found, mixture, fit.free).mixture
@@ -246,7 +244,12 @@ class Degeneracy(NamedTuple):
 
 
 def degenerate(
-    mixture: Mixture, X: Any, *, floor: Any = None, thin: float = 1e-6
+    mixture: Mixture,
+    X: Any,
+    *,
+    floor: Any = None,
+    thin: float = 1e-6,
+    sample_weight: Any = None,
 ) -> list[Degeneracy]:
     """List the components that are not sound estimates of anything, and why.
 
@@ -261,6 +264,8 @@ def degenerate(
     thin : float, default 1e-6
         A component has collapsed when its smallest variance, in the direction where that is
         least against the variance of all samples, is under this share of it.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
 
     Returns
     -------
@@ -284,10 +289,10 @@ def degenerate(
     1 has 1.0 samples, and its covariance takes at least 2
     1 has collapsed: its smallest variance is 6.7e-17 of the data's own
     """
-    X = check_samples(X, n_features=check_mixture(mixture).n_features)
+    samples = _samples(X, check_mixture(mixture), sample_weight)
     thin = check_number(thin, name="thin")
     covariance = mixture.covariance
-    counts = mixture.responsibilities(X).sum(axis=0)
+    counts = sums(samples, mixture).counts
     needed = covariance.samples_needed(mixture.n_features)
     found = [
         Degeneracy(
@@ -295,8 +300,8 @@ def degenerate(
         )
         for k in np.flatnonzero(counts < needed - _HALF)
     ]
-    whole = covariance.estimate(np.ones(1), total_moment(Samples(X), type(covariance)))
-    whole, _ = whole.clipped(relative_floor(X))
+    whole = covariance.estimate(np.ones(1), total_moment(samples, type(covariance)))
+    whole, _ = whole.clipped(relative_floor(samples))
     shares = np.broadcast_to(covariance.relative_to(whole), mixture.n_components)
     found += [
         Degeneracy(
@@ -309,3 +314,10 @@ def degenerate(
         on_floor = np.broadcast_to(covariance.clipped(floor)[1], mixture.n_components)
         found += [Degeneracy(int(k), "sits on the floor") for k in np.flatnonzero(on_floor)]
     return sorted(found)
+
+
+def _samples(X: Any, mixture: Mixture, sample_weight: Any) -> Samples:
+    samples = as_samples(X, sample_weight)
+    if samples.n_features != mixture.n_features:
+        raise ValueError(f"X must have {mixture.n_features} features; got {samples.n_features}")
+    return samples

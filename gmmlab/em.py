@@ -289,7 +289,8 @@ def fit(
     elif degenerate == "floor" and ridge == 0:
         floor = relative_floor(samples)
 
-    with one_blas_thread():
+    # A component that collapses divides by 0 before it is found out.
+    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         may_collapse = "covariances" in free and floor is None and ridge == 0
         problem = _Problem(
             samples=samples,
@@ -326,12 +327,11 @@ class _Problem:
 
     def step(self, found: Sums, mixture: Mixture) -> Step:
         """Return the M-step, after a second pass about the new means where it loses digits."""
-        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of a collapse
-            step = maximise(found, mixture, self.free, self.floor, self.ridge)
-            if _loses_digits(step, found, self.free):
-                about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
-                again = sums(self.samples, mixture, about=about)
-                step = maximise(again, mixture, self.free, self.floor, self.ridge)
+        step = maximise(found, mixture, self.free, self.floor, self.ridge)
+        if _loses_digits(step, found, self.free):
+            about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
+            again = sums(self.samples, mixture, about=about)
+            step = maximise(again, mixture, self.free, self.floor, self.ridge)
         return step
 
     def trouble(self, mixture: Mixture, counts: np.ndarray) -> str:
@@ -426,7 +426,7 @@ def _sound(mixture: Mixture) -> bool:
     """Return whether an extrapolation can be evaluated."""
     try:
         with np.errstate(all="ignore"):
-            return bool(np.isfinite(mixture.log_normaliser()).all())
+            return bool(np.isfinite(mixture.log_normaliser).all())
     except np.linalg.LinAlgError:
         return False
 
@@ -610,7 +610,7 @@ def m_step(
     """
     X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
     free = check_free(free)
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         form, samples = ResidualForm(mixture), Samples(X)
         found = samples.fold(form, responsibilities)
         step = maximise(found, mixture, free)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -41,7 +42,7 @@ _BLOCK_ENTRIES = 2**17
 
 def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
     """Yield slices over the samples, each of at most `entries` numbers, if that is 32 rows."""
-    size = int(np.clip(entries // row_entries, 32, 8192))
+    size = min(max(entries // row_entries, 32), 8192)
     for begin in range(0, n_samples, size):
         yield slice(begin, min(begin + size, n_samples))
 
@@ -217,11 +218,12 @@ class Mixture:
         if not np.isfinite(log_joint).all():
             log_joint = _huge_squares(whitened)
         log_joint /= -2
-        log_joint += self.log_normaliser()[:, None]
+        log_joint += self.log_normaliser[:, None]
         return log_joint
 
+    @cached_property
     def log_normaliser(self) -> np.ndarray:
-        """Return log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,): the log-joint at the means."""
+        """The log-joint at the means, log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,)."""
         d = self.n_features
         return np.log(self.weights) - (d * np.log(2 * np.pi) + self.covariance.log_det(d)) / 2
 
@@ -230,7 +232,7 @@ class Mixture:
 
         That is Nₖ = Σᵢ rᵢₖ, shape (k,), and Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the structure's shape.
         """
-        return float(counts @ self.log_normaliser() - self.covariance.trace(second).sum() / 2)
+        return float(counts @ self.log_normaliser - self.covariance.trace(second).sum() / 2)
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
         """Return log πₖ N(xᵢ | μₖ, Σₖ).

@@ -104,13 +104,14 @@ class Samples:
         `weight` is None where every sample counts as one; `aligned` are further arrays with a
         row for each sample.
         """
+        return reduce(add, parallel_map(partial(self._chunk, function, aligned), self._chunks))
+
+    @cached_property
+    def _chunks(self) -> list[slice]:
         least = int(np.clip(_CHUNK_ENTRIES // self.n_features, *_CHUNK_ROWS))
         size = max(least, -(-self.n_samples // _MOST_CHUNKS))
-        chunks = [
-            slice(begin, min(begin + size, self.n_samples))
-            for begin in range(0, self.n_samples, size)
-        ]
-        return reduce(add, parallel_map(partial(self._chunk, function, aligned), chunks))
+        begins = range(0, self.n_samples, size)
+        return [slice(begin, min(begin + size, self.n_samples)) for begin in begins]
 
     def _chunk(
         self, function: Callable[..., Sum], aligned: tuple[np.ndarray, ...], rows: slice

@@ -132,13 +132,15 @@ class ProductForm:
     def __init__(self, mixture: Mixture, centre: np.ndarray) -> None:
         self.structure = type(mixture.covariance)
         self.centre = centre
+        self.about = np.repeat(centre[None], mixture.n_components, axis=0)
         self.natural = natural_parameters(mixture, centre)
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
         """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
         d = X.shape[1]
         k, p = self.natural.shape
-        natural, centre = self.natural.astype(X.dtype), self.centre.astype(X.dtype)
+        natural = self.natural.astype(X.dtype, copy=False)
+        centre = self.centre.astype(X.dtype, copy=False)
         totals = np.zeros((k, p))
         log_likelihood = 0.0
         for rows in blocks(len(X), max(p, k), _PRODUCTS):
@@ -159,7 +161,7 @@ class ProductForm:
             self.structure.unpacked(totals[:, d + 1 :], d),
             log_likelihood,
             float(np.vdot(totals, self.natural)),
-            np.broadcast_to(centre.astype(np.float64), (k, d)),
+            self.about,
         )
 
 
@@ -173,5 +175,5 @@ def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:
     natural = np.empty((k, 1 + d + covariance.n_pairs(d)))
     natural[:, 1 : d + 1] = covariance.precision_times(means)
     natural[:, d + 1 :] = covariance.packed(covariance.precisions) / -2
-    natural[:, 0] = mixture.log_normaliser() - (means * natural[:, 1 : d + 1]).sum(axis=1) / 2
+    natural[:, 0] = mixture.log_normaliser - (means * natural[:, 1 : d + 1]).sum(axis=1) / 2
     return natural

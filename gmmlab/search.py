@@ -1,0 +1,188 @@
+"""Looking for the best optimum: many starts of several kinds, a short run of each.
+
+EM finds the optimum near its start. So many starts are drawn, each is followed for a few steps,
+and the better half of them goes on for twice as many, and so on, until the best few are run to
+convergence (short runs of EM: Biernacki, Celeux and Govaert 2003; halving: Jamieson and
+Talwalkar 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gmmlab import diagnostics, start
+from gmmlab._validation import BLOCKS, check_choice, check_count, check_rng
+from gmmlab.covariance import Covariance, Full
+from gmmlab.em import fit
+from gmmlab.mixture import Mixture
+from gmmlab.result import DegenerateError, Fit
+from gmmlab.samples import as_samples
+
+#: kinds of start, by scikit-learn's names
+STARTS: dict[str, Callable[..., Mixture]] = {
+    "kmeans": start.kmeans,
+    "k-means++": start.kmeans_plus_plus,
+    "random": start.random_responsibilities,
+    "random_from_data": start.random_points,
+}
+#: how many starts of each kind a search draws unless told otherwise
+MIXED = {"kmeans": 10, "k-means++": 20, "random_from_data": 50}
+
+# Passes of the first short run, and how many fits are run to convergence.
+_SHORT, _CARRIED = 10, 10
+# Two fits this close in total log-likelihood, in nats, have found the same optimum.
+_SAME = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What `search` found."""
+
+    #: the best fit that is not degenerate
+    best: Fit
+    #: all fits that were run to convergence, the best first
+    fits: tuple[Fit, ...]
+    #: fits with a higher log-likelihood than `best` that were set aside, as degenerate
+    set_aside: tuple[Fit, ...]
+    #: number of starts drawn
+    n_starts: int
+
+    @property
+    def hits(self) -> int:
+        """How many of `fits` ended in the optimum of `best`."""
+        return sum(self.best.log_likelihood - other.log_likelihood < _SAME for other in self.fits)
+
+    @property
+    def message(self) -> str:
+        """How sure the winner is, in words."""
+        words = (
+            f"Of {self.n_starts} starts {len(self.fits)} were run to convergence, and {self.hits} "
+            "of them ended in this optimum."
+        )
+        if self.hits == 1:
+            words += " Others may be better: draw more starts."
+        if self.set_aside:
+            highest = max(other.log_likelihood for other in self.set_aside)
+            words += (
+                f" {len(self.set_aside)} with a higher log-likelihood (up to {highest:.6g}) were "
+                "set aside as degenerate."
+            )
+        return words
+
+
+def search(
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: type[Covariance] = Full,
+    starts: Mapping[str, int] | None = None,
+    given: Mapping[str, Any] | None = None,
+    sample_weight: Any = None,
+    tol: float = 1e-8,
+    max_iter: int = 10_000,
+    **settings: Any,
+) -> Search:
+    """Fit from many starts of several kinds, and return the best fit that is not degenerate.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    n_components : int
+        Number of components; at most the number of samples.
+    rng : numpy.random.Generator
+        Source of the draws.
+    structure : {Full, Tied, Diagonal, Spherical}, default Full
+        Covariance structure.
+    starts : mapping of str to int, optional
+        How many starts of each kind: "kmeans", "k-means++", "random", "random_from_data" (see
+        `gmmlab.start`). By default `MIXED`: 10 from k-means, 20 from k-means++ seeds and 50
+        from random samples.
+    given : mapping, optional
+        Blocks of a `Mixture` ("weights", "means", "covariance") that every start has.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
+    tol, max_iter, **settings
+        As in `fit`, for the fits that are run to convergence.
+
+    Returns
+    -------
+    Search
+        `best` is the winner; `message` says how often its optimum was found.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+    DegenerateError
+        If every fit degenerates; its `fit` is the one with the highest log-likelihood.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmmlab import Tied, datasets
+    >>> X = datasets.old_faithful().X
+    >>> found = search(X, 3, np.random.default_rng(0), structure=Tied)
+    >>> round(found.best.log_likelihood, 4)
+    -1126.3159
+    """
+    samples = as_samples(X, sample_weight)
+    rng = check_rng(rng)
+    starts = _check_starts(MIXED if starts is None else starts)
+    settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
+    running: list[Fit] = []
+    failed: list[DegenerateError] = []
+
+    def run(mixture: Mixture, passes: int) -> None:
+        try:
+            running.append(fit(samples, mixture, max_iter=passes, **settings))
+        except DegenerateError as error:
+            failed.append(error)
+
+    n_starts = sum(starts.values())
+    kinds = [kind for kind, count in starts.items() for _ in range(count)]
+    passes = min(_SHORT, max_iter)
+    for kind, own in zip(kinds, rng.spawn(n_starts), strict=True):
+        drawn = STARTS[kind](samples, n_components, own, structure=structure)
+        run(replace(drawn, **(given or {})), passes)
+    while len(running) > _CARRIED:
+        passes *= 2
+        kept = _ranked(running)[: max(len(running) // 2, _CARRIED)]
+        running.clear()
+        for one in kept:
+            run(one.mixture, min(passes, max_iter))
+    finalists = _ranked(running)
+    running.clear()
+    for one in finalists:
+        run(one.mixture, max_iter)
+
+    fits = _ranked(running)
+    sound = [one for one in fits if not diagnostics.degenerate(one.mixture, samples)]
+    if not fits:
+        raise max(failed, key=lambda error: error.fit.log_likelihood)
+    best = (sound or fits)[0]
+    better = [error.fit for error in failed] + [one for one in fits if one not in sound]
+    aside = [one for one in better if one.log_likelihood > best.log_likelihood + _SAME]
+    found = Search(best, tuple(fits), tuple(aside), n_starts)
+    return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
+
+
+def _ranked(fits: list[Fit]) -> list[Fit]:
+    return sorted(fits, key=lambda one: one.log_likelihood, reverse=True)
+
+
+def _check_starts(starts: Any) -> dict[str, int]:
+    if not isinstance(starts, Mapping) or not starts:
+        raise TypeError(
+            "starts must map kinds of start to how many of them, e.g. {'kmeans': 5}; "
+            f"got {starts!r}"
+        )
+    return {
+        check_choice(kind, STARTS, name="starts"): check_count(count, name=f"starts[{kind!r}]")
+        for kind, count in starts.items()
+    }
