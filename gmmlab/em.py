@@ -379,7 +379,7 @@ def _iterate(
             extrapolated = False
             continue
         previous, mixture = mixture, candidate
-        rows.append(_row(iteration, found, mixture, bound, event))
+        rows.append(_row(iteration, found, mixture, bound, event, problem.ridge))
         if problem.callback is not None:
             problem.callback(iteration, mixture, found.log_likelihood)
 
@@ -392,6 +392,7 @@ def _iterate(
                 return stop("not_increasing", message, previous, rows[-2])
             if (abs(gain) if problem.ridge else gain) <= enough:
                 left = _remaining_gain(problem, found, mixture, iteration)
+                event = rows[-1].event
                 message = converged_message(gain / total, problem.tol, left / total, event)
                 return stop("converged", message, mixture, rows[-1], left)
         if iteration == problem.max_iter:
@@ -454,7 +455,13 @@ def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> floa
     return _ROUNDING * precision * size + whitening
 
 
-def _row(iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
+def _row(
+    iteration: int, found: Sums, mixture: Mixture, bound: float, event: str, ridge: float
+) -> Row:
+    smallest = mixture.covariance.smallest_eigenvalues()
+    if iteration and (held := smallest < 2 * ridge).any():  # half of it is the ridge
+        who = "component " + listed(held) if len(held) > 1 else "a covariance"
+        event = "; ".join(filter(None, (event, f"held up by the ridge: {who}")))
     entropy = found.log_likelihood - found.expected_log_joint
     return Row(
         iteration=iteration,
@@ -463,7 +470,7 @@ def _row(iteration: int, found: Sums, mixture: Mixture, bound: float, event: str
         elbo_m_step=bound,
         expected_log_joint=found.expected_log_joint,
         entropy=entropy,
-        smallest_eigenvalue=float(mixture.covariance.smallest_eigenvalues().min()),
+        smallest_eigenvalue=float(smallest.min()),
         smallest_weight=float(mixture.weights.min()),
         event=event,
     )

@@ -7,7 +7,7 @@ runs it, and lays the answer out in scikit-learn's attributes.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -19,20 +19,16 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gmmlab import start
-from gmmlab._validation import BLOCKS, check_free
+from gmmlab import missing, start
+from gmmlab._validation import BLOCKS, check_free, check_weight
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
-from gmmlab.mixture import Mixture
+from gmmlab.mixture import Mixture, normalise
 from gmmlab.result import DegenerateError, Fit
+from gmmlab.samples import Samples
+from gmmlab.scale import relative_floor
+from gmmlab.search import STARTS, search
 
-# scikit-learn's names for the starts
-_STARTS: dict[str, Callable[..., Mixture]] = {
-    "kmeans": start.kmeans,
-    "k-means++": start.kmeans_plus_plus,
-    "random": start.random_responsibilities,
-    "random_from_data": start.random_points,
-}
 # scikit-learn's words, which callers may match
 _UNCONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase "
@@ -62,8 +58,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         component collapses, unless another start goes on.
     max_iter : int, default 100
         At most this many M-steps from each start; 0 keeps the start.
-    n_init : int, default 1
-        Number of starts; the fit with the highest log-likelihood is kept.
+    n_init : int, "mixed" or mapping of str to int, default 1
+        Number of starts; the fit with the highest log-likelihood is kept. With a mapping, how
+        many of each kind that `init_params` knows: a short run of each is made and the best
+        few go on (`gmmlab.search`); "mixed" is a mapping that finds hard optima too.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default "kmeans"
         Kind of start; see `gmmlab.start`.
     weights_init : array_like, shape (n_components,), optional
@@ -72,9 +70,23 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Inverse covariances, in the shape of the structure.
     covariances_init : array_like, optional
         Covariances, in the shape of the structure; not together with `precisions_init`.
+    responsibilities_init : array_like, optional
+        Responsibilities (n_samples, n_components) or labels (n_samples,) to start from, in
+        place of a drawn start.
     free : collection of {"weights", "means", "covariances"}, default all
         What EM may move; the other blocks keep their starting values and are not counted
         as parameters.
+    floor : float, optional
+        Lower bound of the covariances' eigenvalues, as a share of the data's own variances. It
+        takes the place of `reg_covar`: a constrained optimum, so the log-likelihood never
+        falls, and one that goes with the data's scale.
+    missing : {"raise", "marginalise"}, default "raise"
+        What NaN entries are: an error, or entries that were not observed and are integrated
+        out.
+    accelerate : bool, default False
+        Whether to extrapolate where EM has become slow; see `gmmlab.fit`.
+    callback : callable, optional
+        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step.
     random_state : int, RandomState or None, default None
     warm_start : bool, default False
         Whether `fit` goes on from the last one.
@@ -94,7 +106,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     lower_bounds_ : list of float
         Mean log-likelihood after each M-step.
     result_ : Fit
-        The fit that was kept: trace, status and message.
+        The fit that was kept: trace, status, message and what is still to be had.
+    search_ : Search
+        With several kinds of start: how often the optimum was found, and what was set aside.
 
     See Also
     --------
@@ -115,13 +129,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "tol": [Interval(Real, 0.0, None, closed="left")],
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "init_params": [StrOptions(set(_STARTS))],
+        "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"mixed"}), dict],
+        "init_params": [StrOptions(set(STARTS))],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
         "covariances_init": ["array-like", None],
+        "responsibilities_init": ["array-like", None],
         "free": ["array-like", set, frozenset],
+        "floor": [Interval(Real, 0.0, None, closed="neither"), None],
+        "missing": [StrOptions({"raise", "marginalise"})],
+        "accelerate": ["boolean"],
+        "callback": [callable, None],
         "random_state": ["random_state"],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -136,13 +155,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tol: float = 1e-3,
         reg_covar: float = 1e-6,
         max_iter: int = 100,
-        n_init: int = 1,
+        n_init: int | str | Mapping[str, int] = 1,
         init_params: str = "kmeans",
         weights_init: Any = None,
         means_init: Any = None,
         precisions_init: Any = None,
         covariances_init: Any = None,
+        responsibilities_init: Any = None,
         free: Any = BLOCKS,
+        floor: float | None = None,
+        missing: str = "raise",
+        accelerate: bool = False,
+        callback: Callable[[int, Mixture, float], object] | None = None,
         random_state: Any = None,
         warm_start: bool = False,
         verbose: int = 0,
@@ -159,7 +183,12 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         self.means_init = means_init
         self.precisions_init = precisions_init
         self.covariances_init = covariances_init
+        self.responsibilities_init = responsibilities_init
         self.free = free
+        self.floor = floor
+        self.missing = missing
+        self.accelerate = accelerate
+        self.callback = callback
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -167,8 +196,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     # ---- fitting -------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit the mixture to samples `X`, shape (n_samples, n_features); `y` is ignored.
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Fit the mixture.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+            Samples, in data units. float32 stays float32, in the attributes too.
+        y : object
+            Ignored.
+        sample_weight : array_like, shape (n_samples,), optional
+            How often each sample counts.
 
         Raises
         ------
@@ -176,79 +215,116 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             If `X` or a constructor argument is not valid, or `X` cannot carry the covariances
             while `reg_covar` is 0.
         """
-        self.fit_predict(X, y)
-        return self
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Fit the mixture and return the component of each sample, shape (n_samples,)."""
-        X = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
-        if len(X) < self.n_components:
+        X = self._validated(X, reset=True, ensure_min_samples=2)
+        samples = Samples(X, sample_weight, missing=self.missing == "marginalise")
+        if samples.n_samples < self.n_components:
             raise ValueError(
                 "Expected n_samples >= n_components but got n_components = "
-                f"{self.n_components}, n_samples = {len(X)}"
+                f"{self.n_components}, n_samples = {samples.n_samples}"
             )
-        best = max(self._fits(X), key=lambda result: result.log_likelihood)
-        self._lay_out(best)
-        if not self.converged_ and self.max_iter > 0:
-            warnings.warn(
-                f"{_UNCONVERGED} {best.message}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return best.mixture.predict(X)
+        self._lay_out(self._best(samples), samples.dtype)
+        self._warn()
+        return self
 
-    def _fits(self, X: np.ndarray) -> list[Fit]:
-        """Run EM from every start; a start that degenerates counts only if all do."""
-        starts = [self._mixture()] if self._goes_on() else self._starts(X)
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
+        """Fit the mixture and return the component of each sample, shape (n_samples,).
+
+        Parameters and errors as in `fit`.
+        """
+        return self.fit(X, y, sample_weight).predict(X)
+
+    def _settings(self, samples: Samples) -> dict[str, Any]:
+        """Return the arguments of `gmmlab.fit` that do not depend on the start."""
+        floor = None if self.floor is None else relative_floor(samples, self.floor)
+        ridge = self.reg_covar if floor is None else 0.0
+        return {
+            "free": check_free(self.free),
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "floor": floor,
+            "ridge": ridge,
+            "degenerate": "floor" if ridge > 0 or floor is not None else "raise",
+            "missing": self.missing,
+            "callback": self.callback,
+        }
+
+    def _best(self, samples: Samples) -> Fit:
+        """Return the best fit from all starts."""
+        settings = self._settings(samples)
+        if isinstance(self.n_init, str | Mapping) and not self._goes_on():
+            self.search_ = search(
+                samples,
+                self.n_components,
+                self._generator(),
+                structure=STRUCTURES[self.covariance_type],
+                starts=None if self.n_init == "mixed" else self.n_init,
+                given=self._given(samples.n_features),
+                **settings,
+            )
+            return self.search_.best
         results, degenerate = [], []
+        starts = [self._mixture()] if self._goes_on() else self._starts(samples)
         for number, mixture in enumerate(starts):
             if self.verbose:
                 print(f"Initialization {number}")
+                settings["callback"] = self._report
             try:
-                result = fit(
-                    X,
-                    mixture,
-                    free=check_free(self.free),
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    ridge=self.reg_covar,
-                    degenerate="floor" if self.reg_covar > 0 else "raise",
-                    callback=self._report if self.verbose else None,
-                )
+                result = fit(samples, mixture, accelerate=self.accelerate, **settings)
                 results.append(result)
             except DegenerateError as error:
+                # A start that degenerates counts only if all do.
                 result = error.fit
                 degenerate.append(result)
             if self.verbose:
                 print(f"Initialization {number}: {result.message}")
-        return results or degenerate
+        return max(results or degenerate, key=lambda result: result.log_likelihood)
+
+    def _warn(self) -> None:
+        result = self.result_
+        if result.status != "converged" and self.max_iter > 0:
+            words = f"{_UNCONVERGED} {result.message}"
+        elif event := result.trace["event"][-1]:
+            words = f"The fit is degenerate: {event}. {result.message}"
+        else:
+            return
+        warnings.warn(words, ConvergenceWarning, stacklevel=4)
 
     def _report(self, iteration: int, mixture: Mixture, log_likelihood: float) -> None:
         if iteration % self.verbose_interval == 0:
             print(f"  Iteration {iteration}: log-likelihood {log_likelihood:.6f}")
+        if self.callback is not None:
+            self.callback(iteration, mixture, log_likelihood)
 
     def _goes_on(self) -> bool:
         return self.warm_start and hasattr(self, "result_")
 
-    def _starts(self, X: np.ndarray) -> list[Mixture]:
-        seed = check_random_state(self.random_state).randint(2**32, size=4, dtype=np.uint64)
-        given = self._given(X.shape[1])
+    def _generator(self, random_state: Any = None) -> np.random.Generator:
+        state = check_random_state(self.random_state if random_state is None else random_state)
+        return np.random.default_rng(state.randint(2**32, size=4, dtype=np.uint64))
+
+    def _starts(self, samples: Samples) -> list[Mixture]:
+        given = self._given(samples.n_features)
         return [
             # What is given altogether needs no draw.
-            Mixture(**given) if len(given) == 3 else replace(self._drawn(X, rng), **given)
-            for rng in np.random.default_rng(seed).spawn(self.n_init)
+            Mixture(**given) if len(given) == 3 else replace(self._drawn(samples, rng), **given)
+            for rng in self._generator().spawn(self.n_init)
         ]
 
-    def _drawn(self, X: np.ndarray, rng: np.random.Generator) -> Mixture:
-        structure = STRUCTURES[self.covariance_type]
-        try:
-            drawn = _STARTS[self.init_params](X, self.n_components, rng, structure=structure)
-        except ValueError as error:  # k-means found fewer clusters than components
-            if self.reg_covar == 0:
-                raise ValueError(f"{_ILL_DEFINED} {error}") from error
-            warnings.warn(f"{error}. Some components coincide.", ConvergenceWarning, stacklevel=2)
-            drawn = start.kmeans_plus_plus(X, self.n_components, rng, structure=structure)
+    def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
+        structure, k = STRUCTURES[self.covariance_type], self.n_components
+        samples = missing.completed(samples)
+        if self.responsibilities_init is not None:
+            drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
+        else:
+            try:
+                drawn = STARTS[self.init_params](samples, k, rng, structure=structure)
+            except ValueError as error:  # k-means found fewer clusters than components
+                if self.reg_covar == 0:
+                    raise ValueError(f"{_ILL_DEFINED} {error}") from error
+                warnings.warn(
+                    f"{error}. Some components coincide.", ConvergenceWarning, stacklevel=5
+                )
+                drawn = start.kmeans_plus_plus(samples, k, rng, structure=structure)
         return replace(drawn, covariance=drawn.covariance.ridged(self.reg_covar))
 
     def _given(self, d: int) -> dict[str, Any]:
@@ -278,14 +354,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                     raise type(error)(f"{name}: {error}") from None
         return blocks
 
-    def _lay_out(self, result: Fit) -> None:
-        covariance = result.mixture.covariance
+    def _lay_out(self, result: Fit, dtype: np.dtype) -> None:
+        mixture, covariance = result.mixture, result.mixture.covariance
         self.result_ = result
-        self.weights_ = result.mixture.weights.copy()
-        self.means_ = result.mixture.means.copy()
-        self.covariances_ = covariance.values.copy()
-        self.precisions_cholesky_ = covariance.precision_factor()
-        self.precisions_ = covariance.inverse().values.copy()
+        self.weights_ = mixture.weights.astype(dtype)
+        self.means_ = mixture.means.astype(dtype)
+        self.covariances_ = covariance.values.astype(dtype)
+        self.precisions_cholesky_ = covariance.precision_factor().astype(dtype)
+        self.precisions_ = covariance.precisions.reshape(covariance.values.shape).astype(dtype)
         self.converged_ = result.converged
         self.n_iter_ = result.n_iter
         self.lower_bound_ = result.mean_log_likelihood
@@ -297,32 +373,69 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Return the fitted mixture, from the attributes, which a caller may have set."""
         check_is_fitted(self)
         structure: type[Covariance] = STRUCTURES[self.covariance_type]
-        # Of single precision, or set by hand, they need not sum to 1 to the last digit.
+        fitted = self.result_.mixture
+        as_fitted = (
+            np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
+            and np.array_equal(self.means_, fitted.means.astype(self.means_.dtype))
+            and np.array_equal(
+                self.covariances_, fitted.covariance.values.astype(self.covariances_.dtype)
+            )
+        )
+        if as_fitted and isinstance(fitted.covariance, structure):
+            return fitted  # with all its digits, also where the attributes are float32
         weights = np.maximum(np.asarray(self.weights_, dtype=float), np.finfo(float).tiny)
         return Mixture(weights / weights.sum(), self.means_, structure(self.covariances_))
 
-    def _validated(self, X: Any) -> np.ndarray:
-        check_is_fitted(self)
-        return validate_data(self, X, dtype=np.float64, reset=False)
+    def _validated(self, X: Any, reset: bool = False, **checks: Any) -> np.ndarray:
+        """Return `X` as an array of the fit's features; NaN is left to what takes it."""
+        if not reset:
+            check_is_fitted(self)
+        return validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=reset,
+            **checks,
+        )
+
+    def _log_joint(self, X: Any) -> tuple[np.ndarray, np.dtype]:
+        """Return log πₖ N(xᵢ|μₖ, Σₖ), shape (n_components, n_samples), and the type of `X`."""
+        X = self._validated(X)
+        mixture = self._mixture()
+        if self.missing == "marginalise":
+            return missing.log_joint(X, mixture).T, X.dtype
+        return mixture.log_joint(X).T, X.dtype
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the component of each sample, shape (n_samples,)."""
-        X = self._validated(X)
-        return self._mixture().predict(X)
+        return self._log_joint(X)[0].argmax(axis=0)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the responsibilities, shape (n_samples, n_components)."""
-        X = self._validated(X)
-        return self._mixture().responsibilities(X)
+        log_joint, dtype = self._log_joint(X)
+        return normalise(log_joint)[0].T.astype(dtype, copy=False)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Return the log-density of each sample, shape (n_samples,)."""
-        X = self._validated(X)
-        return self._mixture().log_prob(X)
+        log_joint, dtype = self._log_joint(X)
+        return normalise(log_joint)[1].astype(dtype, copy=False)
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Return the mean log-likelihood of `X`; `y` is ignored."""
-        return float(self.score_samples(X).mean())
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the mean log-likelihood of `X`; `y` is ignored.
+
+        Parameters
+        ----------
+        X : array_like, shape (n_samples, n_features)
+        y : object
+            Ignored.
+        sample_weight : array_like, shape (n_samples,), optional
+            How often each sample counts.
+        """
+        log_densities = self.score_samples(X)
+        if sample_weight is not None:
+            sample_weight = check_weight(sample_weight, len(log_densities))
+        return float(np.average(log_densities.astype(np.float64), weights=sample_weight))
 
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None
@@ -336,9 +449,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             raise ValueError(
                 f"Invalid value for 'n_samples': it must be at least 1; got {n_samples}"
             )
-        state = check_random_state(self.random_state if random_state is None else random_state)
-        seed = state.randint(2**32, size=4, dtype=np.uint64)
-        return mixture.sample(int(n_samples), np.random.default_rng(seed))
+        return mixture.sample(int(n_samples), self._generator(random_state))
 
     def aic(self, X: Any) -> float:
         """Return Akaike's criterion on `X`: lower is better."""
@@ -350,8 +461,28 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         penalty = self._n_parameters() * np.log(len(log_densities))
         return float(penalty - 2 * log_densities.sum())
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "marginalise"
+        return tags
+
     def _n_parameters(self) -> int:
         return self._mixture().n_parameters(check_free(self.free))
+
+
+def _from_responsibilities(
+    samples: Samples, given: Any, n_components: int, structure: type[Covariance]
+) -> Mixture:
+    array = np.asarray(given)
+    if array.ndim == 1:
+        return start.from_labels(samples, array, n_components=n_components, structure=structure)
+    shape = (samples.n_samples, n_components)
+    if array.shape != shape:
+        raise ValueError(
+            "responsibilities_init must be labels or have the shape (n_samples, n_components) = "
+            f"{shape}; got {array.shape}"
+        )
+    return start.from_responsibilities(samples, array, structure=structure)
 
 
 # ---- starting values, refused in scikit-learn's words ------------------------------------

@@ -14,7 +14,29 @@ from operator import add
 import numpy as np
 
 from gmmlab.mixture import Mixture, blocks, normalise
+from gmmlab.samples import Samples
 from gmmlab.sums import ResidualForm, Sums
+
+
+def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
+    """Return log πₖ p(observed part of xᵢ | component k), shape (n_samples, n_components)."""
+    found = np.empty((len(X), mixture.n_components))
+    patterns, which = np.unique(~np.isnan(X), axis=0, return_inverse=True)
+    for number, seen in enumerate(patterns):
+        mine, features = which.ravel() == number, np.flatnonzero(seen)
+        if len(features):
+            found[mine] = mixture.marginal(features).log_joint(X[np.ix_(mine, features)])
+        else:
+            found[mine] = np.log(mixture.weights)
+    return found
+
+
+def completed(samples: Samples) -> Samples:
+    """Return the samples with the mean of a feature where it is missing: to draw a start from."""
+    if not samples.has_missing:
+        return samples
+    means = np.nanmean(samples.X, axis=0)
+    return Samples(np.where(np.isnan(samples.X), means, samples.X), samples.weight)
 
 
 class ObservedForm:

@@ -154,7 +154,7 @@ def converged_message(gain: float, tol: float, remaining: float, event: str) -> 
         f"tol={tol:g}. {_still(remaining)}"
     )
     if event:
-        message += f" At the end, {event}; the likelihood depends on the floor there."
+        message += f" At the end, {event}; the likelihood depends on that."
     return message
 
 

@@ -26,6 +26,7 @@ FLOORS = (
     "em",
     "start",
     "diagnostics",
+    "search",
     "estimator",
     "plots",
 )
