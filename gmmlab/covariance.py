@@ -607,8 +607,15 @@ class _Variances(Covariance):
     """Structures with variances only: whitening by standard deviations, moments (k, d)."""
 
     @cached_property
+    def _positive(self) -> np.ndarray:
+        # As a Cholesky factorisation does, where a variance has come out as 0 or below.
+        if not (self.stack > 0).all():
+            raise np.linalg.LinAlgError("variances must be above 0")
+        return self.stack
+
+    @cached_property
     def _deviations(self) -> np.ndarray:
-        return np.sqrt(self.stack)
+        return np.sqrt(self._positive)
 
     @staticmethod
     def n_scores(n_features: int) -> int:
@@ -668,7 +675,7 @@ class _Variances(Covariance):
 
     @cached_property
     def precisions(self) -> np.ndarray:
-        return 1 / self.stack
+        return 1 / self._positive
 
     def precision_times(self, vectors: np.ndarray) -> np.ndarray:
         return self.precisions * vectors
