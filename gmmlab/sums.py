@@ -33,6 +33,9 @@ _MOST_PRODUCTS = 400
 # no more than 1e-10 for each feature in double precision, and 1e-3 in single, and by far
 # less on average.
 _LARGEST = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+# Squares, precisions and their products with weights may be this large, or its inverse: nothing
+# then over- or underflows that matters. 10²³ in single precision, 10²¹⁸ in double.
+_RANGE = {dtype: float(np.finfo(dtype).eps / np.finfo(dtype).tiny) ** 0.75 for dtype in _LARGEST}
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,10 @@ def products_are_exact(samples: Samples, mixture: Mixture) -> bool:
     if mixture.covariance.n_pairs(d) > max(_MOST_PRODUCTS, d):
         return False
     extent = np.maximum(samples.extent, np.abs(mixture.means - samples.centre))
+    weight = 1.0 if samples.weight is None else float(samples.weight.max())
+    limit = _RANGE[samples.dtype] / max(weight, 1 / weight)
+    if limit < 1 or extent.max() > limit**0.5 or mixture.covariance.precisions.max() > limit:
+        return False
     return bool(mixture.covariance.magnitude(extent).max() <= d * _LARGEST[samples.dtype])
 
 
