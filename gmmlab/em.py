@@ -70,7 +70,8 @@ from gmmlab.sums import ProductForm, ResidualForm, Sums, products_are_exact
 
 #: a component is *collapsed* when its smallest variance is below this share of the data's own
 COLLAPSED = 1e-12
-#: a component is *empty* when fewer samples than this are expected from it
+#: a component is *empty* when fewer samples than this are expected from it, or where weights
+#: sum to less than 1, a smaller share than this of them
 EMPTY = 1e-6
 
 # A second moment about another point may be this much larger than the one about the mean;
@@ -129,7 +130,7 @@ def maximise(
 
     A component that is empty keeps its mean and covariance: no sample speaks about them.
     """
-    empty = sums.counts < EMPTY
+    empty = _empty(sums.counts)
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
     if "weights" in free:
@@ -148,6 +149,11 @@ def maximise(
             covariance, floored = covariance.clipped(floor)
     new = Mixture._trusted(weights, means, covariance)
     return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
+
+
+def _empty(counts: np.ndarray) -> np.ndarray:
+    """Return which components no sample speaks about."""
+    return counts < EMPTY * min(1.0, counts.sum())
 
 
 def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
@@ -329,7 +335,7 @@ class _Problem:
         """Return the M-step, after a second pass about the new means where it loses digits."""
         step = maximise(found, mixture, self.free, self.floor, self.ridge)
         if _loses_digits(step, found, self.free):
-            about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
+            about = np.where(_empty(found.counts)[:, None], mixture.means, found.means())
             again = sums(self.samples, mixture, about=about)
             step = maximise(again, mixture, self.free, self.floor, self.ridge)
         return step
@@ -484,7 +490,7 @@ def _trouble(
     if free:
         found += [
             f"component {k} is empty (fewer than {EMPTY:g} samples are expected from it)"
-            for k in np.flatnonzero(counts < EMPTY)
+            for k in np.flatnonzero(_empty(counts))
         ]
     if own is not None and not _surely_wide(mixture.covariance, own):
         shares = mixture.covariance.relative_to(own)
@@ -622,7 +628,7 @@ def m_step(
         found = samples.fold(form, responsibilities)
         step = maximise(found, mixture, free)
         if _loses_digits(step, found, free):
-            about = np.where(found.counts[:, None] < EMPTY, mixture.means, found.means())
+            about = np.where(_empty(found.counts)[:, None], mixture.means, found.means())
             form = ResidualForm(mixture, about)
             step = maximise(samples.fold(form, responsibilities), mixture, free)
     if trouble := _trouble(step.mixture, found.counts, None, free):
