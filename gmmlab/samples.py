@@ -24,6 +24,8 @@ _CHUNK_ENTRIES = 2**17
 _CHUNK_ROWS = (256, 2**14)
 # More chunks than this only cost memory: each has sums of its own.
 _MOST_CHUNKS = 64
+# Half the range of a feature; the squares of larger numbers overflow when they are added.
+_LARGEST_EXTENT = 1e150
 
 
 class Samples:
@@ -82,10 +84,23 @@ class Samples:
                 "X contains NaN; every entry must be a finite number. Where NaN stands for what "
                 "was not observed, give missing='marginalise'"
             )
-        if (unseen := np.isnan(self.low)).any():
+        if (unseen := np.isnan(self.spread[0])).any():
             raise ValueError(
                 f"X contains NaN and nothing else in feature {listed(unseen)}; drop it"
             )
+        if (wide := self.extent > _LARGEST_EXTENT).any():
+            raise ValueError(
+                f"X must span at most {2 * _LARGEST_EXTENT:g} in every feature, or its squares "
+                f"overflow; feature {listed(wide)} spans more: rescale it"
+            )
+
+    @cached_property
+    def spread(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest value of each feature in the samples of weight above 0."""
+        if self.weight is None or self.weight.all():
+            return self.low, self.high
+        found = self.fold(_Range.counted)
+        return found.low.astype(np.float64), found.high.astype(np.float64)
 
     @cached_property
     def centre(self) -> np.ndarray:
@@ -142,6 +157,13 @@ class _Range:
             return cls(low, high, has_nan=False)
         low, high = np.fmin.reduce(features, axis=1), np.fmax.reduce(features, axis=1)
         return cls(low, high, has_nan=True)
+
+    @classmethod
+    def counted(cls, X: np.ndarray, weight: np.ndarray) -> _Range:
+        """Return the range of the samples of weight above 0, NaN where there are none."""
+        features = np.ascontiguousarray(X[weight > 0].T)
+        low = np.fmin.reduce(features, axis=1, initial=np.nan)
+        return cls(low, np.fmax.reduce(features, axis=1, initial=np.nan), np.isnan(low).any())
 
     def __add__(self, other: _Range) -> _Range:
         return _Range(

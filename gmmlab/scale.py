@@ -105,5 +105,6 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
 
 def _constant(samples: Samples) -> np.ndarray:
     """Return which features never change, but for rounding."""
-    size = np.maximum(np.abs(samples.high), np.abs(samples.low))
-    return samples.high - samples.low <= 8 * np.finfo(samples.dtype).eps * size
+    low, high = samples.spread
+    size = np.maximum(np.abs(high), np.abs(low))
+    return high - low <= 8 * np.finfo(samples.dtype).eps * size
