@@ -61,6 +61,9 @@ def check_weight(sample_weight: Any, n_samples: int, *, name: str = "sample_weig
         )
     if (array < 0).any() or not array.any():
         raise ValueError(f"{name} must not be negative, and not all zero; got {array.min():g}")
+    with np.errstate(over="ignore"):
+        if not np.finfo(float).tiny < array.sum() < np.inf:
+            raise ValueError(f"{name} must have a sum that is a normal number; got {array.sum():g}")
     return array
 
 

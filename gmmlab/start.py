@@ -15,7 +15,14 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gmmlab._threads import one_blas_thread
-from gmmlab._validation import check_count, check_labels, check_numeric, check_rng, check_samples
+from gmmlab._validation import (
+    check_count,
+    check_labels,
+    check_numeric,
+    check_rng,
+    check_samples,
+    listed,
+)
 from gmmlab.covariance import STRUCTURES, Covariance, Full
 from gmmlab.mixture import Mixture
 from gmmlab.samples import Samples, as_samples
@@ -314,6 +321,11 @@ def _from_responsibilities(
         means = samples.fold(ResidualForm(unit), responsibilities).means()
         found = samples.fold(ResidualForm(unit, means), responsibilities)
         counts, within = found.counts, found.moments(structure, means)
+        if (empty := ~(counts > 0)).any():
+            raise ValueError(
+                f"sample_weight must not be 0 for all of a component's samples; they are for "
+                f"component {listed(empty)}"
+            )
         whole = _whole(samples, structure)
         thin = structure.estimate(counts, within).relative_to(whole) < _THIN
         # As if each thin component had one more sample, which varies as the whole data do.
