@@ -112,7 +112,8 @@ class ResidualForm:
             if responsibilities is None:
                 r, log_prob = normalise(mixture.log_joint_whitened(whitened))
             else:
-                r, log_prob = np.array(responsibilities[rows].T, order="C"), np.zeros(len(X[rows]))
+                r = np.array(responsibilities[rows].T, dtype=np.float64, order="C")
+                log_prob = np.zeros(len(X[rows]))
             if weight is not None:
                 r *= weight[rows]
                 log_prob *= weight[rows]
