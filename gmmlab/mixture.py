@@ -71,7 +71,9 @@ def _huge_squares(whitened: np.ndarray) -> np.ndarray:
     """
     size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
     largest = size.max(axis=1)
-    norm = largest * np.linalg.norm(size / np.maximum(largest, 1)[:, None, :], axis=1)
+    with np.errstate(over="ignore"):
+        norm = largest * np.linalg.norm(size / np.maximum(largest, 1)[:, None, :], axis=1)
+    norm = np.minimum(norm, np.finfo(float).max)
     beyond = np.log(np.maximum(norm / _LARGEST, 1))
     return np.minimum(norm, _LARGEST) ** 2 * (1 + 2 * beyond)
 
@@ -253,8 +255,9 @@ class Mixture:
         """
         X = check_samples(X, n_features=self.n_features)
         log_joint = np.empty((len(X), self.n_components))
-        for rows in blocks(len(X), self.means.size):
-            log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
+        with np.errstate(over="ignore", invalid="ignore"):  # `_huge_squares` looks after those
+            for rows in blocks(len(X), self.means.size):
+                log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
         return log_joint
 
     def log_prob(self, X: np.ndarray) -> np.ndarray:
