@@ -71,8 +71,9 @@ def _huge_squares(whitened: np.ndarray) -> np.ndarray:
     """
     size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
     largest = size.max(axis=1)
+    largest[largest == 0] = 1
     with np.errstate(over="ignore"):
-        norm = largest * np.linalg.norm(size / np.maximum(largest, 1)[:, None, :], axis=1)
+        norm = largest * np.linalg.norm(size / largest[:, None, :], axis=1)
     norm = np.minimum(norm, np.finfo(float).max)
     beyond = np.log(np.maximum(norm / _LARGEST, 1))
     return np.minimum(norm, _LARGEST) ** 2 * (1 + 2 * beyond)
