@@ -263,6 +263,161 @@ def test_a_ridge_adds_to_every_variance(case, ridge):
     np.testing.assert_allclose(covariance.ridged(ridge).dense(k, d), expected, rtol=1e-14)
 
 
+# ---- products of coordinates, and parts --------------------------------------------------
+
+
+@few
+@given(cases())
+def test_packed_times_pairs_is_the_quadratic_form(case):
+    """zᵀ M z, for any symmetric M of the family and for precisions."""
+    covariance, k, d, rng = case
+    structure, z = type(covariance), rng.normal(size=(d, 9))
+    pairs = structure.pairs(z)
+    assert pairs.shape == (structure.n_pairs(d), 9)
+    matrices = rng.normal(size=(k, d, d))
+    matrices = in_family(structure, matrices + matrices.swapaxes(1, 2))
+    dense = matrices if structure in MATRICES else matrices[:, :, None] * np.eye(d)
+    expected = np.einsum("in,kij,jn->kn", z, dense, z)
+    np.testing.assert_allclose(structure.packed(matrices) @ pairs, expected, atol=1e-11)
+    expected = (covariance.whiten(np.broadcast_to(z, (k, d, 9))) ** 2).sum(axis=1)
+    precisions = np.broadcast_to(covariance.precisions, dense.shape[: matrices.ndim])
+    np.testing.assert_allclose(structure.packed(precisions) @ pairs, expected, rtol=1e-9, atol=1e-9)
+
+
+@few
+@given(cases())
+def test_unpacked_sums_of_pairs_are_second_moments(case):
+    covariance, k, d, rng = case
+    structure = type(covariance)
+    z, r = rng.normal(size=(d, 9)), rng.uniform(size=(k, 9))
+    expected = in_family(structure, np.einsum("kn,in,jn->kij", r, z, z))
+    actual = structure.unpacked(r @ structure.pairs(z).T, d)
+    np.testing.assert_allclose(actual, expected, atol=1e-13)
+
+
+@every_structure
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pairs_keep_their_type_and_go_where_they_are_told(structure, dtype):
+    z = np.random.default_rng(0).normal(size=(3, 5)).astype(dtype)
+    pairs = structure.pairs(z)
+    assert pairs.dtype == dtype
+    for order in "CF":
+        out = np.empty(pairs.shape, dtype=dtype, order=order)
+        assert structure.pairs(z, out=out) is out
+        np.testing.assert_array_equal(out, pairs)
+
+
+@few
+@given(cases())
+def test_precisions_are_the_inverse_matrices(case):
+    covariance, k, d, rng = case
+    dense = np.linalg.inv(covariance.dense(k, d))
+    full = (k, d, d) if isinstance(covariance, MATRICES) else (k, d)
+    precisions = np.broadcast_to(covariance.precisions, full)
+    np.testing.assert_allclose(precisions, in_family(type(covariance), dense), rtol=1e-8, atol=1e-9)
+    vectors = rng.normal(size=(k, d))
+    expected = np.einsum("kij,kj->ki", dense, vectors)
+    np.testing.assert_allclose(covariance.precision_times(vectors), expected, rtol=1e-8, atol=1e-9)
+
+
+@few
+@given(cases())
+def test_magnitude_bounds_the_terms_of_every_quadratic_form_in_its_box(case):
+    covariance, k, d, rng = case
+    extent = rng.uniform(0.1, 3, size=(k, d))
+    dense = np.abs(np.linalg.inv(covariance.dense(k, d)))
+    expected = np.einsum("ki,kij,kj->k", extent, dense, extent)
+    magnitude = covariance.magnitude(extent)
+    np.testing.assert_allclose(magnitude, expected, rtol=1e-8)
+    z = extent[:, :, None] * rng.uniform(-1, 1, size=(k, d, 50))
+    assert ((covariance.whiten(z) ** 2).sum(axis=1) <= magnitude[:, None] * (1 + 1e-9)).all()
+
+
+@few
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_given_is_the_regression_and_what_it_leaves(case, seed):
+    """Bishop (2006), equations 2.73 and 2.75, by the precision: Λᵤᵤ⁻¹ and −Λᵤᵤ⁻¹ Λᵤₖ."""
+    covariance, k, d, _ = case
+    order = np.random.default_rng(seed).permutation(d)
+    known, unknown = order[: d // 2], order[d // 2 :]
+    if len(known) == 0:
+        return
+    coefficients, left = covariance.given(known, unknown)
+    assert type(left) is type(covariance)
+    precision = np.linalg.inv(covariance.dense(k, d))
+    own = precision[:, unknown[:, None], unknown]
+    expected = np.linalg.inv(own)
+    np.testing.assert_allclose(left.dense(k, len(unknown)), expected, rtol=1e-7, atol=1e-9)
+    cross = -expected @ precision[:, unknown[:, None], known]
+    shape = (k, len(unknown), len(known))
+    np.testing.assert_allclose(np.broadcast_to(coefficients, shape), cross, rtol=1e-7, atol=1e-9)
+
+
+@few
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_marginal_is_rows_and_columns_of_the_dense_matrices(case, seed):
+    covariance, k, d, _ = case
+    some = np.random.default_rng(seed).permutation(d)[: max(1, d // 2)]
+    expected = covariance.dense(k, d)[:, some[:, None], some]
+    np.testing.assert_array_equal(covariance.marginal(some).dense(k, len(some)), expected)
+
+
+@few
+@given(cases(), st.integers(0, 2**32 - 1))
+def test_embedded_moments_are_zero_but_for_their_features(case, seed):
+    covariance, k, d, _ = case
+    structure = type(covariance)
+    some = np.random.default_rng(seed).permutation(d)[: max(1, d // 2)]
+    part = covariance.marginal(some)
+    whole = structure.embedded(part.moments(k, len(some)), some, d)
+    expected = np.zeros((k, d, d))
+    expected[:, some[:, None], some] = part.dense(k, len(some))
+    np.testing.assert_array_equal(whole, in_family(structure, expected))
+
+
+@few
+@given(cases())
+def test_moments_are_the_covariances_in_the_shape_of_moments(case):
+    covariance, k, d, _ = case
+    moments = covariance.moments(k, d)
+    np.testing.assert_array_equal(moments, in_family(type(covariance), covariance.dense(k, d)))
+    again = type(covariance).estimate(np.ones(k), moments)
+    np.testing.assert_allclose(again.dense(k, d), covariance.dense(k, d), rtol=1e-14)
+
+
+@every_structure
+def test_uncorrelated_variances_are_moments_too(structure):
+    variances = np.array([[1.0, 2.0], [3.0, 4.0]])
+    expected = in_family(structure, variances[:, :, None] * np.eye(2))
+    np.testing.assert_array_equal(structure.of_variances(variances), expected)
+
+
+@every_structure
+def test_repeated_is_the_first_component_many_times(structure):
+    covariance = random_structure(structure, np.random.default_rng(0), 1, 2)
+    repeated = covariance.repeated(4)
+    assert repeated.fits(4, 2)
+    np.testing.assert_array_equal(repeated.dense(4, 2), np.tile(covariance.dense(1, 2), (4, 1, 1)))
+
+
+@every_structure
+@pytest.mark.parametrize("bad", [0.0, -1e-20, np.nan])
+def test_what_an_m_step_made_singular_is_a_linalg_error_and_no_warning(structure, bad):
+    values = np.array(structure.unit(2, 2).values)
+    values.flat[-1] = bad
+    covariance = structure._trusted(values)
+    for use in (
+        lambda: covariance.whiten(np.ones((2, 2, 1))),
+        lambda: covariance.log_det(2),
+        lambda: covariance.trace(structure.unit(2, 2).moments(2, 2)),
+        lambda: covariance.precisions,
+    ):
+        if np.isnan(bad) and structure in MATRICES:
+            continue  # LAPACK may or may not notice
+        with pytest.raises(np.linalg.LinAlgError):
+            use()
+
+
 # ---- counting ----------------------------------------------------------------------------
 
 

@@ -180,6 +180,222 @@ def test_a_density_integrates_to_one(structure):
     np.testing.assert_allclose(total, 1, rtol=1e-9)
 
 
+# ---- very far away -----------------------------------------------------------------------------
+
+
+def widening(structure, k=3, d=2):
+    """Components at 0, each of them twice as wide as the one before."""
+    widths = 4.0 ** np.arange(k)
+    values = {
+        Full: widths[:, None, None] * np.eye(d),
+        Tied: np.eye(d),
+        Diagonal: widths[:, None] * np.ones(d),
+        Spherical: widths,
+    }
+    return Mixture(np.full(k, 1 / k), np.zeros((k, d)), structure(values[structure]))
+
+
+@every_structure
+@pytest.mark.parametrize("distance", [1e140, 1e160, 1e200, 1e300, 1.7e308])
+def test_points_whose_squares_overflow_still_belong_to_the_widest_component(structure, distance):
+    """And without a warning, which would be an error here."""
+    mixture = widening(structure)
+    X = distance * np.array([[1, 0], [-0.6, 0.8], [1, -1], [0, 1e-3], [1, 1]])
+    r, log_prob = mixture.responsibilities(X), mixture.log_prob(X)
+    assert np.isfinite(log_prob).all()
+    np.testing.assert_allclose(r.sum(axis=1), 1, rtol=1e-14)
+    wanted = np.full((5, 3), 1 / 3) if structure is Tied else np.tile([0.0, 0.0, 1.0], (5, 1))
+    np.testing.assert_allclose(r, wanted, atol=1e-14)
+    np.testing.assert_array_equal(mixture.predict(X), np.argmax(wanted, axis=1))
+
+
+@every_structure
+def test_log_densities_fall_with_distance_also_beyond_the_largest_square(structure):
+    mixture = widening(structure)
+    distances = 10.0 ** np.arange(100, 308, 4)
+    for direction in ([1, 0], [0.6, -0.8], [1, 1]):
+        log_prob = mixture.log_prob(distances[:, None] * direction)
+        assert (np.diff(log_prob) < 0).all()
+
+
+@every_structure
+def test_a_far_point_leaves_the_others_as_they_are(structure):
+    mixture = random_mixture(np.random.default_rng(0), 3, 2, structure)
+    X = np.random.default_rng(1).normal(size=(20, 2))
+    both = mixture.log_joint(np.concatenate([X, [[1e300, -1e300]]]))
+    np.testing.assert_allclose(both[:-1], mixture.log_joint(X), rtol=1e-12)
+
+
+def test_the_nearest_of_two_narrow_components_has_a_point_far_from_both():
+    mixture = Mixture([0.5, 0.5], [[0.0], [1e200]], Spherical([1e-100, 1e-100]))
+    np.testing.assert_array_equal(mixture.predict([[1e199], [0.9e200], [-1e200]]), [0, 1, 0])
+
+
+# ---- parts of the features ---------------------------------------------------------------------
+
+
+@st.composite
+def parts(draw):
+    """Draw a mixture, some of its features in any order, and samples."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    k, d = draw(st.integers(1, 4)), draw(st.integers(2, 5))
+    mixture = random_mixture(rng, k, d, draw(st.sampled_from(ALL)))
+    some = rng.permutation(d)[: draw(st.integers(1, d - 1))]
+    return mixture, some, mixture.sample(8, rng)[0]
+
+
+@few
+@given(parts())
+def test_a_marginal_has_the_densities_of_scipy(case):
+    """Bishop (2006), equation 2.98."""
+    mixture, some, X = case
+    marginal = mixture.marginal(some)
+    assert type(marginal.covariance) is type(mixture.covariance)
+    assert marginal.weights.tolist() == mixture.weights.tolist()
+    log_joint = [
+        np.log(weight)
+        + multivariate_normal(mean[some], sigma[np.ix_(some, some)]).logpdf(X[:, some])
+        for weight, mean, sigma in zip(
+            mixture.weights, mixture.means, mixture.covariances, strict=True
+        )
+    ]
+    expected = logsumexp(log_joint, axis=0)
+    np.testing.assert_allclose(marginal.log_prob(X[:, some]), expected, rtol=1e-9, atol=1e-9)
+
+
+@few
+@given(parts())
+def test_a_joint_density_is_the_marginal_times_the_conditional(case):
+    """p(a, b) = p(b) p(a | b), for every structure."""
+    mixture, known, X = case
+    rest = np.setdiff1d(np.arange(mixture.n_features), known)
+    marginal = mixture.marginal(known)
+    for x in X:
+        conditional = mixture.conditional(known, x[known])
+        assert type(conditional.covariance) is type(mixture.covariance)
+        product = marginal.log_prob(x[None, known]) + conditional.log_prob(x[None, rest])
+        np.testing.assert_allclose(product, mixture.log_prob(x[None]), rtol=1e-8, atol=1e-8)
+
+
+@few
+@given(parts())
+def test_conditional_weights_are_the_responsibilities_of_what_is_known(case):
+    mixture, known, X = case
+    conditional = mixture.conditional(known, X[0, known])
+    expected = mixture.marginal(known).responsibilities(X[:1, known])[0]
+    np.testing.assert_allclose(conditional.weights, expected, rtol=1e-12, atol=1e-300)
+
+
+@every_structure
+def test_regression_by_a_mixture_is_the_integral_of_its_density(structure):
+    """E[y | x] = ∫ y p(x, y) dy / ∫ p(x, y) dy, on a grid that is exact for Gaussians."""
+    mixture = random_mixture(np.random.default_rng(5), 3, 2, structure)
+    line = np.linspace(-40, 40, 8001)
+    for x in (-4.0, -1.0, 0.3, 2.5):
+        density = np.exp(mixture.log_prob(np.column_stack([np.full_like(line, x), line])))
+        conditional = mixture.conditional([0], [x])
+        mean = conditional.weights @ conditional.means[:, 0]
+        square = conditional.weights @ (
+            conditional.means[:, 0] ** 2 + conditional.covariances[:, 0, 0]
+        )
+        np.testing.assert_allclose(mean, (line * density).sum() / density.sum(), rtol=1e-9)
+        np.testing.assert_allclose(square, (line**2 * density).sum() / density.sum(), rtol=1e-9)
+
+
+@few
+@given(parts())
+def test_conditioning_in_two_steps_is_conditioning_at_once(case):
+    mixture, _, X = case
+    if mixture.n_features < 3:
+        return
+    at_once = mixture.conditional([0, 1], X[0, :2])
+    in_steps = mixture.conditional([0], X[0, :1]).conditional([0], X[0, 1:2])
+    np.testing.assert_allclose(in_steps.weights, at_once.weights, rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(in_steps.means, at_once.means, rtol=1e-8, atol=1e-8)
+    np.testing.assert_allclose(in_steps.covariances, at_once.covariances, rtol=1e-8, atol=1e-8)
+
+
+@every_structure
+def test_a_marginal_of_all_features_reorders_them(structure):
+    mixture = random_mixture(np.random.default_rng(0), 3, 3, structure)
+    assert mixture.marginal([0, 1, 2]) == mixture
+    turned = mixture.marginal([2, 0, 1])
+    np.testing.assert_array_equal(turned.means, mixture.means[:, [2, 0, 1]])
+    assert turned.marginal([1, 2, 0]) == mixture
+
+
+@every_structure
+@pytest.mark.parametrize("value", [1e3, 1e160, 1e300])
+def test_a_condition_far_from_every_component_leaves_a_proper_mixture(structure, value):
+    conditional = widening(structure).conditional([1], [value])
+    assert (conditional.weights > 0).all()
+    assert conditional.weights.sum() == pytest.approx(1, rel=1e-14)
+    if structure is not Tied:
+        assert conditional.weights[2] == pytest.approx(1)
+
+
+def test_the_log_normaliser_is_the_log_joint_at_the_means():
+    for structure in ALL:
+        mixture = random_mixture(np.random.default_rng(0), 3, 2, structure)
+        at_means = np.diagonal(mixture.log_joint(mixture.means))
+        np.testing.assert_allclose(mixture.log_normaliser(), at_means, rtol=1e-12)
+
+
+@few
+@given(cases())
+def test_the_expected_log_joint_needs_only_counts_and_moments(case):
+    """Bishop (2006), equation 9.40."""
+    mixture, rng = case
+    X = rng.normal(size=(9, mixture.n_features))
+    r = rng.dirichlet(np.ones(mixture.n_components), size=9)
+    residuals = X[:, None] - mixture.means
+    second = np.einsum("nk,nki,nkj->kij", r, residuals, residuals)
+    if isinstance(mixture.covariance, Diagonal | Spherical):
+        second = np.diagonal(second, axis1=1, axis2=2)
+    direct = (r * mixture.log_joint(X)).sum()
+    found = mixture.expected_log_joint(r.sum(axis=0), second)
+    assert found == pytest.approx(direct, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("features", "error"),
+    [
+        ([], ValueError),
+        ([2], ValueError),
+        ([-1], ValueError),
+        ([0, 0], ValueError),
+        ([[0]], ValueError),
+        (0, ValueError),
+        ([0.0], TypeError),
+        ([True, False], TypeError),
+        ("0", ValueError),
+    ],
+)
+def test_features_are_different_feature_numbers(mixture, features, error):
+    with pytest.raises(error, match="features must"):
+        mixture.marginal(features)
+    with pytest.raises(error, match="features must"):
+        mixture.conditional(features, [0.0])
+
+
+@pytest.mark.parametrize(
+    ("features", "values", "error", "message"),
+    [
+        ([0, 1], [0.0, 0.0], ValueError, "features must leave at least one feature"),
+        ([0], [0.0, 1.0], ValueError, r"values must have shape \(1,\)"),
+        ([0], 0.0, ValueError, r"values must have shape \(1,\)"),
+        ([0], [np.nan], ValueError, "values contains NaN"),
+        ([0], [np.inf], ValueError, "values contains infinity"),
+        ([0], ["a"], TypeError, "values must be an array of real numbers"),
+    ],
+)
+def test_a_condition_has_a_value_for_each_of_some_features(
+    mixture, features, values, error, message
+):
+    with pytest.raises(error, match=message):
+        mixture.conditional(features, values)
+
+
 # ---- sampling ----------------------------------------------------------------------------
 
 

@@ -1,0 +1,304 @@
+"""Weighted samples: a weight is how often a sample counts."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from gmmlab import (
+    DegenerateError,
+    Diagonal,
+    Full,
+    Mixture,
+    Spherical,
+    Tied,
+    datasets,
+    fit,
+    relative_floor,
+    start,
+)
+from gmmlab.samples import Samples
+from gmmlab.scale import own_covariance, total_moment
+
+ALL = (Full, Tied, Diagonal, Spherical)
+every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
+
+
+def problem(seed, k=3, d=2, n=80, structure=Full):
+    """Return random data with clusters in them, whole weights up to 4, and a random start."""
+    rng = np.random.default_rng(seed)
+    X = datasets.random_mixture(n, k, d, separation=rng.uniform(0.5, 5), rng=rng).X
+    weight = rng.integers(0, 5, size=n)
+    weight[:k] = 1
+    return X, weight, start.random_points(X, k, rng, structure=structure)
+
+
+problems = st.builds(
+    problem,
+    seed=st.integers(0, 2**32 - 1),
+    k=st.integers(1, 4),
+    d=st.integers(1, 4),
+    structure=st.sampled_from(ALL),
+)
+
+
+def attempt(X, mixture, **settings):
+    """Fit with few iterations; a case that degenerates is none."""
+    try:
+        return fit(X, mixture, tol=0, max_iter=5, **settings)
+    except DegenerateError:
+        return None
+
+
+def close(one, other, rtol=1e-9):
+    """Assert that two mixtures are equal but for rounding."""
+    size = np.abs(other.covariance.values).max()
+    np.testing.assert_allclose(one.weights, other.weights, rtol=rtol, atol=rtol)
+    np.testing.assert_allclose(one.means, other.means, rtol=rtol, atol=rtol * np.sqrt(size))
+    np.testing.assert_allclose(
+        one.covariance.values, other.covariance.values, rtol=rtol, atol=rtol * size
+    )
+
+
+# ---- whole weights are repeated rows -----------------------------------------------------------
+
+
+@given(problems, st.sampled_from([None, 0.05]))
+def test_a_whole_weight_is_as_good_as_that_many_rows(case, floor):
+    X, weight, mixture = case
+    rows = np.repeat(X, weight, axis=0)
+    weighted = attempt(X, mixture, sample_weight=weight, floor=floor)
+    repeated = attempt(rows, mixture, floor=floor)
+    assume(weighted is not None)
+    assert repeated is not None
+    close(weighted.mixture, repeated.mixture)
+    assert weighted.n_samples == len(rows)
+    assert weighted.status == repeated.status
+    slack = 1e-10 * (abs(repeated.log_likelihood) + rows.size)
+    assert weighted.log_likelihood == pytest.approx(repeated.log_likelihood, abs=slack)
+    assert weighted.mean_log_likelihood == pytest.approx(
+        repeated.mean_log_likelihood, abs=slack / len(rows)
+    )
+    assert weighted.bic == pytest.approx(repeated.bic, abs=2 * slack)
+    assert weighted.aic == pytest.approx(repeated.aic, abs=2 * slack)
+    for name in ("elbo_m_step", "expected_log_joint", "entropy"):
+        np.testing.assert_allclose(weighted.trace[name], repeated.trace[name], atol=2 * slack)
+
+
+def test_weights_and_rows_converge_at_the_same_iteration():
+    X, weight, mixture = problem(0)
+    weighted = fit(X, mixture, sample_weight=weight)
+    repeated = fit(np.repeat(X, weight, axis=0), mixture)
+    assert weighted.converged
+    assert weighted.n_iter == repeated.n_iter
+    close(weighted.mixture, repeated.mixture)
+
+
+@every_structure
+def test_starts_from_labels_take_whole_weights_as_repeated_rows(structure):
+    X, weight, _ = problem(1, d=3)
+    labels = np.arange(len(X)) % 3
+    weighted = start.from_labels(X, labels, structure=structure, sample_weight=weight)
+    rows, names = np.repeat(X, weight, axis=0), np.repeat(labels, weight)
+    close(weighted, start.from_labels(rows, names, structure=structure), 1e-11)
+
+
+@every_structure
+def test_starts_from_responsibilities_take_whole_weights_as_repeated_rows(structure):
+    X, weight, _ = problem(1, d=3)
+    r = np.random.default_rng(0).dirichlet(np.ones(3), size=len(X))
+    weighted = start.from_responsibilities(X, r, structure=structure, sample_weight=weight)
+    rows, shares = np.repeat(X, weight, axis=0), np.repeat(r, weight, axis=0)
+    close(weighted, start.from_responsibilities(rows, shares, structure=structure), 1e-11)
+
+
+@every_structure
+def test_a_thin_component_is_widened_by_one_more_sample_whatever_the_weights(structure):
+    """Two classes of one place each: all their spread is what the start lends them."""
+    X, weight, labels = np.array([[0.0], [9.0]]), np.array([3, 2]), [0, 1]
+    weighted = start.from_labels(X, labels, structure=structure, sample_weight=weight)
+    rows, names = np.repeat(X, weight, axis=0), np.repeat(labels, weight)
+    close(weighted, start.from_labels(rows, names, structure=structure), 1e-12)
+
+
+@every_structure
+def test_the_scale_of_weighted_samples_is_that_of_repeated_rows(structure):
+    X, weight, _ = problem(2, d=3)
+    one, other = Samples(X, weight), Samples(np.repeat(X, weight, axis=0))
+    np.testing.assert_allclose(
+        total_moment(one, structure), total_moment(other, structure), rtol=1e-12, atol=1e-12
+    )
+    np.testing.assert_allclose(relative_floor(one), relative_floor(other), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [start.kmeans, start.kmeans_plus_plus, start.random_points, start.random_responsibilities],
+    ids=lambda f: f.__name__,
+)
+@every_structure
+def test_every_start_that_draws_takes_weights(draw, structure):
+    """A cluster of weight 0 beside two that count: it attracts no component."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(30, 2)) + centre for centre in (0, 20, 1000)])
+    weight = np.repeat([1.0, 2.0, 0.0], 30)
+    mixture = draw(X, 2, np.random.default_rng(0), structure=structure, sample_weight=weight)
+    assert mixture.means.max() < 100
+    assert mixture.covariances.max() < 500
+    again = draw(X, 2, np.random.default_rng(0), structure=structure, sample_weight=weight)
+    assert again == mixture
+
+
+# ---- a weight of zero is no row ----------------------------------------------------------------
+
+
+@given(problems, st.integers(0, 2**32 - 1))
+def test_a_weight_of_zero_is_as_good_as_no_row(case, seed):
+    X, _, mixture = case
+    rng = np.random.default_rng(seed)
+    weight = rng.exponential(size=len(X)) * (rng.random(len(X)) < 0.7)
+    assume((weight > 0).sum() >= mixture.n_components)
+    X = np.where(weight[:, None] > 0, X, 1e3 * rng.standard_cauchy(size=X.shape))
+    counts = weight > 0
+    weighted = attempt(X, mixture, sample_weight=weight)
+    without = attempt(X[counts], mixture, sample_weight=weight[counts])
+    assume(without is not None)
+    assert weighted is not None
+    close(weighted.mixture, without.mixture, 1e-8)
+    assert weighted.n_samples == pytest.approx(without.n_samples)
+    assert weighted.log_likelihood == pytest.approx(without.log_likelihood, rel=1e-9, abs=1e-7)
+
+
+@every_structure
+@pytest.mark.parametrize("settings", [{}, {"floor": 0.1}])
+def test_a_feature_is_constant_if_only_samples_of_weight_zero_change_it(structure, settings):
+    X, _, mixture = problem(0, structure=structure)
+    X = X.copy()
+    X[1:, 1] = 7
+    weight = np.ones(len(X))
+    weight[0] = 0
+    if settings:
+        one, other = (
+            fit(X, mixture, sample_weight=weight, max_iter=3, **settings),
+            fit(X[1:], mixture, max_iter=3, **settings),
+        )
+        close(one.mixture, other.mixture)
+    else:
+        with pytest.raises(ValueError, match="X is constant in feature 1"):
+            fit(X, mixture, sample_weight=weight)
+        with pytest.raises(ValueError, match="X is constant in feature 1"):
+            own_covariance(Samples(X, weight), structure)
+
+
+def test_a_class_of_weight_zero_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"sample_weight must not be 0 .* component 1"):
+        start.from_labels([[0.0], [1.0], [9.0]], [0, 0, 1], sample_weight=[1, 1, 0])
+
+
+# ---- the unit of the weights -------------------------------------------------------------------
+
+
+@given(problems, st.floats(-280, 280))
+def test_scaling_all_weights_leaves_the_parameters(case, power):
+    X, weight, mixture = case
+    factor = 10.0**power
+    ours = attempt(X, mixture, sample_weight=weight)
+    assume(ours is not None and ours.trace["smallest_weight"].min() > 1e-5)
+    scaled = attempt(X, mixture, sample_weight=factor * weight)
+    close(scaled.mixture, ours.mixture)
+    assert scaled.n_samples == pytest.approx(factor * ours.n_samples, rel=1e-12)
+    size = abs(ours.log_likelihood) + X.size
+    assert scaled.log_likelihood / factor == pytest.approx(ours.log_likelihood, abs=1e-9 * size)
+
+
+@every_structure
+@pytest.mark.parametrize("factor", [1e-200, 1e-50, 1e-9, 1e9, 1e50, 1e200])
+def test_scaling_all_weights_leaves_a_converged_fit(structure, factor):
+    """`tol` is a gain per sample, and what counts as empty is a share."""
+    X, weight, _ = problem(0, structure=structure)
+    labels = np.arange(len(X)) % 3
+    ends = [
+        fit(data, start.from_labels(X, labels, structure=structure), sample_weight=share)
+        for data in (X, X.astype(np.float32))
+        for share in (weight, factor * weight)
+    ]
+    for one, other, rtol in ((*ends[:2], 1e-9), (*ends[2:], 1e-3)):
+        assert one.status == other.status == "converged"
+        close(one.mixture, other.mixture, rtol)
+
+
+def test_weights_of_one_change_nothing():
+    X, _, mixture = problem(0)
+    close(fit(X, mixture, sample_weight=np.ones(len(X))).mixture, fit(X, mixture).mixture, 1e-12)
+
+
+@pytest.mark.parametrize("kind", [list, np.float32, np.int8, bool])
+def test_weights_of_any_kind_of_number_are_the_same(kind):
+    X, weight, mixture = problem(0)
+    weight = weight > 0
+    weight = weight.tolist() if kind is list else weight.astype(kind)
+    one = fit(X, mixture, sample_weight=weight, max_iter=4)
+    other = fit(X, mixture, sample_weight=np.array(weight, dtype=float), max_iter=4)
+    assert one.mixture == other.mixture
+
+
+# ---- monotonicity: Bishop (2006), section 9.4 --------------------------------------------------
+
+
+@given(
+    problems,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([None, 0.05]),
+    st.sets(st.sampled_from(["weights", "means", "covariances"]), min_size=1),
+)
+def test_the_weighted_log_likelihood_never_falls(case, seed, floor, free):
+    X, _, mixture = case
+    weight = 10.0 ** np.random.default_rng(seed).uniform(-3, 3, size=len(X))
+    try:
+        trace = fit(
+            X, mixture, sample_weight=weight, free=free, floor=floor, max_iter=40, tol=1e-9
+        ).trace
+    except DegenerateError as error:
+        trace = error.fit.trace
+    values, after_m = trace["log_likelihood"], trace["elbo_m_step"]
+    slack = 1e-11 * (np.abs(values).max() + weight.sum() * X.shape[1])
+    assert (np.diff(values) >= -slack).all()
+    assert (after_m[1:] >= values[:-1] - slack).all()
+    assert (after_m[1:] <= values[1:] + slack).all()
+
+
+@given(problems, st.integers(0, 2**32 - 1))
+def test_the_log_likelihood_is_the_weighted_sum_of_log_densities(case, seed):
+    X, _, mixture = case
+    weight = np.random.default_rng(seed).exponential(size=len(X))
+    result = fit(X, mixture, sample_weight=weight, max_iter=0)
+    direct = weight @ mixture.log_prob(X)
+    size = weight @ np.abs(mixture.log_prob(X))
+    assert result.log_likelihood == pytest.approx(direct, abs=1e-9 * size)
+
+
+# ---- oracles -----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5))
+def test_one_component_is_the_weighted_mean_and_covariance(seed, d):
+    rng = np.random.default_rng(seed)
+    X, weight = rng.standard_normal((50, d)) + 7, rng.exponential(size=50)
+    mixture = Mixture([1.0], np.zeros((1, d)), Full(np.eye(d)[None]))
+    end = fit(X, mixture, sample_weight=weight, max_iter=1, tol=0).mixture
+    covariance = np.cov(X.T, aweights=weight, ddof=0).reshape(d, d)
+    np.testing.assert_allclose(end.means[0], np.average(X, axis=0, weights=weight), rtol=1e-12)
+    np.testing.assert_allclose(end.covariances[0], covariance, rtol=1e-9, atol=1e-11)
+
+
+@every_structure
+def test_weights_of_importance_bring_back_the_distribution_they_come_from(structure):
+    """Samples of N(0, 4) weighted by N(0, 1) / N(0, 4) have mean 0 and variance 1."""
+    rng = np.random.default_rng(0)
+    X = 2 * rng.normal(size=(200_000, 1))
+    weight = np.exp(-(X**2) / 2 + X**2 / 8).ravel()
+    mixture = Mixture([1.0], [[0.5]], structure.unit(1, 1))
+    end = fit(X, mixture, sample_weight=weight).mixture
+    effective = weight.sum() ** 2 / (weight**2).sum()
+    assert abs(end.means[0, 0]) < 5 / np.sqrt(effective)
+    assert abs(end.covariances[0, 0, 0] - 1) < 5 * np.sqrt(2 / effective)
