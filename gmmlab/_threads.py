@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from functools import cache
+from threading import Lock
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -24,9 +25,42 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()  # looks at every loaded library: done once
 
 
+def _let_any_thread_set_limits() -> None:
+    """Undo that threadpoolctl, from 3.8 on, takes limits from the first thread that sets one."""
+    for library in _controller().lib_controllers:
+        if hasattr(library, "clear_controlling_thread"):
+            library.clear_controlling_thread(force=True)
+
+
+class _OneBlasThread(AbstractContextManager):
+    """The limit is the process's: the first to enter sets it, and the last to leave lifts it."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._inside = 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self._inside == 0:
+                _let_any_thread_set_limits()
+                self._limit = _controller().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self.lock:
+            self._inside -= 1
+            if self._inside == 0:
+                _let_any_thread_set_limits()
+                self._limit.restore_original_limits()
+                _let_any_thread_set_limits()
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
+
+
 def one_blas_thread() -> AbstractContextManager:
     """Return a context in which the BLAS of NumPy and SciPy uses a single thread."""
-    return _controller().limit(limits=1, user_api="blas")
+    return _ONE_BLAS_THREAD
 
 
 def n_threads() -> int:
@@ -44,8 +78,14 @@ def _helpers(count: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, thread_name_prefix="gmmlab")
 
 
-if hasattr(os, "register_at_fork"):  # a fork has none of its parent's threads
-    os.register_at_fork(after_in_child=_helpers.cache_clear)
+def _after_fork() -> None:
+    """Forget the parent's threads: a fork has none of them, nor their hold on the lock."""
+    _helpers.cache_clear()
+    _ONE_BLAS_THREAD.lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:

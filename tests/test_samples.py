@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Diagonal, Full, Spherical, Tied, _threads, fit, start
 from gmmlab._threads import n_threads, parallel_map
@@ -374,3 +375,41 @@ def test_fits_on_several_threads_at_once_give_the_same_bits():
     for thread in threads:
         thread.join()
     assert found == [alone] * 4
+
+
+def blas_threads():
+    return {
+        library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"
+    }
+
+
+def test_blas_has_one_thread_until_the_last_of_several_fits_ends():
+    """The limit is the whole process's, and here the first fit to begin is the first to end."""
+    X, mixture = problem(300)
+    second_runs, first_is_done, seen = threading.Event(), threading.Event(), []
+
+    def first(iteration, *_):
+        if iteration == 1:
+            assert second_runs.wait(30)
+            seen.append(blas_threads())
+
+    def second(iteration, *_):
+        second_runs.set()
+        assert first_is_done.wait(30)
+        seen.append(blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        threads = [
+            threading.Thread(
+                target=fit, args=(X, mixture), kwargs={"max_iter": 1, "tol": 0, "callback": call}
+            )
+            for call in (first, second)
+        ]
+        for thread in threads:
+            thread.start()
+        threads[0].join(30)
+        first_is_done.set()
+        threads[1].join(30)
+        assert blas_threads() == before
+    assert seen == [{1}, {1}, {1}]
