@@ -493,6 +493,28 @@ def test_a_collapsing_component_raises_and_the_error_holds_the_fit():
     assert isinstance(pickle.loads(pickle.dumps(caught.value)), DegenerateError)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("place", [0.0, 0.1, 1e3])
+def test_a_component_on_copies_of_one_sample_collapses_without_a_warning(structure, place):
+    """Its variance comes out as 0, or by rounding below."""
+    rng = np.random.default_rng(0)
+    X = place + np.concatenate([np.zeros((20, 2)), rng.standard_normal((50, 2)) + 3])
+    values = {
+        Full: [1e-3 * np.eye(2), np.eye(2)],
+        Tied: np.eye(2),
+        Diagonal: [[1e-3, 1e-3], [1, 1]],
+        Spherical: [1e-3, 1],
+    }
+    means = place + np.array([[0, 0], [3, 3]])
+    mixture = Mixture([0.5, 0.5], means, structure(values[structure]))
+    if structure is Tied:  # the other component lends its spread
+        assert fit(X, mixture).converged
+    else:
+        with pytest.raises(DegenerateError, match="component 0 has collapsed"):
+            fit(X, mixture)
+        assert fit(X, mixture, degenerate="floor").converged
+
+
 def test_the_floor_holds_a_collapsing_component_and_says_so():
     X, mixture = collapsing()
     result = fit(X, mixture, degenerate="floor", tol=1e-9)
