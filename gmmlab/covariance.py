@@ -82,7 +82,7 @@ class Covariance(ABC):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy is read-only too
-        return type(self), (self.values,)
+        return self._trusted, (self.values,)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Covariance):

@@ -151,7 +151,7 @@ class Mixture:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.weights, self.means, self.covariance)
+        return self._trusted, (self.weights, self.means, self.covariance)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mixture):
