@@ -74,6 +74,11 @@ def test_environment_yml_has_the_names_and_ranges_of_pyproject():
     assert ranges == RANGES
 
 
+def test_what_is_optional_is_there_for_its_tests():
+    extras = PROJECT["optional-dependencies"]
+    assert set(extras.pop("dev")) >= {spec for specs in extras.values() for spec in specs}
+
+
 def test_every_dependency_says_what_it_is_for():
     text = (ROOT / "pyproject.toml").read_text()
     lists = re.findall(r"(?ms)^(?:dependencies|dev) = \[\n(.*?)^\]", text)
