@@ -22,6 +22,8 @@ Result = TypeVar("Result")
 
 @cache
 def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  a worker may not have loaded its BLAS yet
+
     return ThreadpoolController()  # looks at every loaded library: done once
 
 

@@ -6,6 +6,7 @@ Every function returns the value in the form the caller works with, or raises a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -18,28 +19,51 @@ BLOCKS = ("weights", "means", "covariances")
 def check_samples(X: Any, *, name: str = "X", n_features: int | None = None) -> np.ndarray:
     """Return `X` as a finite float64 array of shape (n_samples, n_features)."""
     X = check_numeric(X, name=name)
-    if X.ndim != 2:
-        hint = " (one feature? use X.reshape(-1, 1))" if X.ndim == 1 else ""
-        raise ValueError(
-            f"{name} must have two dimensions (n_samples, n_features); got shape {X.shape}{hint}"
-        )
-    if 0 in X.shape:
-        raise ValueError(
-            f"{name} must have at least one sample and one feature; got shape {X.shape}"
-        )
+    check_matrix(X.shape, name=name)
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name} must have {n_features} features; got {X.shape[1]}")
     return X
 
 
+def check_matrix(shape: tuple[int, ...], *, name: str = "X") -> None:
+    """Refuse every shape but (n_samples, n_features), at least (1, 1)."""
+    if len(shape) != 2:
+        hint = f" (one feature? use {name}.reshape(-1, 1))" if len(shape) == 1 else ""
+        raise ValueError(
+            f"{name} must have two dimensions (n_samples, n_features); got shape {shape}{hint}"
+        )
+    if np.isnan(shape).any():  # Dask's way to say that it does not know yet
+        raise ValueError(
+            f"{name} must have chunks of known sizes; call {name}.compute_chunk_sizes() first"
+        )
+    if 0 in shape:
+        raise ValueError(f"{name} must have at least one sample and one feature; got shape {shape}")
+
+
+def is_dask(values: Any) -> bool:
+    """Return whether `values` is a Dask array; where nobody has imported Dask, nothing is."""
+    dask_array = sys.modules.get("dask.array")
+    return dask_array is not None and isinstance(values, dask_array.Array)
+
+
+def check_real(dtype: np.dtype, *, name: str) -> None:
+    """Refuse every type but real numbers."""
+    if dtype.kind not in "buif":
+        raise TypeError(f"{name} must be an array of real numbers; got dtype {dtype}")
+
+
 def numeric(values: Any, *, name: str, keep: tuple[type, ...] = ()) -> np.ndarray:
     """Return `values` as an array of float64, or of a type to `keep`; it may hold NaN."""
+    if is_dask(values):  # NumPy would load all of it, and say nothing
+        raise TypeError(
+            f"{name} must be in memory here; got a Dask array. `fit` and `relative_floor` take it "
+            "as it is; give others a part of it, start.subsample(X, 10_000, rng) say"
+        )
     try:
         array = np.asarray(values)
     except ValueError as error:  # ragged nested lists
         raise ValueError(f"{name} must be an array of numbers; {error}") from None
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must be an array of real numbers; got dtype {array.dtype}")
+    check_real(array.dtype, name=name)
     return array if array.dtype in keep else array.astype(np.float64, copy=False)
 
 

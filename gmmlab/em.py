@@ -203,9 +203,10 @@ def fit(
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_features)
-        Samples, in data units. A memory-mapped array is read block by block. float32 is worked
-        on in float32 where that costs no more digits than the data have.
+    X : array_like or dask.array.Array, shape (n_samples, n_features)
+        Samples, in data units. A memory-mapped array is read block by block; a Dask array is
+        worked on where its blocks are, by the scheduler that is active. float32 is worked on in
+        float32 where that costs no more digits than the data have.
     start : Mixture
         Where EM begins. Its covariance structure is the one that is fitted, and its blocks
         that are not free are taken as known.
@@ -234,7 +235,7 @@ def fit(
     ridge : float, default 0.0
         Added to every variance after each M-step, in squared data units: scikit-learn's
         `reg_covar`. It is not an EM step, so the log-likelihood may fall a little.
-    sample_weight : array_like, shape (n_samples,), optional
+    sample_weight : array_like or dask.array.Array, shape (n_samples,), optional
         How often each sample counts; not negative, 1 by default. A whole number is as good as
         that many copies of the sample.
     missing : {"raise", "marginalise"}, default "raise"

@@ -2,6 +2,9 @@
 
 Chunk boundaries depend on the shape of the data alone and sums are added in the order of the
 chunks, so that the bits of an answer do not depend on how many threads worked.
+
+`Samples` are in memory and `DaskSamples` wherever Dask has them; the blocks of those set the
+order too, so that neither scheduler nor number of workers changes a bit.
 """
 
 from __future__ import annotations
@@ -14,8 +17,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gmmlab._threads import parallel_map
-from gmmlab._validation import check_weight, listed, numeric
+from gmmlab._threads import one_blas_thread, parallel_map
+from gmmlab._validation import (
+    check_matrix,
+    check_real,
+    check_weight,
+    is_dask,
+    listed,
+    numeric,
+)
 
 Sum = TypeVar("Sum")
 
@@ -26,6 +36,10 @@ _CHUNK_ROWS = (256, 2**14)
 _MOST_CHUNKS = 64
 # Half the range of a feature; the squares of larger numbers overflow when they are added.
 _LARGEST_EXTENT = 1e150
+# Sums of this many Dask blocks are added by one task: where sums are large, few meet at a time.
+_FAN_IN = 8
+# The types that data keep; all others become float64.
+_TYPES = (np.float32, np.float64)
 
 
 class Samples:
@@ -54,23 +68,19 @@ class Samples:
         #: number of samples, or the sum of their weights
         self.total: float = self.n_samples
         if sample_weight is not None:
-            self.weight = check_weight(sample_weight, self.n_samples)
-            self.total = float(self.weight.sum())
+            self.weight, self.total = self._weigh(sample_weight)
         self._check(missing)
 
     @staticmethod
     def _read(X: Any) -> np.ndarray:
-        X = numeric(X, name="X", keep=(np.float32, np.float64))
-        if X.ndim != 2:
-            hint = " (one feature? use X.reshape(-1, 1))" if X.ndim == 1 else ""
-            raise ValueError(
-                f"X must have two dimensions (n_samples, n_features); got shape {X.shape}{hint}"
-            )
-        if 0 in X.shape:
-            raise ValueError(
-                f"X must have at least one sample and one feature; got shape {X.shape}"
-            )
+        X = numeric(X, name="X", keep=_TYPES)
+        check_matrix(X.shape)
         return X
+
+    def _weigh(self, sample_weight: Any) -> tuple[np.ndarray, float]:
+        """Return the weights, and their sum."""
+        weight = check_weight(sample_weight, self.n_samples)
+        return weight, float(weight.sum())
 
     def _check(self, missing: bool) -> None:
         """Find the range of every feature, and refuse what is not finite, in one pass."""
@@ -119,25 +129,127 @@ class Samples:
         `weight` is None where every sample counts as one; `aligned` are further arrays with a
         row for each sample.
         """
-        return reduce(add, parallel_map(partial(self._chunk, function, aligned), self._chunks))
+        on_rows = partial(_on_rows, function, (self.X, self.weight, *aligned))
+        return reduce(add, parallel_map(on_rows, self._chunks))
 
     @cached_property
     def _chunks(self) -> list[slice]:
-        least = int(np.clip(_CHUNK_ENTRIES // self.n_features, *_CHUNK_ROWS))
-        size = max(least, -(-self.n_samples // _MOST_CHUNKS))
-        begins = range(0, self.n_samples, size)
-        return [slice(begin, min(begin + size, self.n_samples)) for begin in begins]
-
-    def _chunk(
-        self, function: Callable[..., Sum], aligned: tuple[np.ndarray, ...], rows: slice
-    ) -> Sum:
-        weight = None if self.weight is None else self.weight[rows]
-        return function(self.X[rows], weight, *(array[rows] for array in aligned))
+        return _chunks(self.X.shape)
 
 
-def as_samples(X: Any, sample_weight: Any = None, *, missing: bool = False) -> Samples:
-    """Return `X` as `Samples`; parameters and errors are theirs."""
-    return X if isinstance(X, Samples) else Samples(X, sample_weight, missing=missing)
+class DaskSamples(Samples):
+    """Valid data in the blocks of a Dask array, which stay where Dask has them.
+
+    Parameters
+    ----------
+    X : dask.array.Array, shape (n_samples, n_features)
+        Real numbers; float32 stays float32, everything else becomes float64.
+    sample_weight : array_like or dask.array.Array, shape (n_samples,), optional
+        Not negative; 1 for every sample by default.
+    missing : bool, default False
+        Whether NaN stands for an entry that was not observed; otherwise it is an error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `Samples`, and where the sizes of the chunks are not known.
+    """
+
+    @staticmethod
+    def _read(X: Any) -> Any:
+        check_real(X.dtype, name="X")
+        check_matrix(X.shape)
+        if X.numblocks[1] > 1:  # whole rows, in blocks that are no larger than they were
+            size = int(np.prod(X.chunksize)) * X.dtype.itemsize
+            X = X.rechunk({0: "auto", 1: -1}, block_size_limit=size)
+        rows = tuple(size for size in X.chunks[0] if size)
+        return X.rechunk((rows, X.shape[1])).astype(
+            X.dtype if X.dtype in _TYPES else np.float64, copy=False
+        )
+
+    def _weigh(self, sample_weight: Any) -> tuple[Any, float]:
+        import dask
+        import dask.array
+
+        rows = self.X.chunks[:1]
+        if not is_dask(sample_weight):
+            weight, total = super()._weigh(sample_weight)
+            return dask.array.from_array(weight, chunks=rows), total
+        check_real(sample_weight.dtype, name="sample_weight")
+        if sample_weight.shape != (self.n_samples,):
+            raise ValueError(
+                f"sample_weight must have one entry a sample, shape ({self.n_samples},); "
+                f"got {sample_weight.shape}"
+            )
+        weight = sample_weight.astype(np.float64).rechunk(rows)
+        *ends, total = dask.compute(weight.min(), weight.max(), weight.sum())
+        check_weight(ends, 2)
+        return weight, float(total)
+
+    def fold(self, function: Callable[..., Sum]) -> Sum:
+        """Return the sum over all blocks of ``function(X, weight)``.
+
+        One task a block, and a tree of tasks that add: only sums travel. All are pure, so Dask
+        can repeat those that are lost with a worker.
+        """
+        import dask
+        import dask.array
+
+        sums = dask.array.blockwise(
+            _block_sum,
+            "ij",
+            self.X,
+            "ij",
+            self.weight,
+            None if self.weight is None else "i",
+            # A task of its own, or parameters would be sent once for every block.
+            function=dask.delayed(function, traverse=False),
+            adjust_chunks={"i": 1, "j": 1},
+            dtype=object,
+            meta=np.empty((0, 0), dtype=object),
+        )
+        with (
+            one_blas_thread()
+        ):  # here too: a limit of the whole process is its main thread's to set
+            return sums.sum(split_every=_FAN_IN).compute()
+
+
+def as_samples(
+    X: Any, sample_weight: Any = None, *, missing: bool = False, in_memory: bool = False
+) -> Samples:
+    """Return `X` as `Samples`; parameters and errors are theirs.
+
+    Where the rows themselves are needed, not only sums over them, `in_memory` refuses others.
+    """
+    if isinstance(X, Samples):
+        return X
+    kind = DaskSamples if is_dask(X) and not in_memory else Samples
+    return kind(X, sample_weight, missing=missing)
+
+
+def _chunks(shape: tuple[int, int]) -> list[slice]:
+    """Return slices over the rows of an array."""
+    n_samples, n_features = shape
+    least = int(np.clip(_CHUNK_ENTRIES // n_features, *_CHUNK_ROWS))
+    size = max(least, -(-n_samples // _MOST_CHUNKS))
+    return [slice(begin, min(begin + size, n_samples)) for begin in range(0, n_samples, size)]
+
+
+def _on_rows(
+    function: Callable[..., Sum], arrays: tuple[np.ndarray | None, ...], rows: slice
+) -> Sum:
+    return function(*(None if array is None else array[rows] for array in arrays))
+
+
+def _block_sum(
+    X: np.ndarray, weight: np.ndarray | None, function: Callable[..., Sum]
+) -> np.ndarray:
+    """Return the sum over the chunks of a block, as the single entry of an array."""
+    with one_blas_thread():
+        total = reduce(add, (_on_rows(function, (X, weight), rows) for rows in _chunks(X.shape)))
+    entry = np.empty((1, 1), dtype=object)
+    entry[0, 0] = total
+    return entry
 
 
 @dataclass(frozen=True)

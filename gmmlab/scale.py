@@ -21,7 +21,7 @@ def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_features)
+    X : array_like or dask.array.Array, shape (n_samples, n_features)
         Samples, in data units; NaN entries are left out.
     fraction : float, default 1e-6
         Share of each feature's variance; above 0.
@@ -66,11 +66,12 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
 
 def _observed_variances(samples: Samples) -> np.ndarray:
     """Return the variance of the observed entries of each feature."""
+    centre = samples.centre  # `powers` may travel to where the blocks are, the samples may not
 
     def powers(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         seen = ~np.isnan(X)
         share = seen if weight is None else seen * weight[:, None]
-        z = np.where(seen, X - samples.centre, 0)
+        z = np.where(seen, X - centre, 0)
         return np.stack([share.sum(axis=0), (share * z).sum(axis=0), (share * z * z).sum(axis=0)])
 
     count, first, second = samples.fold(powers)

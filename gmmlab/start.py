@@ -4,6 +4,9 @@ Proper means weights that sum to 1 and covariances of the scale of the data, pos
 definite under any structure, also where a cluster holds a single point or a feature never
 changes. Each takes the data, the number of components, a generator where it draws, and
 the covariance structure to start (and so to fit) with.
+
+Where the data are too many, or not in memory, start from a part of them:
+``start.kmeans(start.subsample(X, 10_000, rng), k, rng)``.
 """
 
 from __future__ import annotations
@@ -18,10 +21,13 @@ from gmmlab._threads import one_blas_thread
 from gmmlab._validation import (
     check_count,
     check_labels,
+    check_matrix,
     check_numeric,
     check_rng,
     check_samples,
+    is_dask,
     listed,
+    numeric,
 )
 from gmmlab.covariance import STRUCTURES, Covariance, Full
 from gmmlab.mixture import Mixture
@@ -192,7 +198,7 @@ def from_labels(
     >>> mixture.means.ravel(), mixture.weights
     (array([0.5, 8. ]), array([0.5, 0.5]))
     """
-    samples = as_samples(X, sample_weight)
+    samples = as_samples(X, sample_weight, in_memory=True)
     labels = check_labels(labels, n_samples=samples.n_samples)
     if n_components is None:
         n_components = max(int(labels.max()) + 1, 1)
@@ -229,7 +235,7 @@ def from_responsibilities(
     TypeError, ValueError
         If `responsibilities` have another shape, or rows that are no distributions.
     """
-    samples = as_samples(X, sample_weight)
+    samples = as_samples(X, sample_weight, in_memory=True)
     r = check_samples(responsibilities, name="responsibilities")
     if len(r) != samples.n_samples:
         raise ValueError(
@@ -288,8 +294,52 @@ def from_parameters(
     return Mixture(weights, means, whole.repeated(k))
 
 
+def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw samples without replacement, to start from where there are too many of them.
+
+    Parameters
+    ----------
+    X : array_like or dask.array.Array, shape (n_total, n_features)
+        Samples, in data units. Of a memory-mapped array only the rows that were drawn are read;
+        a Dask array is gone through block by block.
+    n_samples : int
+        How many to draw; all, where there are no more.
+    rng : numpy.random.Generator
+        Source of the draw, which is the same wherever the data are.
+
+    Returns
+    -------
+    ndarray, shape (min(n_samples, n_total), n_features)
+        Samples in the order they have in `X`. float32 stays float32, everything else becomes
+        float64; missing entries stay NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmmlab import start
+    >>> X = np.arange(20.0).reshape(10, 2)
+    >>> start.subsample(X, 3, np.random.default_rng(0))
+    array([[10., 11.],
+           [12., 13.],
+           [18., 19.]])
+    """
+    check_count(n_samples, name="n_samples")
+    if not (is_dask(X) or isinstance(X, np.ndarray)):
+        X = numeric(X, name="X")
+    check_matrix(X.shape)
+    size = min(n_samples, len(X))
+    rows = np.sort(check_rng(rng).choice(len(X), size=size, replace=False, shuffle=False))
+    drawn = X[rows].compute() if is_dask(X) else X[rows]
+    return numeric(drawn, name="X", keep=(np.float32, np.float64))
+
+
 def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:
-    samples = as_samples(X, sample_weight)
+    samples = as_samples(X, sample_weight, in_memory=True)
     check_count(n_components, name="n_components", maximum=samples.n_samples)
     return samples
 
