@@ -360,6 +360,8 @@ def _iterate(
     samples, total = problem.samples, problem.samples.total
     # A step that stops an accelerated fit is followed by none that would be longer.
     enough = problem.tol * total * (_SHARPER if squarem else 1)
+    # A variance of which half is the ridge is held up by it, unless the data themselves are.
+    thin = 2 * problem.ridge if (samples.extent**2 > 2 * problem.ridge).all() else 0.0
     candidate, event = problem.raised(problem.start)
     rows: list[Row] = []
     mixture, bound = candidate, np.nan  # the one of the last row; the candidate's lower bound
@@ -386,7 +388,7 @@ def _iterate(
             extrapolated = False
             continue
         previous, mixture = mixture, candidate
-        rows.append(_row(iteration, found, mixture, bound, event, problem.ridge))
+        rows.append(_row(iteration, found, mixture, bound, event, thin))
         if problem.callback is not None:
             problem.callback(iteration, mixture, found.log_likelihood)
 
@@ -463,10 +465,10 @@ def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> floa
 
 
 def _row(
-    iteration: int, found: Sums, mixture: Mixture, bound: float, event: str, ridge: float
+    iteration: int, found: Sums, mixture: Mixture, bound: float, event: str, thin: float
 ) -> Row:
     smallest = mixture.covariance.smallest_eigenvalues()
-    if iteration and (held := smallest < 2 * ridge).any():  # half of it is the ridge
+    if iteration and (held := smallest < thin).any():
         who = "component " + listed(held) if len(held) > 1 else "a covariance"
         event = "; ".join(filter(None, (event, f"held up by the ridge: {who}")))
     entropy = found.log_likelihood - found.expected_log_joint

@@ -69,13 +69,15 @@ def test_every_check_that_scikit_learns_class_passes_is_passed(covariance_type):
     assert len(expected) > 30
 
 
-def test_parameters_are_scikit_learns_with_their_defaults_and_two_more():
+def test_parameters_are_scikit_learns_with_their_defaults_and_some_more():
     ours = inspect.signature(GaussianMixture).parameters
     theirs = inspect.signature(Reference).parameters
     for name, parameter in theirs.items():
         assert ours[name].default == parameter.default, name
         assert ours[name].kind == parameter.kind, name
-    assert set(ours) - set(theirs) == {"free", "covariances_init"}
+    more = set(ours) - set(theirs)
+    assert more >= {"free", "covariances_init", "responsibilities_init", "floor", "missing"}
+    assert all(name in GaussianMixture.__doc__ for name in more)
 
 
 def test_methods_and_fitted_attributes_are_scikit_learns(faithful):
@@ -409,7 +411,8 @@ def test_a_collapse_ends_a_fit_without_reg_covar_and_none_with_it(covariance_typ
     assert not model.converged_
     assert model.result_.status == "degenerate"
     assert np.isfinite(model.score(data))
-    model.set_params(reg_covar=1e-3).fit(data)
+    with pytest.warns(ConvergenceWarning, match="held up by the ridge"):
+        model.set_params(reg_covar=1e-3).fit(data)
     smallest = model.result_.mixture.covariance.smallest_eigenvalues().min()
     np.testing.assert_allclose(smallest, 1e-3, rtol=1e-6)
 
@@ -446,6 +449,7 @@ def test_fewer_different_samples_than_components_are_no_error(covariance_type, i
     assert model.weights_.sum() == pytest.approx(1)
 
 
+@unconverged
 def test_clusters_that_coincide_are_reported():
     twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
     with pytest.warns(ConvergenceWarning, match=r"different samples in X \(2\); got 4"):

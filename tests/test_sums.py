@@ -336,9 +336,9 @@ def test_products_lose_digits_exactly_where_the_guard_refuses_them(structure):
         for row in X
         for x, m in zip(row, (far, 0.0), strict=True)
     )
-    constant = 4 * mixture.log_normaliser()[0]
+    constant = 4 * mixture.log_normaliser[0]
     near = X[1:]
-    exact = 3 * mixture.log_normaliser()[0] - 2  # ‖y‖² is 0, 2 and 2
+    exact = 3 * mixture.log_normaliser[0] - 2  # ‖y‖² is 0, 2 and 2
     residual = ResidualForm(mixture)(near, None).log_likelihood
     product = ProductForm(mixture, samples.centre)(near, None).log_likelihood
     assert residual == pytest.approx(exact, abs=1e-12)
