@@ -66,7 +66,7 @@ from gmmlab.result import (
 )
 from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import own_covariance, relative_floor
-from gmmlab.sums import ProductForm, ResidualForm, Sums, products_are_exact
+from gmmlab.sums import ProductForm, ResidualForm, Sums, product_centre
 
 #: a component is *collapsed* when its smallest variance is below this share of the data's own
 COLLAPSED = 1e-12
@@ -83,7 +83,7 @@ _SLOW, _SHARPER = 1e-3, 0.1
 # Multiplications that are worth an estimate of the remaining gain whatever the fit took.
 _CHEAP = 1e7
 # Two log-likelihoods that differ by this share of their size differ by rounding.
-_ROUNDING = 1e-11
+_ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
 
 
 # ---- one pass over the data --------------------------------------------------------------
@@ -101,8 +101,9 @@ def sums(samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None)
     """
     if samples.has_missing:
         return samples.fold(ObservedForm(mixture, about))
-    if about is None and products_are_exact(samples, mixture):
-        return samples.fold(ProductForm(mixture, samples.centre))
+    centre = product_centre(samples, mixture) if about is None else None
+    if centre is not None:
+        return samples.fold(ProductForm(mixture, centre))
     return samples.fold(ResidualForm(mixture, about))
 
 
@@ -457,11 +458,10 @@ def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> floa
 
     That is its share of the sum, and the error of ‖y‖² in a nearly singular covariance.
     """
-    precision = np.finfo(samples.dtype).eps / np.finfo(np.float64).eps
     conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
     whitening = 8 * np.finfo(float).eps * samples.total / conditioning
     size = abs(log_likelihood) + samples.total * samples.n_features
-    return _ROUNDING * precision * size + whitening
+    return _ROUNDING[samples.dtype] * size + whitening
 
 
 def _row(

@@ -312,7 +312,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
         structure, k = STRUCTURES[self.covariance_type], self.n_components
-        samples = missing.completed(samples)
+        samples = Samples(start.completed(samples.X), samples.weight)
         if self.responsibilities_init is not None:
             drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
         else:

@@ -14,7 +14,6 @@ from operator import add
 import numpy as np
 
 from gmmlab.mixture import Mixture, blocks, normalise
-from gmmlab.samples import Samples
 from gmmlab.sums import ResidualForm, Sums
 
 
@@ -29,14 +28,6 @@ def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
         else:
             found[mine] = np.log(mixture.weights)
     return found
-
-
-def completed(samples: Samples) -> Samples:
-    """Return the samples with the mean of a feature where it is missing: to draw a start from."""
-    if not samples.has_missing:
-        return samples
-    means = np.nanmean(samples.X, axis=0)
-    return Samples(np.where(np.isnan(samples.X), means, samples.X), samples.weight)
 
 
 class ObservedForm:

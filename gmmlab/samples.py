@@ -38,6 +38,8 @@ _MOST_CHUNKS = 64
 _LARGEST_EXTENT = 1e150
 # Sums of this many Dask blocks are added by one task: where sums are large, few meet at a time.
 _FAN_IN = 8
+# Rows shorter than this are worth turning into columns.
+_SHORT = 32
 # The types that data keep; all others become float64.
 _TYPES = (np.float32, np.float64)
 
@@ -92,7 +94,8 @@ class Samples:
         if found.has_nan and not missing:
             raise ValueError(
                 "X contains NaN; every entry must be a finite number. Where NaN stands for what "
-                "was not observed, give missing='marginalise'"
+                "was not observed, fit with missing='marginalise', from a start that is drawn "
+                "from start.completed(X)"
             )
         if (unseen := np.isnan(self.spread[0])).any():
             raise ValueError(
@@ -121,7 +124,19 @@ class Samples:
     @cached_property
     def extent(self) -> np.ndarray:
         """Half of each feature's range: no sample is farther than this from `centre`."""
-        return np.maximum(self.high - self.centre, self.centre - self.low)
+        return self.extent_about(self.centre)
+
+    def extent_about(self, point: np.ndarray) -> np.ndarray:
+        """Return how far samples are from a point, in each feature at most."""
+        return np.maximum(self.high - point, point - self.low)
+
+    @cached_property
+    def largest_weight(self) -> float:
+        """The weight that is farthest from 1, as a factor of at least 1."""
+        if self.weight is None:
+            return 1.0
+        largest = float(self.weight.max())
+        return max(largest, 1 / largest)
 
     def fold(self, function: Callable[..., Sum], *aligned: np.ndarray) -> Sum:
         """Return the sum over all chunks of ``function(X, weight, *aligned)``.
@@ -208,9 +223,7 @@ class DaskSamples(Samples):
             dtype=object,
             meta=np.empty((0, 0), dtype=object),
         )
-        with (
-            one_blas_thread()
-        ):  # here too: a limit of the whole process is its main thread's to set
+        with one_blas_thread():  # here too: the limit of a process is its main thread's to set
             return sums.sum(split_every=_FAN_IN).compute()
 
 
@@ -263,7 +276,8 @@ class _Range:
     @classmethod
     def of(cls, X: np.ndarray, weight: np.ndarray | None) -> _Range:
         del weight
-        features = np.ascontiguousarray(X.T)  # reductions along a short axis are slow
+        # Reductions along a short axis are slow.
+        features = np.ascontiguousarray(X.T) if X.shape[1] < _SHORT else X.T
         low, high = features.min(axis=1), features.max(axis=1)
         if not np.isnan(low).any():
             return cls(low, high, has_nan=False)

@@ -159,6 +159,36 @@ def random_responsibilities(
     return _from_responsibilities(samples, draws, structure)
 
 
+def completed(X: Any) -> np.ndarray:
+    """Return the data with each feature's mean where it is missing, to draw a start from.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units; NaN entries are missing.
+
+    Returns
+    -------
+    ndarray, shape (n_samples, n_features)
+        `X` itself if nothing is missing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `X` is not a 2-D array of numbers, or a feature was never observed.
+
+    Examples
+    --------
+    >>> completed([[1.0, 4.0], [3.0, float("nan")]])
+    array([[1., 4.],
+           [3., 4.]])
+    """
+    samples = as_samples(X, missing=True, in_memory=True)
+    if not samples.has_missing:
+        return samples.X
+    return np.where(np.isnan(samples.X), np.nanmean(samples.X, axis=0), samples.X)
+
+
 def from_labels(
     X: Any,
     labels: Any,

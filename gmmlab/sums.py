@@ -9,7 +9,7 @@ however narrow a component is and however far from the origin.
 φ(z) = (1, z, z zᵀ), all log πₖ N(x|μₖ, Σₖ) are one matrix product θ φ(z), and all sums are
 another, r φ(z)ᵀ. For few features, or variances only, that is several times as fast. It
 subtracts large numbers where a component is narrow against its distance from the middle of
-the data, so it is used where `products_are_exact` shows that this costs no digits that matter.
+the data, so it is used where `product_centre` shows that this costs no digits that matter.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from gmmlab.samples import Samples
 
 # A block's products of features take at most 4 MiB.
 _PRODUCTS = 2**19
-# From this many features on, products are laid out sample by sample, as the data are: only
-# short rows are worth turning into columns.
+# From this many features on, the data are used as they lie: only short rows are worth turning
+# into columns.
 _WIDE = 32
 # With more products of features than this, the residuals are faster.
 _MOST_PRODUCTS = 400
@@ -77,17 +77,27 @@ class Sums:
         return self.second / self.divisor[axes] - 2 * structure.product(shifted, delta)
 
 
-def products_are_exact(samples: Samples, mixture: Mixture) -> bool:
-    """Return whether `ProductForm` may take the place of `ResidualForm`, and is faster."""
+def product_centre(samples: Samples, mixture: Mixture) -> np.ndarray | None:
+    """Return a point about which `ProductForm` is exact, or None: then residuals are better.
+
+    Where there are many features, the origin is as good as the middle of the data if the data
+    are about as near to it: nothing need be subtracted.
+    """
     d = mixture.n_features
     if mixture.covariance.n_pairs(d) > max(_MOST_PRODUCTS, d):
-        return False
-    extent = np.maximum(samples.extent, np.abs(mixture.means - samples.centre))
-    weight = 1.0 if samples.weight is None else float(samples.weight.max())
-    limit = _RANGE[samples.dtype] / max(weight, 1 / weight)
+        return None
+    if d >= _WIDE and _is_exact(samples, mixture, np.zeros(d)):
+        return np.zeros(d)
+    return samples.centre if _is_exact(samples, mixture, samples.centre) else None
+
+
+def _is_exact(samples: Samples, mixture: Mixture, centre: np.ndarray) -> bool:
+    extent = np.maximum(samples.extent_about(centre), np.abs(mixture.means - centre))
+    limit = _RANGE[samples.dtype] / samples.largest_weight
     if limit < 1 or extent.max() > limit**0.5 or mixture.covariance.precisions.max() > limit:
         return False
-    return bool(mixture.covariance.magnitude(extent).max() <= d * _LARGEST[samples.dtype])
+    largest = samples.n_features * _LARGEST[samples.dtype]
+    return bool(mixture.covariance.magnitude(extent).max() <= largest)
 
 
 class ResidualForm:
@@ -148,20 +158,20 @@ class ProductForm:
         d = X.shape[1]
         k, p = self.natural.shape
         natural = self.natural.astype(X.dtype, copy=False)
-        centre = self.centre.astype(X.dtype, copy=False)
+        parts = [slice(0, p)] if d < _WIDE else [slice(0, 1), slice(1, d + 1), slice(d + 1, p)]
         totals = np.zeros((k, p))
         log_likelihood = 0.0
         for rows in blocks(len(X), max(p, k), _PRODUCTS):
-            shape = (p, rows.stop - rows.start)
-            products = np.empty(shape, dtype=X.dtype, order="C" if d < _WIDE else "F")
-            products[0] = 1
-            z = np.subtract(X[rows].T, centre[:, None], out=products[1 : d + 1])
-            self.structure.pairs(z, out=products[d + 1 :])
-            r, log_prob = normalise(natural @ products)
+            products = self._products(X[rows])
+            log_joint = natural[:, parts[0]] @ products[0]
+            for part, product in zip(parts[1:], products[1:], strict=True):
+                log_joint += natural[:, part] @ product
+            r, log_prob = normalise(log_joint)
             if weight is not None:
                 r *= weight[rows]
                 log_prob *= weight[rows]
-            totals += r @ products.T
+            for part, product in zip(parts, products, strict=True):
+                totals[:, part] += r @ product.T
             log_likelihood += float(log_prob.sum(dtype=np.float64))
         return Sums(
             totals[:, 0],
@@ -171,6 +181,19 @@ class ProductForm:
             float(np.vdot(totals, self.natural)),
             self.about,
         )
+
+    def _products(self, X: np.ndarray) -> list[np.ndarray]:
+        """Return φ(z), (p, b): as one array, or in parts where z is too wide to be copied."""
+        b, d = X.shape
+        centre = self.centre.astype(X.dtype, copy=False)
+        if d >= _WIDE:
+            z = X.T - centre[:, None] if centre.any() else X.T
+            return [np.ones((1, b), dtype=X.dtype), z, self.structure.pairs(z)]
+        products = np.empty((self.natural.shape[1], b), dtype=X.dtype)
+        products[0] = 1
+        z = np.subtract(X.T, centre[:, None], out=products[1 : d + 1])
+        self.structure.pairs(z, out=products[d + 1 :])
+        return [products]
 
 
 def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:
