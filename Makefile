@@ -10,7 +10,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 READY := .venv/ready-$(shell { pwd; cat requirements.txt pyproject.toml; } | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help reports test lab refresh format pins
+.PHONY: help reports test lab refresh format pins bench
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ refresh: $(READY)  ## execute the committed notebooks in place
 format: $(READY)  ## put code and notebooks into the house style
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
+
+bench: $(READY)  ## measure EM against scikit-learn and gmmx, and what fits say of themselves
+	$(RUN) -m uv pip install --quiet --editable '.[bench]'
+	$(RUN) benchmarks/em.py
+	$(RUN) benchmarks/convergence.py
 
 pins: $(READY)  ## make requirements.txt anew from the ranges in pyproject.toml
 	$(RUN) -m uv pip compile -q --universal --fork-strategy fewest --upgrade --no-header \

@@ -12,8 +12,8 @@ Fits of real and made-up data with all structures and starts, each
 import click
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.datasets import load_diabetes
+from sklearn.utils.parallel import Parallel, delayed
 
 from gmmlab import DegenerateError, Diagonal, Full, Spherical, Tied, datasets, fit, start
 from gmmlab.diagnostics import remaining_gain
@@ -87,7 +87,8 @@ def many(function, fits, *arguments):
 @click.option("--fits", default=1000, show_default=True, help="number of cases")
 @click.option("--tol", default=1e-6, show_default=True, help="tolerance of plain and accelerated")
 def main(fits, tol):
-    rows = pd.DataFrame(sum(many(remaining, fits), []), columns=["tol", "estimate", "truth"])
+    stops = [stop for case in many(remaining, fits) for stop in case]
+    rows = pd.DataFrame(stops, columns=["tol", "estimate", "truth"])
     # Log-likelihoods are summed to about this, so less than it is nothing.
     rows["truth"] = rows["truth"].clip(lower=1e-13)
     rows["covered"] = rows["estimate"].clip(lower=1e-13) >= rows["truth"]
@@ -104,13 +105,13 @@ def main(fits, tol):
     names = ["plain", "accelerated", "gain", "falls"]
     runs = pd.DataFrame(many(acceleration, fits, tol), columns=names)
     share = runs["accelerated"] / runs["plain"]
+    total = runs["accelerated"].sum() / runs["plain"].sum()
     slow = runs["plain"] >= 300
     same = runs["gain"].abs() <= SAME
     click.echo(
-        f"Acceleration, tol={tol:g}: {len(runs)} fits, {slow.sum()} of them in 300 passes or more\n"
+        f"Acceleration, tol={tol:g}: {len(runs)} fits, {slow.sum()} of 300 passes or more\n"
         f"  passes, accelerated/plain: median {share[slow].median():.2f} where plain needs 300, "
-        f"{share[~slow].median():.2f} elsewhere, {runs['accelerated'].sum() / runs['plain'].sum():.2f} "
-        "in total\n"
+        f"{share[~slow].median():.2f} elsewhere, {total:.2f} in total\n"
         f"  same optimum: {same.sum()}, lowest gain {runs['gain'][same].min():.1e} per sample\n"
         f"  elsewhere: lower in {(runs['gain'] < -SAME).mean():.1%}, higher in "
         f"{(runs['gain'] > SAME).mean():.1%}; mean difference {runs['gain'].mean():+.1e}\n"

@@ -35,21 +35,20 @@ from gmmlab import Diagonal, Full, Mixture
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)  # with tol=0 nothing converges
 
-N_THREADS = 2
 #: relative differences of mean log-likelihoods that rounding explains
 AGREEMENT = {"float64": 1e-6, "float32": 1e-4}
 FIGURES = Path(__file__).parent.parent / "reports" / "benchmarks"
 
 
 @contextmanager
-def threads() -> Iterator[None]:
-    """Give every implementation `N_THREADS` cores, and as many threads of BLAS and OpenMP."""
+def threads(count: int = 2) -> Iterator[None]:
+    """Give every implementation that many cores, and as many threads of BLAS and OpenMP."""
     # The size of XLA's thread pool, read once. With two threads, two batched triangular solves
     # of gmmx can hold both and wait for a third for ever: more threads, on the same cores.
-    os.environ["NPROC"] = str(2 * N_THREADS)
+    os.environ["NPROC"] = str(2 * count)
     if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:N_THREADS])
-    with threadpool_limits(N_THREADS):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    with threadpool_limits(count):
         yield
 
 
@@ -316,6 +315,7 @@ def names(context: click.Context, option: click.Parameter, text: str) -> list[st
 @click.option("--cases", default=",".join(CASES), callback=names)
 @click.option("--peers", default="sklearn,gmmx", callback=names)
 @click.option("--repeats", default=7, type=click.IntRange(1), help="Fits that are counted.")
+@click.option("--threads", "cores", default=2, type=click.IntRange(1), help="Cores of each.")
 @click.option("--scale", default=1.0, help="Multiplies the numbers of samples.")
 @click.option("--dtype", default="both", type=click.Choice(["float64", "float32", "both"]))
 @click.option("--whole/--no-whole", default=True, help="Default fits of the cases that have one.")
@@ -327,7 +327,7 @@ def main(cases: list[str], peers: list[str], repeats: int, scale: float, **do: A
         click.echo("gmmx is not installed and was left out.")
     packages = ["gmmlab", "numpy", "scikit-learn"] + ["gmmx", "jax"] * ("gmmx" in peers)
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
-    click.echo(f"{versions}; {N_THREADS} threads each; {repeats} repeats after a warm-up")
+    click.echo(f"{versions}; {do['cores']} threads each; {repeats} repeats after a warm-up")
 
     bench = Bench(["ours", *peers], repeats)
     chosen = {name: CASES[name].scaled(scale) for name in cases}
@@ -335,7 +335,7 @@ def main(cases: list[str], peers: list[str], repeats: int, scale: float, **do: A
     in_float32 = FLOAT32 if do["dtype"] == "both" else CASES
     if do["dtype"] != "float64":
         jobs += [(case, "float32") for name, case in chosen.items() if name in in_float32]
-    with threads():
+    with threads(do["cores"]):
         echo_table("Time per M-step", iteration_rows(bench, jobs))
         if do["whole"]:
             large = [case for name, case in chosen.items() if name in WHOLE]

@@ -78,7 +78,8 @@ class Covariance(ABC):
     def _trusted(cls, values: np.ndarray) -> Self:
         """Build without the checks; the EM step looks at what it made in its own way."""
         self = object.__new__(cls)
-        object.__setattr__(self, "values", read_only(values))
+        values.setflags(write=False)
+        object.__setattr__(self, "values", values)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy is read-only too
@@ -442,7 +443,7 @@ class _Matrices(Covariance):
         return (self.precisions @ vectors[:, :, None])[:, :, 0]
 
     def magnitude(self, extent: np.ndarray) -> np.ndarray:
-        return ((np.abs(self.precisions) @ extent[:, :, None])[:, :, 0] * extent).sum(axis=1)
+        return np.einsum("kij,ki,kj->k", np.abs(self.precisions), extent, extent)
 
     @staticmethod
     def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -80,6 +80,8 @@ _CANCELLATION = 1e5
 # Mean gain per step from which on EM counts as slow, and may be accelerated; and how much less
 # than the tolerance the last step of an accelerated fit gains.
 _SLOW, _SHARPER = 1e-3, 0.1
+# Numbers in the covariances whose eigenvalues may wait until they are wanted.
+_WAITING = 2**16
 # Multiplications that are worth an estimate of the remaining gain whatever the fit took.
 _CHEAP = 1e7
 # Two log-likelihoods that differ by this share of their size differ by rounding.
@@ -365,8 +367,12 @@ def _iterate(
     thin = 2 * problem.ridge if (samples.extent**2 > 2 * problem.ridge).all() else 0.0
     candidate, event = problem.raised(problem.start)
     rows: list[Row] = []
+    spectrum = _Spectrum()
     mixture, bound = candidate, np.nan  # the one of the last row; the candidate's lower bound
     begun, extrapolated, instead = True, False, None  # the EM step that could be taken instead
+
+    def trace() -> Trace:
+        return Trace(_with_spectrum(rows, spectrum.all(), thin))
 
     def stop(status: Status, message: str, at: Mixture, row: Row, gain: float = np.nan) -> Fit:
         return Fit(
@@ -375,7 +381,7 @@ def _iterate(
             message=message,
             n_iter=iteration,
             log_likelihood=row.log_likelihood,
-            trace=Trace(rows),
+            trace=trace(),
             n_samples=total,
             free=problem.free,
             remaining_gain=gain,
@@ -389,7 +395,8 @@ def _iterate(
             extrapolated = False
             continue
         previous, mixture = mixture, candidate
-        rows.append(_row(iteration, found, mixture, bound, event, thin))
+        rows.append(_row(iteration, found, mixture, bound, event))
+        spectrum.add(mixture.covariance)
         if problem.callback is not None:
             problem.callback(iteration, mixture, found.log_likelihood)
 
@@ -402,7 +409,7 @@ def _iterate(
                 return stop("not_increasing", message, previous, rows[-2])
             if (abs(gain) if problem.ridge else gain) <= enough:
                 left = _remaining_gain(problem, found, mixture, iteration)
-                event = rows[-1].event
+                event = trace()["event"][-1]
                 message = converged_message(gain / total, problem.tol, left / total, event)
                 return stop("converged", message, mixture, rows[-1], left)
         if iteration == problem.max_iter:
@@ -464,13 +471,7 @@ def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> floa
     return _ROUNDING[samples.dtype] * size + whitening
 
 
-def _row(
-    iteration: int, found: Sums, mixture: Mixture, bound: float, event: str, thin: float
-) -> Row:
-    smallest = mixture.covariance.smallest_eigenvalues()
-    if iteration and (held := smallest < thin).any():
-        who = "component " + listed(held) if len(held) > 1 else "a covariance"
-        event = "; ".join(filter(None, (event, f"held up by the ridge: {who}")))
+def _row(iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
     entropy = found.log_likelihood - found.expected_log_joint
     return Row(
         iteration=iteration,
@@ -479,10 +480,42 @@ def _row(
         elbo_m_step=bound,
         expected_log_joint=found.expected_log_joint,
         entropy=entropy,
-        smallest_eigenvalue=float(smallest.min()),
+        smallest_eigenvalue=np.nan,  # found for many rows at a time
         smallest_weight=float(mixture.weights.min()),
         event=event,
     )
+
+
+class _Spectrum:
+    """The smallest eigenvalues of many covariances, found for many at a time."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Covariance] = []
+        self.found: list[np.ndarray] = []
+
+    def add(self, covariance: Covariance) -> None:
+        self.waiting.append(covariance)
+        if len(self.waiting) * covariance.values.size > _WAITING:
+            self.all()
+
+    def all(self) -> np.ndarray:
+        """Return the eigenvalues, a row for each covariance that was added."""
+        if self.waiting:
+            stacks = np.concatenate([covariance.stack for covariance in self.waiting])
+            smallest = self.waiting[0].smallest(stacks)
+            self.found.append(smallest.reshape(len(self.waiting), -1))
+            self.waiting = []
+        return np.concatenate(self.found)
+
+
+def _with_spectrum(rows: list[Row], smallest: np.ndarray, thin: float) -> Iterator[Row]:
+    """Yield the rows with their smallest eigenvalue, and what is held up by the ridge."""
+    for row, eigenvalues in zip(rows, smallest, strict=True):
+        event = row.event
+        if row.iteration and (held := eigenvalues < thin).any():
+            who = "component " + listed(held) if len(held) > 1 else "a covariance"
+            event = "; ".join(filter(None, (event, f"held up by the ridge: {who}")))
+        yield row._replace(smallest_eigenvalue=float(eigenvalues.min()), event=event)
 
 
 def _trouble(

@@ -145,8 +145,9 @@ class Mixture:
     def _trusted(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
         """Build without the checks, for the EM step."""
         self = object.__new__(cls)
-        object.__setattr__(self, "weights", read_only(weights))
-        object.__setattr__(self, "means", read_only(means))
+        for name, array in (("weights", weights), ("means", means)):
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
         object.__setattr__(self, "covariance", covariance)
         return self
 

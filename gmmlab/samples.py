@@ -124,11 +124,12 @@ class Samples:
     @cached_property
     def extent(self) -> np.ndarray:
         """Half of each feature's range: no sample is farther than this from `centre`."""
-        return self.extent_about(self.centre)
+        return np.maximum(self.high - self.centre, self.centre - self.low)
 
-    def extent_about(self, point: np.ndarray) -> np.ndarray:
-        """Return how far samples are from a point, in each feature at most."""
-        return np.maximum(self.high - point, point - self.low)
+    @cached_property
+    def largest(self) -> np.ndarray:
+        """The largest magnitude of each feature."""
+        return np.maximum(np.abs(self.high), np.abs(self.low))
 
     @cached_property
     def largest_weight(self) -> float:

@@ -15,6 +15,7 @@ the data, so it is used where `product_centre` shows that this costs no digits t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Sums:
             self.about,
         )
 
-    @property
+    @cached_property
     def divisor(self) -> np.ndarray:
         """Nₖ, but never 0: a component that nothing belongs to has moments 0."""
         return np.maximum(self.counts, np.finfo(float).tiny)
@@ -86,18 +87,20 @@ def product_centre(samples: Samples, mixture: Mixture) -> np.ndarray | None:
     d = mixture.n_features
     if mixture.covariance.n_pairs(d) > max(_MOST_PRODUCTS, d):
         return None
-    if d >= _WIDE and _is_exact(samples, mixture, np.zeros(d)):
-        return np.zeros(d)
-    return samples.centre if _is_exact(samples, mixture, samples.centre) else None
+    if d >= _WIDE and _is_exact(samples, mixture, origin := np.zeros(d), samples.largest):
+        return origin
+    centre = samples.centre
+    return centre if _is_exact(samples, mixture, centre, samples.extent) else None
 
 
-def _is_exact(samples: Samples, mixture: Mixture, centre: np.ndarray) -> bool:
-    extent = np.maximum(samples.extent_about(centre), np.abs(mixture.means - centre))
-    limit = _RANGE[samples.dtype] / samples.largest_weight
-    if limit < 1 or extent.max() > limit**0.5 or mixture.covariance.precisions.max() > limit:
+def _is_exact(samples: Samples, mixture: Mixture, centre: np.ndarray, extent: np.ndarray) -> bool:
+    """Return whether terms stay small against rounding, for samples this far from a centre."""
+    extent = np.maximum(extent, np.abs(mixture.means - centre))
+    size = float(mixture.covariance.magnitude(extent).max())
+    if not size <= samples.n_features * _LARGEST[samples.dtype]:
         return False
-    largest = samples.n_features * _LARGEST[samples.dtype]
-    return bool(mixture.covariance.magnitude(extent).max() <= largest)
+    limit = _RANGE[samples.dtype] / samples.largest_weight
+    return extent.max() <= limit**0.5 and mixture.covariance.precisions.max() <= limit
 
 
 class ResidualForm:
