@@ -1,9 +1,12 @@
 """Gaussian mixtures and the EM algorithm: what the notebooks import.
 
     mixture, covariance     the model, as a value
+    samples, sums, missing  the data in blocks, and one pass over them
     scale                   the data's own scale
     em, result              E-step, M-step, ELBO, fit; what a fit tells
-    start                   where to begin
+    coordinates, information, acceleration
+                            how far there is to go, and how to go faster
+    start, many_starts      where to begin; many beginnings
     datasets                generators and real data
     diagnostics, plots      reading a fit, and seeing it
     estimator               the scikit-learn face
@@ -24,6 +27,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "datasets": ["load_mnist"],
         "em": ["e_step", "elbo", "fit", "m_step"],
         "estimator": ["GaussianMixture"],
+        "many_starts": ["search"],
         "mixture": ["Mixture"],
         "result": ["DegenerateError", "Fit"],
         "scale": ["relative_floor"],

@@ -27,7 +27,7 @@ from gmmlab.mixture import Mixture, normalise
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import Samples
 from gmmlab.scale import relative_floor
-from gmmlab.search import STARTS, search
+from gmmlab.many_starts import STARTS, search
 
 # scikit-learn's words, which callers may match
 _UNCONVERGED = (

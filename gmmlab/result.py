@@ -13,6 +13,9 @@ from gmmlab.mixture import Mixture
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+# A gain in mean log-likelihood that is not worth a number.
+_NOTHING = 1e-10
+
 Status = Literal["converged", "max_iter", "degenerate", "not_increasing"]
 
 
@@ -173,11 +176,14 @@ def max_iter_message(
 
 
 def _still(remaining: float) -> str:
+    """Say what going on would gain, as far as that was estimated."""
     if np.isnan(remaining):
         return "What is still to be had may be larger; lower tol to see."
     if np.isinf(remaining):
         return "But this is no maximum: it is on a saddle, and EM will leave it; lower tol."
-    return f"Up to about {remaining:.1e} is still to be had."
+    if remaining < _NOTHING:
+        return f"Going on would gain less than {_NOTHING:g} more."
+    return f"Going on would gain up to about {remaining:.0e} more."
 
 
 def not_increasing_message(gain: float, iteration: int) -> str:

@@ -26,7 +26,7 @@ FLOORS = (
     "em",
     "start",
     "diagnostics",
-    "search",
+    "many_starts",
     "estimator",
     "plots",
 )
