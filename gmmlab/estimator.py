@@ -23,11 +23,11 @@ from gmmlab import missing, start
 from gmmlab._validation import BLOCKS, check_free, check_weight
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
+from gmmlab.many_starts import STARTS, search
 from gmmlab.mixture import Mixture, normalise
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import Samples
 from gmmlab.scale import relative_floor
-from gmmlab.many_starts import STARTS, search
 
 # scikit-learn's words, which callers may match
 _UNCONVERGED = (
@@ -61,7 +61,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     n_init : int, "mixed" or mapping of str to int, default 1
         Number of starts; the fit with the highest log-likelihood is kept. With a mapping, how
         many of each kind that `init_params` knows: a short run of each is made and the best
-        few go on (`gmmlab.search`); "mixed" is a mapping that finds hard optima too.
+        few go on (see `gmmlab.search`); "mixed" is a mapping that finds hard optima too.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default "kmeans"
         Kind of start; see `gmmlab.start`.
     weights_init : array_like, shape (n_components,), optional
