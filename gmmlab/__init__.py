@@ -2,7 +2,7 @@
 
     mixture, covariance     the model, as a value
     samples, sums, missing  the data in blocks, and one pass over them
-    scale                   the data's own scale
+    scale, degeneracy       the data's own scale, and components that are none
     em, result              E-step, M-step, ELBO, fit; what a fit tells
     coordinates, information, acceleration
                             how far there is to go, and how to go faster

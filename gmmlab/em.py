@@ -46,19 +46,19 @@ from gmmlab._validation import (
     check_number,
     check_numeric,
     check_samples,
-    listed,
 )
 from gmmlab.acceleration import Squarem
 from gmmlab.covariance import Covariance
+from gmmlab.degeneracy import empty, held, trouble
 from gmmlab.information import remaining_gain
 from gmmlab.missing import ObservedForm
 from gmmlab.mixture import Mixture, check_mixture, normalise
 from gmmlab.result import (
     DegenerateError,
     Fit,
+    Recorder,
     Row,
     Status,
-    Trace,
     converged_message,
     degenerate_message,
     max_iter_message,
@@ -68,20 +68,12 @@ from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import own_covariance, relative_floor
 from gmmlab.sums import ProductForm, ResidualForm, Sums, product_centre
 
-#: a component is *collapsed* when its smallest variance is below this share of the data's own
-COLLAPSED = 1e-12
-#: a component is *empty* when fewer samples than this are expected from it, or where weights
-#: sum to less than 1, a smaller share than this of them
-EMPTY = 1e-6
-
 # A second moment about another point may be this much larger than the one about the mean;
 # past it, a second pass takes the moments about the new mean.
 _CANCELLATION = 1e5
 # Mean gain per step from which on EM counts as slow, and may be accelerated; and how much less
 # than the tolerance the last step of an accelerated fit gains.
 _SLOW, _SHARPER = 1e-3, 0.1
-# Numbers in the covariances whose eigenvalues may wait until they are wanted.
-_WAITING = 2**16
 # Multiplications that are worth an estimate of the remaining gain whatever the fit took.
 _CHEAP = 1e7
 # Two log-likelihoods that differ by this share of their size differ by rounding.
@@ -133,30 +125,25 @@ def maximise(
 
     A component that is empty keeps its mean and covariance: no sample speaks about them.
     """
-    empty = _empty(sums.counts)
+    alone = empty(sums.counts)
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
     if "weights" in free:
         weights = np.maximum(sums.counts, np.finfo(float).tiny)
         weights = weights / weights.sum()
     if "means" in free:
-        means = np.where(empty[:, None], means, sums.means())
+        means = np.where(alone[:, None], means, sums.means())
     moments = sums.moments(type(covariance), means)
     if "covariances" in free:
         covariance = covariance.estimate(sums.counts, moments)
-        if empty.any():
-            covariance = covariance.hold(empty, mixture.covariance)
+        if alone.any():
+            covariance = covariance.hold(alone, mixture.covariance)
         if ridge:
             covariance = covariance.ridged(ridge)
         if floor is not None:
             covariance, floored = covariance.clipped(floor)
     new = Mixture._trusted(weights, means, covariance)
     return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
-
-
-def _empty(counts: np.ndarray) -> np.ndarray:
-    """Return which components no sample speaks about."""
-    return counts < EMPTY * min(1.0, counts.sum())
 
 
 def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
@@ -339,21 +326,18 @@ class _Problem:
         """Return the M-step, after a second pass about the new means where it loses digits."""
         step = maximise(found, mixture, self.free, self.floor, self.ridge)
         if _loses_digits(step, found, self.free):
-            about = np.where(_empty(found.counts)[:, None], mixture.means, found.means())
+            about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
             again = sums(self.samples, mixture, about=about)
             step = maximise(again, mixture, self.free, self.floor, self.ridge)
         return step
-
-    def trouble(self, mixture: Mixture, counts: np.ndarray) -> str:
-        """Say which components are empty or have collapsed, or ""."""
-        return _trouble(mixture, counts, self.own, self.free)
 
     def raised(self, mixture: Mixture) -> tuple[Mixture, str]:
         """Return the mixture with its covariances raised to the floor, and say which were."""
         if "covariances" not in self.free or self.floor is None:
             return mixture, ""
         covariance, floored = mixture.covariance.clipped(self.floor)
-        return Mixture._trusted(mixture.weights, mixture.means, covariance), _floored_event(floored)
+        raised = Mixture._trusted(mixture.weights, mixture.means, covariance)
+        return raised, held(floored, "floored")
 
 
 def _iterate(
@@ -363,16 +347,13 @@ def _iterate(
     samples, total = problem.samples, problem.samples.total
     # A step that stops an accelerated fit is followed by none that would be longer.
     enough = problem.tol * total * (_SHARPER if squarem else 1)
-    # A variance of which half is the ridge is held up by it, unless the data themselves are.
-    thin = 2 * problem.ridge if (samples.extent**2 > 2 * problem.ridge).all() else 0.0
+    # Where the data themselves are as thin as the ridge, no component is held up by it.
+    wide = (samples.extent**2 > 2 * problem.ridge).all()
+    record = Recorder(problem.ridge if wide else 0.0)
     candidate, event = problem.raised(problem.start)
-    rows: list[Row] = []
-    spectrum = _Spectrum()
-    mixture, bound = candidate, np.nan  # the one of the last row; the candidate's lower bound
-    begun, extrapolated, instead = True, False, None  # the EM step that could be taken instead
-
-    def trace() -> Trace:
-        return Trace(_with_spectrum(rows, spectrum.all(), thin))
+    bound = np.nan  # the ELBO of the candidate, after the M-step that led to it
+    mixture = row = None  # the candidate before, once it is accepted, and its row
+    begun, instead = True, None  # the EM step that could be taken in place of an extrapolation
 
     def stop(status: Status, message: str, at: Mixture, row: Row, gain: float = np.nan) -> Fit:
         return Fit(
@@ -381,63 +362,60 @@ def _iterate(
             message=message,
             n_iter=iteration,
             log_likelihood=row.log_likelihood,
-            trace=trace(),
+            trace=record.trace(),
             n_samples=total,
             free=problem.free,
             remaining_gain=gain,
         )
 
     for iteration in range(problem.max_iter + 1):
-        found = sums(samples, candidate)
-        if extrapolated and not found.log_likelihood >= rows[-1].log_likelihood:
+        pass_ = sums(samples, candidate)
+        if instead and not pass_.log_likelihood >= row.log_likelihood:
             squarem.reject()
-            candidate, bound = instead
-            extrapolated = False
+            (candidate, bound), instead = instead, None
             continue
-        previous, mixture = mixture, candidate
-        rows.append(_row(iteration, found, mixture, bound, event))
-        spectrum.add(mixture.covariance)
+        found, before, mixture = pass_, (mixture, row), candidate
+        row = record.add(iteration, found, mixture, bound, event)
         if problem.callback is not None:
             problem.callback(iteration, mixture, found.log_likelihood)
 
         gain = np.inf
-        if not (begun or extrapolated):
-            gain = rows[-1].log_likelihood - rows[-2].log_likelihood
+        if not (begun or instead):
+            gain = row.log_likelihood - before[1].log_likelihood
             fell = problem.ridge == 0 and gain < 0
             if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
-                message = not_increasing_message(gain, iteration)
-                return stop("not_increasing", message, previous, rows[-2])
+                return stop("not_increasing", not_increasing_message(gain, iteration), *before)
             if (abs(gain) if problem.ridge else gain) <= enough:
                 left = _remaining_gain(problem, found, mixture, iteration)
-                event = trace()["event"][-1]
+                event = record.trace()["event"][-1]
                 message = converged_message(gain / total, problem.tol, left / total, event)
-                return stop("converged", message, mixture, rows[-1], left)
+                return stop("converged", message, mixture, row, left)
         if iteration == problem.max_iter:
             break
 
         step = problem.step(found, mixture)
-        event = _floored_event(step.floored)
-        if trouble := problem.trouble(step.mixture, found.counts):
+        event = held(step.floored, "floored")
+        if wrong := trouble(step.mixture, found.counts, problem.own) if problem.free else "":
             if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
                 _check_like(fresh, problem.start)
                 candidate, bound, begun = fresh, np.nan, True
-                event = f"restarted: {trouble}"
+                event = f"restarted: {wrong}"
                 continue
             if degenerate != "floor":
-                message = degenerate_message(trouble, iteration, degenerate)
-                raise DegenerateError(message, stop("degenerate", message, mixture, rows[-1]))
-            event = "; ".join(filter(None, (event, trouble)))
-        begun, extrapolated = False, False
-        candidate, bound = step.mixture, step.expected_log_joint + rows[-1].entropy
+                message = degenerate_message(wrong, iteration, degenerate)
+                raise DegenerateError(message, stop("degenerate", message, mixture, row))
+            event = "; ".join(filter(None, (event, wrong)))
+        begun, instead = False, None
+        candidate, bound = step.mixture, step.expected_log_joint + row.entropy
         if squarem and gain <= _SLOW * total:
-            farther = squarem.propose(mixture, step.mixture)
+            farther = squarem.propose(mixture, candidate)
             if farther is not None and _sound(farther := problem.raised(farther)[0]):
                 instead = candidate, bound
-                candidate, bound, extrapolated = farther, np.nan, True
+                candidate, bound = farther, np.nan
 
     left = _remaining_gain(problem, found, mixture, iteration)
-    message = max_iter_message(rows, problem.max_iter, problem.tol, total, left)
-    return stop("max_iter", message, mixture, rows[-1], left)
+    message = max_iter_message(record.rows, problem.max_iter, problem.tol, total, left)
+    return stop("max_iter", message, mixture, row, left)
 
 
 def _sound(mixture: Mixture) -> bool:
@@ -469,90 +447,6 @@ def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> floa
     whitening = 8 * np.finfo(float).eps * samples.total / conditioning
     size = abs(log_likelihood) + samples.total * samples.n_features
     return _ROUNDING[samples.dtype] * size + whitening
-
-
-def _row(iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
-    entropy = found.log_likelihood - found.expected_log_joint
-    return Row(
-        iteration=iteration,
-        log_likelihood=found.log_likelihood,
-        elbo_e_step=found.expected_log_joint + entropy,
-        elbo_m_step=bound,
-        expected_log_joint=found.expected_log_joint,
-        entropy=entropy,
-        smallest_eigenvalue=np.nan,  # found for many rows at a time
-        smallest_weight=float(mixture.weights.min()),
-        event=event,
-    )
-
-
-class _Spectrum:
-    """The smallest eigenvalues of many covariances, found for many at a time."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Covariance] = []
-        self.found: list[np.ndarray] = []
-
-    def add(self, covariance: Covariance) -> None:
-        self.waiting.append(covariance)
-        if len(self.waiting) * covariance.values.size > _WAITING:
-            self.all()
-
-    def all(self) -> np.ndarray:
-        """Return the eigenvalues, a row for each covariance that was added."""
-        if self.waiting:
-            stacks = np.concatenate([covariance.stack for covariance in self.waiting])
-            smallest = self.waiting[0].smallest(stacks)
-            self.found.append(smallest.reshape(len(self.waiting), -1))
-            self.waiting = []
-        return np.concatenate(self.found)
-
-
-def _with_spectrum(rows: list[Row], smallest: np.ndarray, thin: float) -> Iterator[Row]:
-    """Yield the rows with their smallest eigenvalue, and what is held up by the ridge."""
-    for row, eigenvalues in zip(rows, smallest, strict=True):
-        event = row.event
-        if row.iteration and (held := eigenvalues < thin).any():
-            who = "component " + listed(held) if len(held) > 1 else "a covariance"
-            event = "; ".join(filter(None, (event, f"held up by the ridge: {who}")))
-        yield row._replace(smallest_eigenvalue=float(eigenvalues.min()), event=event)
-
-
-def _trouble(
-    mixture: Mixture, counts: np.ndarray, own: Covariance | None, free: frozenset[str]
-) -> str:
-    """Say which components are empty or have collapsed, or ""."""
-    found = []
-    if free:
-        found += [
-            f"component {k} is empty (fewer than {EMPTY:g} samples are expected from it)"
-            for k in np.flatnonzero(_empty(counts))
-        ]
-    if own is not None and not _surely_wide(mixture.covariance, own):
-        shares = mixture.covariance.relative_to(own)
-        who = ["component " + str(k) for k in range(len(shares))]
-        if len(shares) < mixture.n_components:  # one covariance for all
-            who = ["the tied covariance"]
-        found += [
-            f"{who[k]} has collapsed (smallest variance below {COLLAPSED:g} of the data's own)"
-            for k in np.flatnonzero(~(shares >= COLLAPSED))
-        ]
-    return "; ".join(found)
-
-
-def _surely_wide(covariance: Covariance, own: Covariance) -> bool:
-    """Return whether no covariance can have collapsed, without looking for eigenvalues.
-
-    The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
-    """
-    try:
-        return bool(covariance.trace(own.stack).max() < 1 / COLLAPSED)
-    except np.linalg.LinAlgError:
-        return False
-
-
-def _floored_event(floored: np.ndarray) -> str:
-    return f"floored: component {listed(floored)}" if floored.any() else ""
 
 
 # ---- checks of fit's own arguments -------------------------------------------------------
@@ -664,11 +558,11 @@ def m_step(
         found = samples.fold(form, responsibilities)
         step = maximise(found, mixture, free)
         if _loses_digits(step, found, free):
-            about = np.where(_empty(found.counts)[:, None], mixture.means, found.means())
+            about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
             form = ResidualForm(mixture, about)
             step = maximise(samples.fold(form, responsibilities), mixture, free)
-    if trouble := _trouble(step.mixture, found.counts, None, free):
-        raise ValueError(f"responsibilities leave nothing to estimate from: {trouble}")
+    if free and (wrong := trouble(step.mixture, found.counts, None)):
+        raise ValueError(f"responsibilities leave nothing to estimate from: {wrong}")
     new = step.mixture
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))
 

@@ -41,8 +41,10 @@ _BLOCK_ENTRIES = 2**17
 
 
 def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
-    """Yield slices over the samples, each of at most `entries` numbers, if that is 32 rows."""
-    size = min(max(entries // row_entries, 32), 8192)
+    """Yield slices of about equal length, of at most `entries` numbers if that is 32 rows."""
+    longest = min(max(entries // row_entries, 32), 8192)
+    count = -(-n_samples // longest)
+    size = -(-n_samples // count)
     for begin in range(0, n_samples, size):
         yield slice(begin, min(begin + size, n_samples))
 

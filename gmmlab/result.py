@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from gmmlab.covariance import Covariance
+from gmmlab.degeneracy import held
 from gmmlab.mixture import Mixture
+from gmmlab.sums import Sums
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+# Numbers in the covariances whose eigenvalues may wait.
+_WAITING = 2**16
 # A gain in mean log-likelihood that is not worth a number.
 _NOTHING = 1e-10
 
@@ -78,6 +83,63 @@ class Trace(Mapping[str, np.ndarray]):
         from pandas import DataFrame
 
         return DataFrame(self._columns).set_index("iteration")
+
+
+class Recorder:
+    """Writes the rows of a trace, as EM goes.
+
+    Parameters
+    ----------
+    ridge : float
+        A variance of which half or more is this is reported as held up by it; 0 for none.
+    """
+
+    def __init__(self, ridge: float = 0.0) -> None:
+        self.rows: list[Row] = []
+        self._ridge = ridge
+        # Eigenvalues of many small matrices are found in the time of a few: they wait.
+        self._waiting: list[Covariance] = []
+        self._smallest: list[np.ndarray] = []
+
+    def add(self, iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
+        """Add a row, and return it without its smallest eigenvalue."""
+        entropy = found.log_likelihood - found.expected_log_joint
+        row = Row(
+            iteration=iteration,
+            log_likelihood=found.log_likelihood,
+            elbo_e_step=found.expected_log_joint + entropy,
+            elbo_m_step=bound,
+            expected_log_joint=found.expected_log_joint,
+            entropy=entropy,
+            smallest_eigenvalue=np.nan,
+            smallest_weight=float(mixture.weights.min()),
+            event=event,
+        )
+        self.rows.append(row)
+        self._waiting.append(mixture.covariance)
+        if len(self._waiting) * mixture.covariance.values.size > _WAITING:
+            self._find_eigenvalues()
+        return row
+
+    def trace(self) -> Trace:
+        """Return the rows so far as a trace."""
+        self._find_eigenvalues()
+        smallest = np.concatenate(self._smallest)
+        return Trace(map(self._completed, self.rows, smallest))
+
+    def _completed(self, row: Row, eigenvalues: np.ndarray) -> Row:
+        thin = held(eigenvalues < 2 * self._ridge, "held up by the ridge") if row.iteration else ""
+        return row._replace(
+            smallest_eigenvalue=float(eigenvalues.min()),
+            event="; ".join(filter(None, (row.event, thin))),
+        )
+
+    def _find_eigenvalues(self) -> None:
+        if self._waiting:
+            stacks = np.concatenate([covariance.stack for covariance in self._waiting])
+            smallest = self._waiting[0].smallest(stacks)
+            self._smallest.append(smallest.reshape(len(self._waiting), -1))
+            self._waiting = []
 
 
 @dataclass(frozen=True, eq=False)

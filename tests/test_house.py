@@ -19,6 +19,7 @@ FLOORS = (
     "sums",
     "missing",
     "scale",
+    "degeneracy",
     "result",
     "coordinates",
     "acceleration",
