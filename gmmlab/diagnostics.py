@@ -230,7 +230,8 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     """
     mixture = check_fit(fit).mixture
     samples = _samples(X, mixture, sample_weight)
-    with one_blas_thread():
+    # A component that collapses divides by 0, and has no maximum to go to.
+    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = sums(samples, mixture)
         new = maximise(found, mixture, fit.free).mixture
         return information.remaining_gain(samples, mixture, new, found.counts, fit.free)

@@ -25,6 +25,8 @@ from gmmlab.samples import Samples
 
 # The log-likelihood is not quadratic: its higher terms can make the way longer.
 _SAFETY = 2.0
+# A share of information below this is rounding: whether there is a maximum is not to be seen.
+_FLAT = 1e-12
 
 
 class Information(NamedTuple):
@@ -89,7 +91,8 @@ def information(samples: Samples, coordinates: Coordinates, counts: np.ndarray) 
     complete = np.diag(diagonal[:size])
     if "weights" in coordinates.free:
         weights = coordinates.origin.weights[:-1]
-        complete[: len(weights), : len(weights)] -= samples.total * np.outer(weights, weights)
+        of_weights = np.diag(weights) - np.outer(weights, weights)
+        complete[: len(weights), : len(weights)] = samples.total * of_weights
     missing = samples.fold(MissingInformation(coordinates))[:size, :size]
     return Information(complete - missing, complete)
 
@@ -115,7 +118,7 @@ def remaining_gain(
     -------
     float
         A total over the samples, in nats; infinite where `mixture` is no maximum, as on the
-        saddles where EM is slow before it finds its way.
+        saddles where EM is slow before it finds its way, or where a component collapses.
 
     Notes
     -----
@@ -123,15 +126,18 @@ def remaining_gain(
     from EM's own step Δ (Lange 1995): in eigenvectors of I_com⁻¹ I_obs, ½ Σ γ² / ε. What is
     returned is twice that.
     """
+    if mixture.n_parameters(free) == 0:
+        return 0.0
     coordinates = Coordinates(mixture, free)
-    observed, complete = information(samples, coordinates, counts)
     try:
+        step = coordinates.of(new)
+        observed, complete = information(samples, coordinates, counts)
         factor = np.linalg.cholesky(complete)
-    except np.linalg.LinAlgError:  # a component that nothing belongs to
+        relative = np.linalg.solve(factor, np.linalg.solve(factor, observed).T)
+        epsilon, vectors = np.linalg.eigh((relative + relative.T) / 2)
+    except np.linalg.LinAlgError:  # a component that nothing belongs to, or one without width
         return np.inf
-    relative = np.linalg.solve(factor, np.linalg.solve(factor, observed).T)
-    epsilon, vectors = np.linalg.eigh((relative + relative.T) / 2)
-    if epsilon[0] <= 0:
+    if not (epsilon[0] > _FLAT and np.isfinite(step).all()):
         return np.inf
-    gradient = vectors.T @ (factor.T @ coordinates.of(new))
+    gradient = vectors.T @ (factor.T @ step)
     return float(_SAFETY * (gradient**2 / epsilon).sum() / 2)
