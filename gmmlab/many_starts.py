@@ -42,19 +42,22 @@ _SAME = 1e-3
 class Search:
     """What `search` found."""
 
-    #: the best fit that is not degenerate
+    #: the best fit that is not degenerate, or where all are the best of those
     best: Fit
-    #: all fits that were run to convergence, the best first
+    #: all fits that were run to convergence, the best first and degenerate ones last
     fits: tuple[Fit, ...]
     #: fits with a higher log-likelihood than `best` that were set aside, as degenerate
     set_aside: tuple[Fit, ...]
     #: number of starts drawn
     n_starts: int
+    #: whether `best` is degenerate too, for want of others
+    degenerate: bool = False
 
     @property
     def hits(self) -> int:
         """How many of `fits` ended in the optimum of `best`."""
-        return sum(self.best.log_likelihood - other.log_likelihood < _SAME for other in self.fits)
+        best = self.best.log_likelihood
+        return sum(abs(other.log_likelihood - best) < _SAME for other in self.fits)
 
     @property
     def message(self) -> str:
@@ -65,6 +68,8 @@ class Search:
         )
         if self.hits == 1:
             words += " Others may be better: draw more starts."
+        if self.degenerate:
+            words += " But this one is degenerate, as all are: try fewer components."
         if self.set_aside:
             highest = max(other.log_likelihood for other in self.set_aside)
             words += (
@@ -138,31 +143,36 @@ def search(
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
     failed: list[DegenerateError] = []
 
+    def sound(one: Fit) -> bool:
+        return not diagnostics.degenerate(one.mixture, samples)
+
     def run(mixtures: Iterable[Mixture], passes: int) -> list[Fit]:
-        """Return the fits from these mixtures, the best first."""
+        """Return the fits from these mixtures, the best first and degenerate ones last."""
         fits = []
         for mixture in mixtures:
             try:
                 fits.append(fit(samples, mixture, max_iter=passes, **settings))
             except DegenerateError as error:
                 failed.append(error)
-        return sorted(fits, key=lambda one: one.log_likelihood, reverse=True)
+        return sorted(fits, key=lambda one: (sound(one), one.log_likelihood), reverse=True)
 
-    n_starts = sum(starts.values())
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
     drawn = (
         replace(STARTS[kind](filled, n_components, own, structure=structure), **(given or {}))
-        for kind, own in zip(kinds, rng.spawn(n_starts), strict=True)
+        for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
     )
     short = run(drawn, min(_SHORT, max_iter))
-    fits = run((one.mixture for one in short[:_CARRIED]), max_iter)
-    sound = [one for one in fits if not diagnostics.degenerate(one.mixture, samples)]
+    fits: list[Fit] = []
+    while short and not fits:  # where the best all degenerate, others have their turn
+        fits = run((one.mixture for one in short[:_CARRIED]), max_iter)
+        short = short[_CARRIED:]
     if not fits:
         raise max(failed, key=lambda error: error.fit.log_likelihood)
-    best = (sound or fits)[0]
-    better = [error.fit for error in failed] + [one for one in fits if one not in sound]
-    aside = [one for one in better if one.log_likelihood > best.log_likelihood + _SAME]
-    found = Search(best, tuple(fits), tuple(aside), n_starts)
+
+    best = fits[0]
+    thin = [error.fit for error in failed] + [one for one in fits + short if not sound(one)]
+    aside = [one for one in thin if one.log_likelihood > best.log_likelihood + _SAME]
+    found = Search(best, tuple(fits), tuple(aside), len(kinds), not sound(best))
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
 
 
