@@ -236,7 +236,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def _settings(self, samples: Samples) -> dict[str, Any]:
         """Return the arguments of `gmmlab.fit` that do not depend on the start."""
         floor = None if self.floor is None else relative_floor(samples, self.floor)
-        ridge = self.reg_covar if floor is None else 0.0
+        ridge = self._ridge()
         return {
             "free": check_free(self.free),
             "tol": self.tol,
@@ -248,19 +248,27 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             "callback": self.callback,
         }
 
+    def _ridge(self) -> float:
+        """Return what is added to variances: a floor takes the place of `reg_covar`."""
+        return self.reg_covar if self.floor is None else 0.0
+
     def _best(self, samples: Samples) -> Fit:
         """Return the best fit from all starts."""
+        vars(self).pop("search_", None)  # of an earlier fit
         settings = self._settings(samples)
         if isinstance(self.n_init, str | Mapping) and not self._goes_on():
-            self.search_ = search(
-                samples,
-                self.n_components,
-                self._generator(),
-                structure=STRUCTURES[self.covariance_type],
-                starts=None if self.n_init == "mixed" else self.n_init,
-                given=self._given(samples.n_features),
-                **settings,
-            )
+            try:
+                self.search_ = search(
+                    samples,
+                    self.n_components,
+                    self._generator(),
+                    structure=STRUCTURES[self.covariance_type],
+                    starts=None if self.n_init == "mixed" else self.n_init,
+                    given=self._given(samples.n_features),
+                    **settings,
+                )
+            except DegenerateError as error:
+                return error.fit
             return self.search_.best
         results, degenerate = [], []
         starts = [self._mixture()] if self._goes_on() else self._starts(samples)
@@ -319,13 +327,13 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             try:
                 drawn = STARTS[self.init_params](samples, k, rng, structure=structure)
             except ValueError as error:  # k-means found fewer clusters than components
-                if self.reg_covar == 0:
+                if self.reg_covar == 0 and self.floor is None:
                     raise ValueError(f"{_ILL_DEFINED} {error}") from error
                 warnings.warn(
                     f"{error}. Some components coincide.", ConvergenceWarning, stacklevel=5
                 )
                 drawn = start.kmeans_plus_plus(samples, k, rng, structure=structure)
-        return replace(drawn, covariance=drawn.covariance.ridged(self.reg_covar))
+        return replace(drawn, covariance=drawn.covariance.ridged(self._ridge()))
 
     def _given(self, d: int) -> dict[str, Any]:
         """Return the blocks of a mixture that the caller gave, refusing what does not fit."""
