@@ -8,7 +8,7 @@ after some hundred accelerated passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -143,17 +143,18 @@ def search(
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
     failed: list[DegenerateError] = []
 
+    def run(mixtures: Iterable[Mixture], passes: int) -> Iterator[Fit]:
+        for mixture in mixtures:
+            try:
+                yield fit(samples, mixture, max_iter=passes, **settings)
+            except DegenerateError as error:
+                failed.append(error)
+
     def sound(one: Fit) -> bool:
         return not diagnostics.degenerate(one.mixture, samples)
 
-    def run(mixtures: Iterable[Mixture], passes: int) -> list[Fit]:
-        """Return the fits from these mixtures, the best first and degenerate ones last."""
-        fits = []
-        for mixture in mixtures:
-            try:
-                fits.append(fit(samples, mixture, max_iter=passes, **settings))
-            except DegenerateError as error:
-                failed.append(error)
+    def ranked(fits: Iterable[Fit]) -> list[Fit]:
+        """Return the best first, and degenerate fits after all others."""
         return sorted(fits, key=lambda one: (sound(one), one.log_likelihood), reverse=True)
 
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
@@ -161,11 +162,11 @@ def search(
         replace(STARTS[kind](filled, n_components, own, structure=structure), **(given or {}))
         for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
     )
-    short = run(drawn, min(_SHORT, max_iter))
+    short = ranked(run(drawn, min(_SHORT, max_iter)))
     fits: list[Fit] = []
-    while short and not fits:  # where the best all degenerate, others have their turn
-        fits = run((one.mixture for one in short[:_CARRIED]), max_iter)
-        short = short[_CARRIED:]
+    while short and not any(map(sound, fits)):  # where the best all degenerate, others have a turn
+        carried, short = short[:_CARRIED], short[_CARRIED:]
+        fits = ranked([*fits, *run((one.mixture for one in carried), max_iter)])
     if not fits:
         raise max(failed, key=lambda error: error.fit.log_likelihood)
 
