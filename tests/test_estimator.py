@@ -1,10 +1,14 @@
 """Laws of the scikit-learn face: the same interface, and the same answers where they are due."""
 
 import inspect
+import pickle
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.mixture
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -13,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_estimator
 
-from gmmlab import GaussianMixture, Mixture, datasets, fit
+from gmmlab import GaussianMixture, Mixture, datasets, fit, start
 from gmmlab.covariance import STRUCTURES
 
 Reference = sklearn.mixture.GaussianMixture
@@ -30,6 +34,10 @@ def X():
 @pytest.fixture(scope="module")
 def faithful():
     return datasets.old_faithful().X
+
+
+def print_nothing(iteration, mixture, log_likelihood):
+    """A callback that can be pickled."""
 
 
 def explicit_start(covariance_type, k=3, d=2, seed=0):
@@ -533,6 +541,479 @@ def test_standardising_in_a_pipeline_changes_densities_by_the_volume_alone(faith
     assert min(disagree, 1 - disagree) < 0.01
 
 
+# ---- weights of samples ------------------------------------------------------------------
+
+
+@unconverged
+@every_type
+@pytest.mark.parametrize("init_params", ["means", "labels"])
+def test_whole_weights_are_copies(X, covariance_type, init_params):
+    """In fit and score; starts that are given, or drawn from labels with the same weights."""
+    copies = np.random.default_rng(0).integers(0, 4, size=len(X))
+    labels = (X[:, 0] > np.median(X[:, 0])).astype(int)
+    if init_params == "means":
+        given = explicit_start(covariance_type, k=2)
+        one, other = given, given
+    else:
+        one = {"responsibilities_init": labels}
+        other = {"responsibilities_init": np.repeat(labels, copies)}
+    options = {"covariance_type": covariance_type, "max_iter": 5, "tol": 0}
+    weighted = GaussianMixture(2, **options, **one).fit(X, sample_weight=copies)
+    repeated = GaussianMixture(2, **options, **other).fit(np.repeat(X, copies, axis=0))
+    for name in ("weights_", "means_", "covariances_"):
+        np.testing.assert_allclose(
+            getattr(weighted, name), getattr(repeated, name), rtol=1e-8, atol=1e-8
+        )
+    assert weighted.lower_bound_ == pytest.approx(repeated.lower_bound_, rel=1e-10)
+    score = weighted.score(X, sample_weight=copies)
+    assert score == pytest.approx(weighted.lower_bound_, rel=1e-10)
+    assert score == pytest.approx(weighted.score(np.repeat(X, copies, axis=0)), rel=1e-10)
+
+
+@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random"])
+def test_equal_weights_are_no_weights(X, init_params):
+    """Random samples are drawn otherwise, by their weights."""
+    options = {"init_params": init_params, "random_state": 0, "max_iter": 0}
+    plain = GaussianMixture(3, **options).fit(X)
+    weighted = GaussianMixture(3, **options).fit(X, sample_weight=np.full(len(X), 1.0))
+    np.testing.assert_allclose(weighted.means_, plain.means_, rtol=1e-10)
+    labels = GaussianMixture(3, random_state=0, tol=0.1).fit_predict(X, sample_weight=np.ones(300))
+    assert labels.shape == (300,)
+
+
+def test_weights_go_through_a_pipeline(X):
+    weight = np.random.default_rng(0).exponential(size=len(X))
+    model = GaussianMixture(3, random_state=0, tol=1e-2)
+    pipe = make_pipeline(StandardScaler(), model).fit(X, gaussianmixture__sample_weight=weight)
+    scaled = StandardScaler().fit_transform(X)
+    direct = clone(model).fit(scaled, sample_weight=weight)
+    np.testing.assert_array_equal(pipe[-1].means_, direct.means_)
+    assert pipe[-1].result_.n_samples == pytest.approx(weight.sum())
+
+
+def test_weights_are_routed_where_they_are_requested(X):
+    weight = np.random.default_rng(0).exponential(size=len(X))
+    with config_context(enable_metadata_routing=True):
+        model = GaussianMixture(3, random_state=0, tol=1e-2)
+        model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        found = make_pipeline(model).fit(X, sample_weight=weight)
+        direct = GaussianMixture(3, random_state=0, tol=1e-2).fit(X, sample_weight=weight)
+        np.testing.assert_array_equal(found[-1].means_, direct.means_)
+        assert found.score(X, sample_weight=weight) == direct.score(X, sample_weight=weight)
+        search = GridSearchCV(model, {"n_components": [1, 3]}, cv=3).fit(X, sample_weight=weight)
+        assert search.best_estimator_.result_.n_samples == pytest.approx(weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        (np.ones(5), "sample_weight must have one entry a sample"),
+        (-np.ones(300), "sample_weight must not be negative"),
+        (np.zeros(300), "sample_weight must not be negative, and not all zero"),
+        (np.full(300, np.nan), "sample_weight contains NaN"),
+    ],
+)
+def test_weights_that_are_none_are_refused_by_fit_and_score(X, weight, message):
+    model = GaussianMixture(3, random_state=0).fit(X)
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(3).fit(X, sample_weight=weight)
+    with pytest.raises(ValueError, match=message):
+        model.score(X, sample_weight=weight)
+
+
+# ---- single precision --------------------------------------------------------------------
+
+
+@every_type
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"floor": 1e-3}, {"accelerate": True}, {"n_init": {"kmeans": 2}}],
+    ids=str,
+)
+def test_single_precision_is_kept_in_all_that_is_fitted_and_predicted(X, covariance_type, options):
+    options = {"covariance_type": covariance_type, "random_state": 0, **options}
+    model = GaussianMixture(3, **options).fit(X.astype(np.float32))
+    double = GaussianMixture(3, **options).fit(X)
+    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
+        assert getattr(model, name).dtype == np.float32, name
+        assert getattr(double, name).dtype == np.float64, name
+    for dtype in (np.float32, np.float64):
+        assert model.predict_proba(X.astype(dtype)).dtype == dtype
+        assert model.score_samples(X.astype(dtype)).dtype == dtype
+    assert model.predict(X.astype(np.float32)).dtype.kind == "i"
+    assert isinstance(model.score(X.astype(np.float32)), float)
+    assert model.score(X) == pytest.approx(double.score(X), abs=1e-2)
+
+
+def test_predictions_in_single_precision_are_those_of_the_fit_with_all_its_digits(X):
+    """Attributes are rounded to show; the mixture underneath is not."""
+    model = GaussianMixture(3, random_state=0).fit(X.astype(np.float32))
+    np.testing.assert_array_equal(
+        model.score_samples(X), model.result_.mixture.log_prob(X.astype(float))
+    )
+
+
+# ---- missing entries ---------------------------------------------------------------------
+
+
+def with_holes(X, seed=0):
+    """A tenth of the entries missing, and the first sample altogether."""
+    holes = np.where(np.random.default_rng(seed).random(X.shape) < 0.1, np.nan, X)
+    holes[0] = np.nan
+    return holes
+
+
+@every_type
+@pytest.mark.parametrize("n_init", [1, 2, "mixed", {"k-means++": 2, "random": 1}], ids=str)
+def test_missing_entries_are_integrated_out_in_fit_and_prediction(X, covariance_type, n_init):
+    holes = with_holes(X)
+    model = GaussianMixture(
+        3,
+        covariance_type=covariance_type,
+        missing="marginalise",
+        n_init=n_init,
+        random_state=0,
+        max_iter=500,
+    ).fit(holes)
+    assert model.converged_
+    probabilities, scores = model.predict_proba(holes), model.score_samples(holes)
+    # nothing seen: the weights, and a density of 1
+    np.testing.assert_allclose(probabilities[0], model.weights_)
+    assert scores[0] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(model.predict(holes), probabilities.argmax(axis=1))
+    # by the marginal density of what is seen
+    for row in np.flatnonzero(np.isnan(holes).sum(axis=1) == 1)[:5]:
+        seen = np.flatnonzero(~np.isnan(holes[row]))
+        marginal = model.result_.mixture.marginal(seen)
+        assert scores[row] == pytest.approx(marginal.log_prob(holes[[row]][:, seen])[0])
+    assert model.score(holes) == pytest.approx(model.lower_bound_, rel=1e-10)
+    # with nothing missing, as everywhere
+    np.testing.assert_allclose(model.score_samples(X), model.result_.mixture.log_prob(X))
+
+
+def test_the_type_of_data_with_missing_entries_is_kept_too(X):
+    holes = with_holes(X).astype(np.float32)
+    model = GaussianMixture(2, missing="marginalise", random_state=0).fit(holes)
+    assert model.means_.dtype == np.float32
+    assert model.score_samples(holes).dtype == model.predict_proba(holes).dtype == np.float32
+
+
+def test_nan_is_refused_with_the_way_to_allow_it(X):
+    with pytest.raises(ValueError, match=r"X contains NaN.*missing='marginalise'"):
+        GaussianMixture(3).fit(with_holes(X))
+    model = GaussianMixture(3, random_state=0).fit(X)
+    for method in ("predict", "predict_proba", "score_samples", "score"):
+        with pytest.raises(ValueError, match="X contains NaN"):
+            getattr(model, method)(with_holes(X))
+
+
+def test_infinity_is_refused_whatever_is_missing(X):
+    model = GaussianMixture(3, missing="marginalise", random_state=0).fit(X)
+    X = X.copy()
+    X[3, 1] = np.inf
+    for method in (GaussianMixture(3, missing="marginalise").fit, model.predict):
+        with pytest.raises(ValueError, match="X contains infinity"):
+            method(X)
+
+
+# ---- floors ------------------------------------------------------------------------------
+
+
+@unconverged
+@every_type
+@pytest.mark.parametrize("n_init", [1, {"random_from_data": 3}], ids=str)
+def test_with_a_floor_the_unit_of_the_data_does_not_matter(X, covariance_type, n_init):
+    """Unlike with reg_covar, in squared data units, which the floor takes the place of."""
+    unit = 2.0**-12  # exact
+    options = {
+        "covariance_type": covariance_type,
+        "floor": 1e-3,
+        "max_iter": 4,
+        "tol": 0,
+        "init_params": "random_from_data",
+        "n_init": n_init,
+        "random_state": 0,
+    }
+    one, other = (GaussianMixture(3, **options).fit(data) for data in (X, X * unit))
+    np.testing.assert_allclose(other.means_ / unit, one.means_, rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(other.covariances_ / unit**2, one.covariances_, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
+def test_a_floor_that_holds_a_component_up_is_reported(covariance_type):
+    data = with_a_far_point()
+    model = GaussianMixture(
+        2, covariance_type=covariance_type, floor=1e-4, max_iter=500, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match="The fit is degenerate: floored: component"):
+        model.fit(data)
+    assert model.converged_
+    smallest = model.result_.mixture.covariance.smallest_eigenvalues().min()
+    assert smallest >= 1e-4 * data.var(axis=0).min() * (1 - 1e-9)
+    values = model.result_.trace["log_likelihood"]
+    assert (np.diff(values) >= -1e-9 * np.abs(values).max()).all()
+
+
+def test_a_floor_that_is_not_felt_changes_nothing(X):
+    plain = GaussianMixture(3, reg_covar=0, random_state=0).fit(X)
+    floored = GaussianMixture(3, floor=1e-9, random_state=0).fit(X)
+    np.testing.assert_array_equal(floored.means_, plain.means_)
+
+
+@unconverged
+def test_a_floor_carries_data_that_reg_covar_0_cannot():
+    """A feature that is constant, and fewer different samples than components."""
+    constant = np.column_stack([np.arange(20.0), np.full(20, 3.0)])
+    model = GaussianMixture(2, floor=1e-6, reg_covar=0, random_state=0).fit(constant)
+    assert np.isfinite(model.score(constant))
+    twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
+    model = GaussianMixture(4, floor=1e-6, reg_covar=0, random_state=0).fit(twice)
+    assert np.isfinite(model.score(twice))
+
+
+# ---- starts from responsibilities, acceleration, callback --------------------------------
+
+
+@unconverged
+@every_type
+def test_labels_and_responsibilities_start_the_fit(X, covariance_type):
+    structure = STRUCTURES[covariance_type]
+    options = {"covariance_type": covariance_type, "reg_covar": 0, "max_iter": 2, "tol": 0}
+    labels = np.arange(300) // 100
+    soft = np.random.default_rng(0).dirichlet(np.ones(3), size=300)
+    for given, mixture in (
+        (labels, start.from_labels(X, labels, structure=structure)),
+        (np.eye(3)[labels], start.from_labels(X, labels, structure=structure)),
+        (soft, start.from_responsibilities(X, soft, structure=structure)),
+        (labels.tolist(), start.from_labels(X, labels, structure=structure)),
+    ):
+        model = GaussianMixture(3, responsibilities_init=given, **options).fit(X)
+        wanted = fit(X, mixture, max_iter=2, tol=0).mixture
+        np.testing.assert_allclose(model.means_, wanted.means, rtol=1e-12)
+        np.testing.assert_allclose(model.covariances_, wanted.covariance.values, rtol=1e-10)
+
+
+@unconverged
+def test_blocks_that_are_given_take_the_place_of_those_from_responsibilities(X):
+    labels = np.arange(300) // 100
+    means = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
+    options = {"responsibilities_init": labels, "means_init": means, "max_iter": 0}
+    np.testing.assert_array_equal(GaussianMixture(3, **options).fit(X).means_, means)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.ones((300, 2)), r"responsibilities_init must be labels or have the shape.*\(300, 3\)"),
+        (np.ones((5, 3)), r"responsibilities_init must be labels or have the shape.*\(300, 3\)"),
+        (np.ones((300, 3)), "responsibilities must not be negative, each row must sum to 1"),
+        (np.zeros(300, int), "labels must be 0 to 2"),
+        (np.zeros(5, int), "labels must have one entry a sample"),
+    ],
+)
+def test_responsibilities_that_do_not_fit_are_refused(X, given, message):
+    with pytest.raises(ValueError, match=message):
+        GaussianMixture(3, responsibilities_init=given).fit(X)
+
+
+@every_type
+def test_acceleration_finds_the_optimum_in_fewer_iterations(faithful, covariance_type):
+    options = {"covariance_type": covariance_type, "tol": 1e-9, "reg_covar": 0, "max_iter": 20_000}
+    given = {"means_init": [[2.0, 55.0], [3.5, 70.0], [4.3, 80.0]], "random_state": 0}
+    plain = GaussianMixture(3, **options, **given).fit(faithful)
+    fast = GaussianMixture(3, accelerate=True, **options, **given).fit(faithful)
+    assert fast.score(faithful) == pytest.approx(plain.score(faithful), abs=1e-5)
+    assert fast.n_iter_ < plain.n_iter_
+    assert len(fast.lower_bounds_) <= fast.n_iter_
+    assert (np.diff(fast.lower_bounds_) >= -1e-12).all()
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_callback_sees_every_iteration(X, verbose, capsys):
+    seen = []
+    model = GaussianMixture(
+        3, callback=lambda *row: seen.append(row), tol=1e-4, random_state=0, verbose=verbose
+    ).fit(X)
+    assert [row[0] for row in seen] == list(range(model.n_iter_ + 1))
+    assert seen[-1][1] is model.result_.mixture
+    assert seen[-1][2] == model.result_.log_likelihood
+    assert ("Iteration" in capsys.readouterr().out) == bool(verbose)
+
+
+# ---- searches ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_init", ["mixed", {"kmeans": 2, "random_from_data": 3}], ids=str)
+@every_type
+def test_a_mixed_search_is_laid_out_like_a_fit(X, covariance_type, n_init):
+    options = {"covariance_type": covariance_type, "n_init": n_init, "random_state": 0}
+    model = GaussianMixture(3, tol=1e-6, max_iter=1000, **options).fit(X)
+    assert model.result_ is model.search_.best
+    assert model.search_.n_starts == (80 if n_init == "mixed" else 5)
+    assert model.search_.message in model.result_.message
+    assert model.score(X) == pytest.approx(model.lower_bound_, rel=1e-12)
+    again = clone(model).fit(X)
+    np.testing.assert_array_equal(again.means_, model.means_)
+    single = GaussianMixture(3, covariance_type=covariance_type, random_state=0, tol=1e-6).fit(X)
+    assert model.score(X) >= single.score(X) - 1e-4
+
+
+def test_a_search_finds_what_one_start_does_not():
+    """Tied covariances, four components on iris: the best known optimum."""
+    X = datasets.iris().X
+    options = {"covariance_type": "tied", "n_init": "mixed", "reg_covar": 0, "random_state": 0}
+    model = GaussianMixture(4, tol=1e-8, max_iter=10_000, **options).fit(X)
+    assert model.result_.log_likelihood == pytest.approx(-223.0486, abs=1e-3)
+
+
+def test_what_a_search_found_is_gone_with_the_next_fit_without_one(X):
+    model = GaussianMixture(3, n_init={"kmeans": 2}, random_state=0).fit(X)
+    assert hasattr(model, "search_")
+    assert not hasattr(model.set_params(n_init=1).fit(X), "search_")
+
+
+@unconverged
+def test_a_search_keeps_what_is_given_and_not_free(X):
+    weights = [0.2, 0.3, 0.5]
+    model = GaussianMixture(
+        3,
+        n_init={"kmeans": 2, "random": 1},
+        weights_init=weights,
+        free={"means", "covariances"},
+        random_state=0,
+    ).fit(X)
+    np.testing.assert_array_equal(model.weights_, weights)
+
+
+def test_a_warm_start_goes_on_from_what_a_search_found(X):
+    model = GaussianMixture(3, n_init={"kmeans": 2}, warm_start=True, tol=1e-6, random_state=0)
+    first = model.fit(X).score(X)
+    assert model.fit(X).n_iter_ <= 2
+    assert model.score(X) == pytest.approx(first, abs=1e-5)
+
+
+@pytest.mark.parametrize("n_init", [2, {"kmeans": 2}], ids=str)
+def test_where_every_start_collapses_the_last_mixture_before_is_kept_with_a_warning(n_init):
+    model = GaussianMixture(2, reg_covar=0, n_init=n_init, max_iter=500, random_state=0)
+    data = with_a_far_point()
+    with pytest.warns(ConvergenceWarning, match=r"did not converge.*component \d has collapsed"):
+        model.fit(data)
+    assert model.result_.status == "degenerate"
+    assert np.isfinite(model.score(data))
+
+
+@pytest.mark.parametrize(
+    ("n_init", "error", "message"),
+    [
+        ({"luck": 2}, ValueError, "must be one of 'kmeans'.*got 'luck'"),
+        ({"kmeans": 0}, ValueError, "must be at least 1; got 0"),
+        ({"kmeans": 2.5}, TypeError, "must be an integer"),
+        ({}, TypeError, "must map kinds of start"),
+    ],
+    ids=str,
+)
+def test_kinds_and_counts_of_starts_are_checked(X, n_init, error, message):
+    with pytest.raises(error, match=message):
+        GaussianMixture(3, n_init=n_init).fit(X)
+
+
+# ---- the options together with scikit-learn ----------------------------------------------
+
+
+OPTIONS = (
+    {"floor": 1e-3},
+    {"missing": "marginalise"},
+    {"accelerate": True},
+    {"n_init": {"kmeans": 2, "random_from_data": 2}},
+    {"n_init": "mixed", "covariance_type": "tied", "max_iter": 20},
+    {"callback": print_nothing},
+    {"floor": 1e-3, "missing": "marginalise", "accelerate": True, "covariance_type": "diag"},
+)
+
+
+@unconverged
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.parametrize(
+    "options", [options for options in OPTIONS if options.get("n_init") != "mixed"], ids=str
+)
+def test_every_check_of_scikit_learn_is_passed_with_the_options_too(options):
+    results = check_estimator(GaussianMixture(**options), on_skip=None, on_fail=None)
+    failed = {result["check_name"]: result["exception"] for result in results if failing(result)}
+    assert not failed
+    assert len(results) > 30
+
+
+def failing(result):
+    return result["status"] not in ("passed", "skipped")
+
+
+@unconverged
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_copies_by_pickle_and_joblib_predict_the_same_bits(X, options, tmp_path):
+    model = GaussianMixture(3, random_state=0, **options).fit(X)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for again in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
+        np.testing.assert_array_equal(again.score_samples(X), model.score_samples(X))
+        assert again.result_.message == model.result_.message
+        assert again.get_params() == model.get_params()
+        assert hasattr(again, "search_") == hasattr(model, "search_")
+
+
+@unconverged
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_clone_keeps_the_options_and_finds_the_same_bits(X, options):
+    model = GaussianMixture(3, random_state=0, **options)
+    again = clone(model)
+    assert again.get_params() == model.get_params()
+    np.testing.assert_array_equal(again.fit(X).means_, model.fit(X).means_)
+    assert options.items() <= repr_params(again).items()
+
+
+def repr_params(model):
+    return {name: value for name, value in model.get_params().items() if name in repr(model)}
+
+
+@unconverged
+def test_a_grid_may_hold_every_option():
+    data = datasets.random_mixture(150, 2, 2, separation=6, rng=np.random.default_rng(1)).X
+    grid = {
+        "n_init": [1, {"kmeans": 1, "random": 1}],
+        "floor": [None, 1e-3],
+        "accelerate": [False, True],
+        "missing": ["raise", "marginalise"],
+        "free": [("means", "weights", "covariances"), {"means"}],
+    }
+    model = GaussianMixture(2, random_state=0)
+    search = GridSearchCV(model, grid, cv=2, error_score="raise").fit(data)
+    assert len(search.cv_results_["params"]) == 32
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@unconverged
+def test_data_frames_give_their_names_and_are_held_to_them(X):
+    frame = pd.DataFrame(X, columns=["length", "width"])
+    weight = pd.Series(np.random.default_rng(0).exponential(size=len(X)), index=frame.index + 7)
+    for options in ({}, {"missing": "marginalise"}, {"n_init": {"kmeans": 2}}):
+        model = GaussianMixture(3, random_state=0, **options).fit(frame, sample_weight=weight)
+        plain = GaussianMixture(3, random_state=0, **options).fit(X, sample_weight=weight)
+        np.testing.assert_array_equal(model.feature_names_in_, ["length", "width"])
+        np.testing.assert_array_equal(model.means_, plain.means_)
+        assert model.score(frame, sample_weight=weight) == plain.score(X, sample_weight=weight)
+        with pytest.raises(ValueError, match="feature names should match"):
+            model.predict(frame[["width", "length"]])
+        with pytest.warns(UserWarning, match="does not have valid feature names"):
+            model.predict(X)
+
+
+def test_a_data_frame_with_missing_entries_is_fitted(X):
+    frame = pd.DataFrame(with_holes(X), columns=["a", "b"])
+    model = GaussianMixture(2, missing="marginalise", random_state=0).fit(frame)
+    assert model.predict(frame).shape == (300,)
+    assert model.__sklearn_tags__().input_tags.allow_nan
+    assert not GaussianMixture().__sklearn_tags__().input_tags.allow_nan
+
+
 # ---- errors ------------------------------------------------------------------------------
 
 
@@ -556,6 +1037,15 @@ def test_standardising_in_a_pipeline_changes_densities_by_the_volume_alone(faith
         {"means_init": "centre"},
         {"precisions_init": 1},
         {"covariances_init": 1},
+        {"responsibilities_init": "labels"},
+        {"floor": 0.0},
+        {"floor": -1.0},
+        {"floor": [1e-3, 1e-3]},
+        {"missing": "ignore"},
+        {"accelerate": "yes"},
+        {"callback": "print"},
+        {"n_init": "many"},
+        {"n_init": 2.0},
     ],
     ids=lambda p: "-".join(map(str, p)),
 )
