@@ -84,7 +84,7 @@ def many(function, fits, *arguments):
 
 
 @click.command(help=__doc__.partition("\n")[0])
-@click.option("--fits", default=1000, show_default=True, help="number of cases")
+@click.option("--fits", default=1100, show_default=True, help="number of cases")
 @click.option("--tol", default=1e-6, show_default=True, help="tolerance of plain and accelerated")
 def main(fits, tol):
     stops = [stop for case in many(remaining, fits) for stop in case]
@@ -93,14 +93,13 @@ def main(fits, tol):
     rows["truth"] = rows["truth"].clip(lower=1e-13)
     rows["covered"] = rows["estimate"].clip(lower=1e-13) >= rows["truth"]
     rows["ratio"] = rows["estimate"] / rows["truth"]
-    rows["saddle"] = np.isinf(rows["estimate"])
-    table = rows.groupby("tol").agg(
-        fits=("covered", "size"),
-        covered=("covered", "mean"),
-        median_ratio=("ratio", "median"),
-        called_a_saddle=("saddle", "mean"),
-    )
-    click.echo(f"Remaining gain\n{table.to_string()}\n")
+    # An infinite estimate covers everything and says little: it is counted apart.
+    rows["told"] = np.isfinite(rows["estimate"])
+    told = rows[rows["told"]].groupby("tol")
+    table = rows.groupby("tol").agg(fits=("told", "size"), told=("told", "mean"))
+    table["covered"] = told["covered"].mean()
+    table["median_ratio"] = told["ratio"].median()
+    click.echo(f"Remaining gain, covered where it is told\n{table.to_string()}\n")
 
     names = ["plain", "accelerated", "gain", "falls"]
     runs = pd.DataFrame(many(acceleration, fits, tol), columns=names)

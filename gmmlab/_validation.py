@@ -148,7 +148,10 @@ def check_free(free: Any, *, name: str = "free") -> frozenset[str]:
         raise TypeError(
             f"{name} must be a collection of block names, e.g. {{'means'}}; got {free!r}"
         )
-    free = frozenset(free)
+    try:
+        free = frozenset(free)
+    except TypeError:  # a list of lists, say
+        raise TypeError(f"{name} must hold names of blocks; got {free!r}") from None
     if unknown := sorted(map(repr, free - set(BLOCKS))):
         raise ValueError(
             f"{name} may hold {', '.join(map(repr, BLOCKS))}; got {', '.join(unknown)}"

@@ -237,11 +237,6 @@ class Covariance(ABC):
     def of_variances(variances: np.ndarray) -> np.ndarray:
         """Return variances (k, d) of uncorrelated features as second moments."""
 
-    @staticmethod
-    @abstractmethod
-    def n_scores(n_features: int) -> int:
-        """Return the number q of scores."""
-
     @abstractmethod
     def scores(self, whitened: np.ndarray) -> np.ndarray:
         """Return ∂ log N / ∂A, shape (q, b), for y (d, b): uncorrelated, with variance 1.
@@ -331,10 +326,6 @@ class _Matrices(Covariance):
         for k, factor in enumerate(self._cholesky):
             inverse[k] = dtrtri(factor, lower=1)[0]
         return inverse
-
-    @staticmethod
-    def n_scores(n_features: int) -> int:
-        return n_features * (n_features + 1) // 2
 
     def scores(self, whitened: np.ndarray) -> np.ndarray:
         _, _, entries = _upper(len(whitened))
@@ -490,13 +481,15 @@ class _Matrices(Covariance):
         return self._trusted(self.values[..., features[:, None], features])
 
     def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
-        cross = self.values[..., unknown[:, None], known]
-        between = self.marginal(known)
-        precisions = between.precisions.reshape(between.values.shape)
-        coefficients = cross @ precisions
-        left = self.marginal(unknown).values - coefficients @ cross.swapaxes(-1, -2)
-        left = (left + left.swapaxes(-1, -2)) / 2
-        return coefficients.reshape(-1, len(unknown), len(known)), self._trusted(left)
+        # With C the Cholesky factor, known features first: Σᵤₖ Σₖₖ⁻¹ = Cᵤₖ Cₖₖ⁻¹, and what is
+        # left is Cᵤᵤ Cᵤᵤᵀ: nothing is subtracted.
+        n = len(known)
+        factor = self.marginal(np.concatenate([known, unknown]))._cholesky
+        transposed = factor.transpose(0, 2, 1)
+        coefficients = np.linalg.solve(transposed[:, :n, :n], transposed[:, :n, n:])
+        left = factor[:, n:, n:] @ transposed[:, n:, n:]
+        left = left.reshape(*self.values.shape[:-2], *left.shape[1:])
+        return coefficients.transpose(0, 2, 1), self._trusted(left)
 
     @staticmethod
     def of_variances(variances: np.ndarray) -> np.ndarray:
@@ -617,10 +610,6 @@ class _Variances(Covariance):
     @cached_property
     def _deviations(self) -> np.ndarray:
         return np.sqrt(self._positive)
-
-    @staticmethod
-    def n_scores(n_features: int) -> int:
-        return n_features
 
     def scores(self, whitened: np.ndarray) -> np.ndarray:
         return (whitened * whitened - 1) / np.sqrt(2)
@@ -812,10 +801,6 @@ class Spherical(_Variances):
 
     def fits(self, n_components: int, n_features: int) -> bool:
         return self.values.shape == (n_components,)
-
-    @staticmethod
-    def n_scores(n_features: int) -> int:
-        return 1
 
     def scores(self, whitened: np.ndarray) -> np.ndarray:
         d = len(whitened)

@@ -70,7 +70,7 @@ from gmmlab.sums import ProductForm, ResidualForm, Sums, product_centre
 
 # A second moment about another point may be this much larger than the one about the mean;
 # past it, a second pass takes the moments about the new mean.
-_CANCELLATION = 1e5
+_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 # Mean gain per step from which on EM counts as slow, and may be accelerated; and how much less
 # than the tolerance the last step of an accelerated fit gains.
 _SLOW, _SHARPER = 1e-3, 0.1
@@ -154,20 +154,34 @@ def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -
         return np.nan
 
 
-def _loses_digits(step: Step, sums: Sums, free: frozenset[str]) -> bool:
-    """Return whether a new covariance is small against what its moments were taken about.
+def _accurate_step(
+    found: Sums,
+    mixture: Mixture,
+    free: frozenset[str],
+    second_pass: Callable[[np.ndarray], Sums],
+    *,
+    floor: np.ndarray | None = None,
+    ridge: float = 0.0,
+    limit: float = _CANCELLATION[np.dtype(np.float64)],
+) -> Step:
+    """`maximise`, after a second pass about the new means where the first has lost digits.
 
     Σ' is the second moment about another point less δ δᵀ, with δ the new mean's distance from
     it: an error of rounding in δ δᵀ is ‖C'⁻¹ δ‖² times as large against Σ'.
     """
+    step = maximise(found, mixture, free, floor, ridge)
     if not free >= {"means", "covariances"}:
-        return False
+        return step
     new = step.mixture
     try:
-        distance = new.covariance.whiten((new.means - sums.about)[:, :, None])
+        distance = new.covariance.whiten((new.means - found.about)[:, :, None])
+        exact = (distance**2).sum(axis=1).max() <= limit
     except np.linalg.LinAlgError:
-        return True
-    return bool((distance**2).sum(axis=1).max() > _CANCELLATION)
+        exact = False
+    if exact:
+        return step
+    about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
+    return maximise(second_pass(about), mixture, free, floor, ridge)
 
 
 # ---- the loop ----------------------------------------------------------------------------
@@ -221,7 +235,8 @@ def fit(
         Starts for degenerate="restart", taken one by one as they are needed.
     callback : callable, optional
         Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, the
-        first with the start as iteration 0.
+        first with the start as iteration 0 (and again from 0 if an accelerated fit
+        degenerates, for it is then done without).
     ridge : float, default 0.0
         Added to every variance after each M-step, in squared data units: scikit-learn's
         `reg_covar`. It is not an EM step, so the log-likelihood may fall a little.
@@ -265,6 +280,10 @@ def fit(
     ('converged', -1130.264)
     """
     check_choice(missing, ("raise", "marginalise"), name="missing")
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable or None; got {callback!r}")
+    if not isinstance(accelerate, bool | np.bool_):
+        raise TypeError(f"accelerate must be True or False; got {accelerate!r}")
     samples = as_samples(X, sample_weight, missing=missing == "marginalise")
     if check_mixture(start, name="start").n_features != samples.n_features:
         raise ValueError(
@@ -323,13 +342,27 @@ class _Problem:
     callback: Callable[[int, Mixture, float], object] | None
 
     def step(self, found: Sums, mixture: Mixture) -> Step:
-        """Return the M-step, after a second pass about the new means where it loses digits."""
-        step = maximise(found, mixture, self.free, self.floor, self.ridge)
-        if _loses_digits(step, found, self.free):
-            about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
-            again = sums(self.samples, mixture, about=about)
-            step = maximise(again, mixture, self.free, self.floor, self.ridge)
-        return step
+        """Return the M-step."""
+        return _accurate_step(
+            found,
+            mixture,
+            self.free,
+            lambda about: sums(self.samples, mixture, about=about),
+            floor=self.floor,
+            ridge=self.ridge,
+            limit=_CANCELLATION[self.samples.dtype],
+        )
+
+    def extrapolated(self, squarem: Squarem, mixture: Mixture, new: Mixture) -> Mixture | None:
+        """Return where many steps like that from `mixture` to `new` would lead, if anywhere."""
+        try:
+            farther = squarem.propose(mixture, new)
+            if farther is None:
+                return None
+            farther, _ = self.raised(farther)
+            return farther if _sound(farther) else None
+        except np.linalg.LinAlgError:
+            return None
 
     def raised(self, mixture: Mixture) -> tuple[Mixture, str]:
         """Return the mixture with its covariances raised to the floor, and say which were."""
@@ -395,31 +428,34 @@ def _iterate(
 
         step = problem.step(found, mixture)
         event = held(step.floored, "floored")
-        if wrong := trouble(step.mixture, found.counts, problem.own) if problem.free else "":
+        wrong = trouble(step.mixture, found.counts, problem.own) if problem.free else ""
+        if hopeless := not _sound(step.mixture):
+            wrong = wrong or "a covariance is singular to working precision"
+        if wrong:
             if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
                 _check_like(fresh, problem.start)
                 candidate, bound, begun = fresh, np.nan, True
                 event = f"restarted: {wrong}"
                 continue
-            if degenerate != "floor":
+            if degenerate != "floor" or hopeless:
                 message = degenerate_message(wrong, iteration, degenerate)
                 raise DegenerateError(message, stop("degenerate", message, mixture, row))
             event = "; ".join(filter(None, (event, wrong)))
         begun, instead = False, None
         candidate, bound = step.mixture, step.expected_log_joint + row.entropy
         if squarem and gain <= _SLOW * total:
-            farther = squarem.propose(mixture, candidate)
-            if farther is not None and _sound(farther := problem.raised(farther)[0]):
+            farther = problem.extrapolated(squarem, mixture, candidate)
+            if farther is not None:
                 instead = candidate, bound
                 candidate, bound = farther, np.nan
 
     left = _remaining_gain(problem, found, mixture, iteration)
-    message = max_iter_message(record.rows, problem.max_iter, problem.tol, total, left)
+    message = max_iter_message(record.rows, problem.max_iter, problem.tol, total, left / total)
     return stop("max_iter", message, mixture, row, left)
 
 
 def _sound(mixture: Mixture) -> bool:
-    """Return whether an extrapolation can be evaluated."""
+    """Return whether a mixture can be evaluated."""
     try:
         with np.errstate(all="ignore"):
             return bool(np.isfinite(mixture.log_normaliser).all())
@@ -434,8 +470,10 @@ def _remaining_gain(problem: _Problem, found: Sums, mixture: Mixture, n_iter: in
     fit_work = samples.n_samples * n_iter * k * (d + 3) ** 2
     if samples.has_missing or not 0 < samples.n_samples * p**2 <= max(_CHEAP, 0.1 * fit_work):
         return np.nan
-    new = problem.step(found, mixture).mixture
-    return remaining_gain(samples, mixture, new, found.counts, problem.free)
+    step = problem.step(found, mixture)
+    if step.floored.any():  # a maximum under a bound has a gradient
+        return np.nan
+    return remaining_gain(samples, mixture, step.mixture, found.counts, problem.free)
 
 
 def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:
@@ -554,13 +592,13 @@ def m_step(
     X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
     free = check_free(free)
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        form, samples = ResidualForm(mixture), Samples(X)
-        found = samples.fold(form, responsibilities)
-        step = maximise(found, mixture, free)
-        if _loses_digits(step, found, free):
-            about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
-            form = ResidualForm(mixture, about)
-            step = maximise(samples.fold(form, responsibilities), mixture, free)
+        samples = Samples(X)
+        step = _accurate_step(
+            found := samples.fold(ResidualForm(mixture), responsibilities),
+            mixture,
+            free,
+            lambda about: samples.fold(ResidualForm(mixture, about), responsibilities),
+        )
     if free and (wrong := trouble(step.mixture, found.counts, None)):
         raise ValueError(f"responsibilities leave nothing to estimate from: {wrong}")
     new = step.mixture

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmlab import missing, start
-from gmmlab._validation import BLOCKS, check_free, check_weight
+from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
 from gmmlab.many_starts import STARTS, search
@@ -257,6 +257,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         vars(self).pop("search_", None)  # of an earlier fit
         settings = self._settings(samples)
         if isinstance(self.n_init, str | Mapping) and not self._goes_on():
+            if self.responsibilities_init is not None:
+                raise ValueError("give responsibilities_init or several kinds of n_init, not both")
             try:
                 self.search_ = search(
                     samples,
@@ -381,9 +383,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Return the fitted mixture, from the attributes, which a caller may have set."""
         check_is_fitted(self)
         structure: type[Covariance] = STRUCTURES[self.covariance_type]
-        fitted = self.result_.mixture
+        fitted = self.result_.mixture if hasattr(self, "result_") else None
         as_fitted = (
-            np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
+            fitted is not None
+            and np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
             and np.array_equal(self.means_, fitted.means.astype(self.means_.dtype))
             and np.array_equal(
                 self.covariances_, fitted.covariance.values.astype(self.covariances_.dtype)
@@ -398,6 +401,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         """Return `X` as an array of the fit's features; NaN is left to what takes it."""
         if not reset:
             check_is_fitted(self)
+        if is_dask(X):
+            raise TypeError("X must be in memory here; gmmlab.fit takes a Dask array as it is")
         return validate_data(
             self,
             X,
@@ -440,10 +445,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         sample_weight : array_like, shape (n_samples,), optional
             How often each sample counts.
         """
-        log_densities = self.score_samples(X)
-        if sample_weight is not None:
-            sample_weight = check_weight(sample_weight, len(log_densities))
-        return float(np.average(log_densities.astype(np.float64), weights=sample_weight))
+        log_likelihood, n_samples = self._totals(X, sample_weight)
+        return float(log_likelihood / n_samples)
 
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None
@@ -459,15 +462,22 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             )
         return mixture.sample(int(n_samples), self._generator(random_state))
 
-    def aic(self, X: Any) -> float:
+    def aic(self, X: Any, sample_weight: Any = None) -> float:
         """Return Akaike's criterion on `X`: lower is better."""
-        return float(2 * self._n_parameters() - 2 * self.score_samples(X).sum())
+        return float(2 * self._n_parameters() - 2 * self._totals(X, sample_weight)[0])
 
-    def bic(self, X: Any) -> float:
+    def bic(self, X: Any, sample_weight: Any = None) -> float:
         """Return Schwarz's criterion on `X`: lower is better."""
-        log_densities = self.score_samples(X)
-        penalty = self._n_parameters() * np.log(len(log_densities))
-        return float(penalty - 2 * log_densities.sum())
+        log_likelihood, n_samples = self._totals(X, sample_weight)
+        return float(self._n_parameters() * np.log(n_samples) - 2 * log_likelihood)
+
+    def _totals(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Return the log-likelihood of `X`, and how many samples that is."""
+        log_densities = self.score_samples(X).astype(np.float64)
+        if sample_weight is None:
+            return log_densities.sum(), len(log_densities)
+        weight = check_weight(sample_weight, len(log_densities))
+        return weight @ log_densities, weight.sum()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

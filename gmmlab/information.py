@@ -117,8 +117,8 @@ def remaining_gain(
     Returns
     -------
     float
-        A total over the samples, in nats; infinite where `mixture` is no maximum, as on the
-        saddles where EM is slow before it finds its way, or where a component collapses.
+        A total over the samples, in nats; infinite where the log-likelihood is not curved like
+        a maximum, as before EM comes near one and on plateaus, or where a component collapses.
 
     Notes
     -----
@@ -134,10 +134,12 @@ def remaining_gain(
         observed, complete = information(samples, coordinates, counts)
         factor = np.linalg.cholesky(complete)
         relative = np.linalg.solve(factor, np.linalg.solve(factor, observed).T)
+        if not (np.isfinite(relative).all() and np.isfinite(step).all()):
+            return np.inf
         epsilon, vectors = np.linalg.eigh((relative + relative.T) / 2)
     except np.linalg.LinAlgError:  # a component that nothing belongs to, or one without width
         return np.inf
-    if not (epsilon[0] > _FLAT and np.isfinite(step).all()):
+    if not epsilon[0] > _FLAT:
         return np.inf
     gradient = vectors.T @ (factor.T @ step)
     return float(_SAFETY * (gradient**2 / epsilon).sum() / 2)

@@ -8,6 +8,7 @@ and Rubin 2020, section 11.2). With nothing missing this is the plain pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from operator import add
 
@@ -20,14 +21,22 @@ from gmmlab.sums import ResidualForm, Sums
 def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
     """Return log πₖ p(observed part of xᵢ | component k), shape (n_samples, n_components)."""
     found = np.empty((len(X), mixture.n_components))
-    patterns, which = np.unique(~np.isnan(X), axis=0, return_inverse=True)
-    for number, seen in enumerate(patterns):
-        mine, features = which.ravel() == number, np.flatnonzero(seen)
+    for seen, mine in _patterns(X):
+        features = np.flatnonzero(seen)
         if len(features):
             found[mine] = mixture.marginal(features).log_joint(X[np.ix_(mine, features)])
         else:
             found[mine] = np.log(mixture.weights)
     return found
+
+
+def _patterns(X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which features are observed (a mask), and the rows of which that is true."""
+    patterns, which, counts = np.unique(
+        ~np.isnan(X), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(which.ravel(), kind="stable")
+    yield from zip(patterns, np.split(order, np.cumsum(counts)[:-1]), strict=True)
 
 
 class ObservedForm:
@@ -39,10 +48,8 @@ class ObservedForm:
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
         """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
-        patterns, which = np.unique(~np.isnan(X), axis=0, return_inverse=True)
         found = []
-        for number, seen in enumerate(patterns):
-            mine = which.ravel() == number
+        for seen, mine in _patterns(X):
             share = None if weight is None else weight[mine]
             if seen.all():
                 found.append(ResidualForm(self.mixture, self.about)(X[mine], share))

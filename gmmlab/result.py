@@ -160,9 +160,9 @@ class Fit:
     n_samples: float
     #: the blocks that EM could move; the others are known and not counted
     free: frozenset[str]
-    #: estimate of the total log-likelihood still to be had by going on, in nats: infinite on a
-    #: saddle; NaN where it would have cost more than it is worth, and
-    #: `diagnostics.remaining_gain` gives it
+    #: estimate of the total log-likelihood still to be had by going on, in nats: infinite where
+    #: the log-likelihood is not curved like a maximum; NaN where a floor is at work, or where it
+    #: would have cost more than it is worth, and `diagnostics.remaining_gain` gives it
     remaining_gain: float = np.nan
 
     @property
@@ -214,10 +214,13 @@ class DegenerateError(ValueError):
 
 def converged_message(gain: float, tol: float, remaining: float, event: str) -> str:
     """Say that the gain per iteration fell to `tol`, and what that does not promise."""
+    gained = f"{gain:.1e}" if gain > 0 else "nothing that rounding does not hide"
     message = (
-        f"Converged: the last iteration gained {gain:.1e} in mean log-likelihood, within "
+        f"Converged: the last iteration gained {gained} in mean log-likelihood, within "
         f"tol={tol:g}. {_still(remaining)}"
     )
+    if np.isinf(remaining):
+        message += " Lower tol, or try another start."
     if event:
         message += f" At the end, {event}; the likelihood depends on that."
     return message
@@ -231,8 +234,8 @@ def max_iter_message(
         return "Evaluated the start only (max_iter=0)."
     gain = (rows[-1].log_likelihood - rows[-2].log_likelihood) / n_samples if rows[1:] else 0.0
     return (
-        f"Out of iterations: iteration {max_iter} still gained {gain:.1e} in mean "
-        f"log-likelihood, above tol={tol:g}. {_still(remaining / n_samples)} Raise max_iter, or go "
+        f"Out of iterations: iteration {rows[-1].iteration} still gained {gain:.1e} in mean "
+        f"log-likelihood, above tol={tol:g}. {_still(remaining)} Raise max_iter, or go "
         "on from fit.mixture."
     )
 
@@ -242,7 +245,7 @@ def _still(remaining: float) -> str:
     if np.isnan(remaining):
         return "What is still to be had may be larger; lower tol to see."
     if np.isinf(remaining):
-        return "But this is no maximum: it is on a saddle, and EM will leave it; lower tol."
+        return "But it is not at a maximum: what is still to be had cannot be told."
     if remaining < _NOTHING:
         return f"Going on would gain less than {_NOTHING:g} more."
     return f"Going on would gain up to about {remaining:.0e} more."

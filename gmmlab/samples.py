@@ -236,6 +236,8 @@ def as_samples(
     Where the rows themselves are needed, not only sums over them, `in_memory` refuses others.
     """
     if isinstance(X, Samples):
+        if sample_weight is not None:
+            raise ValueError("sample_weight must be None where the samples have their weights")
         return X
     kind = DaskSamples if is_dask(X) and not in_memory else Samples
     return kind(X, sample_weight, missing=missing)

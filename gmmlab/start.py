@@ -136,7 +136,10 @@ def random_points(
     Parameters, return value and errors as in `kmeans`.
     """
     samples = _check(X, n_components, sample_weight)
-    share = None if samples.weight is None else samples.weight / samples.total
+    share = None
+    if samples.weight is not None:
+        share = samples.weight / samples.total
+        check_count(n_components, name="n_components", maximum=np.count_nonzero(share))
     points = check_rng(rng).choice(samples.n_samples, size=n_components, replace=False, p=share)
     return from_parameters(samples, means=samples.X[points], structure=structure)
 

@@ -225,6 +225,6 @@ def test_scores_are_uncorrelated_with_mean_0_and_variance_1(structure, d):
     mass = np.prod(np.meshgrid(*[share] * d, indexing="ij"), axis=0).ravel()
     covariance = random_mixture(np.random.default_rng(d), 1, d, structure).covariance
     scores = np.concatenate([y, covariance.scores(y)])
-    assert len(scores) == d + covariance.n_scores(d)
+    assert len(scores) == d + covariance.n_parameters(1, d)
     np.testing.assert_allclose(scores @ mass, 0, atol=1e-13)
     np.testing.assert_allclose((scores * mass) @ scores.T, np.eye(len(scores)), atol=1e-13)

@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from gmmlab import GaussianMixture, Mixture, datasets, fit, start
 from gmmlab.covariance import STRUCTURES
+from gmmlab.many_starts import MIXED
 
 Reference = sklearn.mixture.GaussianMixture
 TYPES = ("full", "tied", "diag", "spherical")
@@ -850,7 +851,7 @@ def test_a_mixed_search_is_laid_out_like_a_fit(X, covariance_type, n_init):
     options = {"covariance_type": covariance_type, "n_init": n_init, "random_state": 0}
     model = GaussianMixture(3, tol=1e-6, max_iter=1000, **options).fit(X)
     assert model.result_ is model.search_.best
-    assert model.search_.n_starts == (80 if n_init == "mixed" else 5)
+    assert model.search_.n_starts == (sum(MIXED.values()) if n_init == "mixed" else 5)
     assert model.search_.message in model.result_.message
     assert model.score(X) == pytest.approx(model.lower_bound_, rel=1e-12)
     again = clone(model).fit(X)
@@ -935,7 +936,9 @@ OPTIONS = (
 @unconverged
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize(
-    "options", [options for options in OPTIONS if options.get("n_init") != "mixed"], ids=str
+    "options",
+    [options for options in OPTIONS if options.get("n_init") != "mixed"],
+    ids=" ".join,
 )
 def test_every_check_of_scikit_learn_is_passed_with_the_options_too(options):
     results = check_estimator(GaussianMixture(**options), on_skip=None, on_fail=None)
@@ -949,7 +952,7 @@ def failing(result):
 
 
 @unconverged
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_copies_by_pickle_and_joblib_predict_the_same_bits(X, options, tmp_path):
     model = GaussianMixture(3, random_state=0, **options).fit(X)
     joblib.dump(model, tmp_path / "model.joblib")
@@ -961,7 +964,7 @@ def test_copies_by_pickle_and_joblib_predict_the_same_bits(X, options, tmp_path)
 
 
 @unconverged
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 def test_a_clone_keeps_the_options_and_finds_the_same_bits(X, options):
     model = GaussianMixture(3, random_state=0, **options)
     again = clone(model)

@@ -15,7 +15,7 @@ from gmmlab import (
     fit,
     start,
 )
-from gmmlab.search import MIXED, STARTS, Search, search
+from gmmlab.many_starts import MIXED, STARTS, Search, search
 
 STRUCTURES = (Full, Tied, Diagonal, Spherical)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
