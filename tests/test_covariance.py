@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -643,3 +644,18 @@ def test_units_far_from_one_are_no_reason_to_refuse():
     correlated = np.array([[1.0, 0.9], [0.9, 1.0]]) * units[:, None] * units
     mixture = Mixture([1.0], [[0.0, 0.0]], Full([correlated]))
     np.testing.assert_allclose(mixture.covariance.conditioning(), 0.1, rtol=1e-9)
+
+
+@pytest.mark.parametrize("structure", [Full, Tied])
+def test_conditioning_on_nearly_equal_features_keeps_what_digits_there_are(structure):
+    """Bishop (2006), equation 2.82, against rational arithmetic."""
+    gap = 2.0**-20  # of two features whose correlation is 1 − gap / 2
+    matrix = np.array([[1.0, 1 - gap / 2, 0.5], [1 - gap / 2, 1.0, 0.5 + gap / 4], [0.5, 0.5, 1.0]])
+    matrix[2] = matrix[:, 2]
+    covariance = structure(matrix[None] if structure is Full else matrix)
+    _, left = covariance.given(np.array([0, 1]), np.array([2]))
+    a, b, c = (Fraction(matrix[i]) for i in ((0, 0), (0, 1), (1, 1)))
+    u, v = Fraction(matrix[0, 2]), Fraction(matrix[1, 2])
+    exact = 1 - (u * u * c - 2 * u * v * b + v * v * a) / (a * c - b * b)
+    # The condition number times the rounding of one operation.
+    np.testing.assert_allclose(left.values.ravel(), float(exact), rtol=4 / gap * 2.3e-16)

@@ -694,3 +694,28 @@ def test_steps_refuse_data_of_another_width():
     ):
         with pytest.raises(ValueError, match="X must have 2 features"):
             step()
+
+
+def test_a_covariance_that_the_ridge_is_too_small_for_is_degenerate():
+    """1e-6 is nothing beside variances of 1e12: the sum is singular to working precision."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 2)) * 1e6
+    X[:50, 1] = X[:50, 0]
+    mixture = start.from_labels(X, np.repeat([0, 1], 50))
+    with pytest.raises(DegenerateError) as caught:
+        fit(X, mixture, degenerate="floor", ridge=1e-6)
+    assert np.isfinite(caught.value.fit.log_likelihood)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"callback": 3}, "callback"),
+        ({"accelerate": "yes"}, "accelerate"),
+        ({"accelerate": 1}, "accelerate"),
+        ({"free": [["means"]]}, "free"),
+    ],
+)
+def test_what_is_no_function_truth_value_or_block_is_refused_before_any_work(settings, name):
+    with pytest.raises(TypeError, match=f"^{name} must"):
+        fit(np.eye(4), start.from_labels(np.eye(4), [0, 0, 1, 1]), **settings)

@@ -1146,3 +1146,31 @@ def test_data_that_carry_no_covariance_are_refused_with_advice():
     with pytest.raises(ValueError, match="X is constant in feature 1"):
         GaussianMixture(2, reg_covar=0).fit(constant)
     assert np.isfinite(GaussianMixture(2, random_state=0).fit(constant).score(constant))
+
+
+def test_parameters_set_by_hand_need_no_fit():
+    model = GaussianMixture(2)
+    model.weights_, model.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]])
+    model.covariances_ = np.stack([np.eye(2)] * 2)
+    np.testing.assert_array_equal(model.predict([[0.1, 0.0], [8.0, 9.0]]), [0, 1])
+    assert model.sample(3, random_state=0)[0].shape == (3, 2)
+
+
+def test_criteria_take_the_weights_of_the_fit(X):
+    weight = np.random.default_rng(0).integers(1, 4, size=len(X))
+    model = GaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
+    repeated = np.repeat(X, weight, axis=0)
+    assert model.bic(X, sample_weight=weight) == pytest.approx(model.bic(repeated), rel=1e-12)
+    assert model.aic(X, sample_weight=weight) == pytest.approx(model.aic(repeated), rel=1e-12)
+    assert model.bic(X, sample_weight=weight) == pytest.approx(model.result_.bic, rel=1e-9)
+
+
+def test_arguments_that_contradict_each_other_are_refused(X):
+    with pytest.raises(ValueError, match="responsibilities_init or several kinds of n_init"):
+        GaussianMixture(2, n_init="mixed", responsibilities_init=np.zeros(len(X), int)).fit(X)
+
+
+def test_a_dask_array_is_not_loaded_in_silence(X):
+    array = pytest.importorskip("dask.array").from_array(X)
+    with pytest.raises(TypeError, match=r"in memory here; gmmlab\.fit takes"):
+        GaussianMixture(2).fit(array)
