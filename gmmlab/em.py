@@ -202,6 +202,7 @@ def fit(
     sample_weight: Any = None,
     missing: Literal["raise", "marginalise"] = "raise",
     accelerate: bool = False,
+    extra_step: bool = False,
 ) -> Fit:
     """Fit a Gaussian mixture by EM, from a given start.
 
@@ -251,6 +252,8 @@ def fit(
         Whether to extrapolate where EM has become slow (squared extrapolation; see
         `gmmlab.acceleration`). The log-likelihood still never falls. An iteration then is a
         pass over the data, also one whose extrapolation was worse and is not in the trace.
+    extra_step : bool, default False
+        Whether to take one more step once the gain is within `tol`, as scikit-learn does.
 
     Returns
     -------
@@ -318,6 +321,7 @@ def fit(
             ridge=ridge,
             own=own_covariance(samples, type(start.covariance)) if may_collapse else None,
             callback=callback,
+            extra_step=extra_step,
         )
         if accelerate:
             try:
@@ -340,6 +344,7 @@ class _Problem:
     ridge: float
     own: Covariance | None
     callback: Callable[[int, Mixture, float], object] | None
+    extra_step: bool
 
     def step(self, found: Sums, mixture: Mixture) -> Step:
         """Return the M-step."""
@@ -386,6 +391,7 @@ def _iterate(
     candidate, event = problem.raised(problem.start)
     bound = np.nan  # the ELBO of the candidate, after the M-step that led to it
     mixture = row = None  # the candidate before, once it is accepted, and its row
+    last = False  # whether one extra step is being taken
     begun, instead = True, None  # the EM step that could be taken in place of an extrapolation
 
     def stop(status: Status, message: str, at: Mixture, row: Row, gain: float = np.nan) -> Fit:
@@ -418,11 +424,13 @@ def _iterate(
             fell = problem.ridge == 0 and gain < 0
             if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
                 return stop("not_increasing", not_increasing_message(gain, iteration), *before)
-            if (abs(gain) if problem.ridge else gain) <= enough:
+            within = (abs(gain) if problem.ridge else gain) <= enough
+            if last or (within and not (problem.extra_step and iteration < problem.max_iter)):
                 left = _remaining_gain(problem, found, mixture, iteration)
                 event = record.trace()["event"][-1]
                 message = converged_message(gain / total, problem.tol, left / total, event)
                 return stop("converged", message, mixture, row, left)
+            last = within
         if iteration == problem.max_iter:
             break
 

@@ -23,7 +23,7 @@ from gmmlab import missing, start
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
-from gmmlab.many_starts import STARTS, search
+from gmmlab.many_starts import MIXED, STARTS, check_starts, search
 from gmmlab.mixture import Mixture, normalise
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import Samples
@@ -51,7 +51,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
         Covariance structure: `Full`, `Tied`, `Diagonal` or `Spherical`.
     tol : float, default 1e-3
-        Stop when an iteration gains no more than this in mean log-likelihood.
+        Stop one step after an iteration that gains no more than this in mean log-likelihood.
     reg_covar : float, default 1e-6
         Added to every variance after each M-step, in squared data units. It is not part of EM:
         with a value above 0 the log-likelihood may fall a little. With 0 a fit ends where a
@@ -259,13 +259,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if isinstance(self.n_init, str | Mapping) and not self._goes_on():
             if self.responsibilities_init is not None:
                 raise ValueError("give responsibilities_init or several kinds of n_init, not both")
+            starts = MIXED if self.n_init == "mixed" else check_starts(self.n_init, name="n_init")
             try:
                 self.search_ = search(
                     samples,
                     self.n_components,
                     self._generator(),
                     structure=STRUCTURES[self.covariance_type],
-                    starts=None if self.n_init == "mixed" else self.n_init,
+                    starts=starts,
                     given=self._given(samples.n_features),
                     **settings,
                 )
@@ -279,7 +280,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 print(f"Initialization {number}")
                 settings["callback"] = self._report
             try:
-                result = fit(samples, mixture, accelerate=self.accelerate, **settings)
+                result = fit(
+                    samples, mixture, accelerate=self.accelerate, extra_step=True, **settings
+                )
                 results.append(result)
             except DegenerateError as error:
                 # A start that degenerates counts only if all do.
@@ -492,15 +495,21 @@ def _from_responsibilities(
     samples: Samples, given: Any, n_components: int, structure: type[Covariance]
 ) -> Mixture:
     array = np.asarray(given)
-    if array.ndim == 1:
-        return start.from_labels(samples, array, n_components=n_components, structure=structure)
-    shape = (samples.n_samples, n_components)
-    if array.shape != shape:
-        raise ValueError(
-            "responsibilities_init must be labels or have the shape (n_samples, n_components) = "
-            f"{shape}; got {array.shape}"
-        )
-    return start.from_responsibilities(samples, array, structure=structure)
+    try:
+        if array.ndim == 1:
+            return start.from_labels(samples, array, n_components=n_components, structure=structure)
+        shape = (samples.n_samples, n_components)
+        if array.shape != shape:
+            raise ValueError(
+                f"it must hold labels, or have the shape (n_samples, n_components) = {shape}; "
+                f"got {array.shape}"
+            )
+        if array.dtype == np.float32:  # rows that sum to 1 in single precision
+            totals = array.sum(axis=1, keepdims=True, dtype=np.float64)
+            array = np.where(np.abs(totals - 1) < 1e-5, array / totals, array)
+        return start.from_responsibilities(samples, array, structure=structure)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"responsibilities_init: {error}") from None
 
 
 # ---- starting values, refused in scikit-learn's words ------------------------------------

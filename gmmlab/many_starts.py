@@ -139,7 +139,7 @@ def search(
     samples = as_samples(X, sample_weight, missing=settings.get("missing") == "marginalise")
     filled = as_samples(start.completed(samples.X), samples.weight)
     rng = check_rng(rng)
-    starts = _check_starts(MIXED if starts is None else starts)
+    starts = check_starts(MIXED if starts is None else starts)
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
     failed: list[DegenerateError] = []
 
@@ -177,13 +177,14 @@ def search(
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
 
 
-def _check_starts(starts: Any) -> dict[str, int]:
+def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:
+    """Return how many starts of each kind are asked for."""
     if not isinstance(starts, Mapping) or not starts:
         raise TypeError(
-            "starts must map kinds of start to how many of them, e.g. {'kmeans': 5}; "
+            f"{name} must map kinds of start to how many of them, e.g. {{'kmeans': 5}}; "
             f"got {starts!r}"
         )
     return {
-        check_choice(kind, STARTS, name="starts"): check_count(count, name=f"starts[{kind!r}]")
+        check_choice(kind, STARTS, name=name): check_count(count, name=f"{name}[{kind!r}]")
         for kind, count in starts.items()
     }

@@ -16,7 +16,7 @@ from gmmlab.sums import ResidualForm
 _SINGULAR = 1e-13
 
 
-def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
+def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None) -> np.ndarray:
     """Return a floor of covariance eigenvalues that goes with the data's own scale.
 
     Parameters
@@ -25,6 +25,8 @@ def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
         Samples, in data units; NaN entries are left out.
     fraction : float, default 1e-6
         Share of each feature's variance; above 0.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def relative_floor(X: Any, fraction: float = 1e-6) -> np.ndarray:
     >>> relative_floor([[0.0, 5.0], [2.0, 5.0]], fraction=0.01)
     array([0.01, 0.01])
     """
-    samples = as_samples(X, missing=True)
+    samples = as_samples(X, sample_weight, missing=True)
     fraction = check_number(fraction, name="fraction", inclusive=False)
     constant = _constant(samples)
     if constant.all():

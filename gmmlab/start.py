@@ -12,10 +12,12 @@ Where the data are too many, or not in memory, start from a part of them:
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from gmmlab._threads import one_blas_thread
 from gmmlab._validation import (
@@ -88,7 +90,7 @@ def kmeans(
     samples = _check(X, n_components, sample_weight)
     seed = int(check_rng(rng).integers(2**31))
     # On two threads k-means gives other bits than on one.
-    with threadpool_limits(1), warnings.catch_warnings():
+    with _single_threaded(), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of clusters that coincide
         clusters = KMeans(n_components, n_init=1, random_state=seed)
         labels = clusters.fit(samples.X, sample_weight=samples.weight).labels_
@@ -116,7 +118,7 @@ def kmeans_plus_plus(
 
     samples = _check(X, n_components, sample_weight)
     seed = int(check_rng(rng).integers(2**31))
-    with threadpool_limits(1):
+    with _single_threaded():
         centres, _ = kmeans_plusplus(
             samples.X, n_components, sample_weight=samples.weight, random_state=seed
         )
@@ -289,6 +291,7 @@ def from_parameters(
     weights: Any = None,
     covariances: Any = None,
     structure: Structure = Full,
+    sample_weight: Any = None,
 ) -> Mixture:
     """Start from given parameters; what is left out takes the scale of the data.
 
@@ -305,6 +308,8 @@ def from_parameters(
         covariance of all samples.
     structure : {Full, Tied, Diagonal, Spherical}, default Full
         Covariance structure.
+    sample_weight : array_like, shape (n_samples,), optional
+        How often each sample counts.
 
     Returns
     -------
@@ -315,7 +320,7 @@ def from_parameters(
     TypeError, ValueError
         If the parameters do not make a mixture with as many features as `X`.
     """
-    samples = as_samples(X)
+    samples = as_samples(X, sample_weight)
     means = check_samples(means, name="means", n_features=samples.n_features)
     k = len(means)
     weights = np.full(k, 1 / k) if weights is None else check_numeric(weights, name="weights")
@@ -369,6 +374,16 @@ def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     rows = np.sort(check_rng(rng).choice(len(X), size=size, replace=False, shuffle=False))
     drawn = X[rows].compute() if is_dask(X) else X[rows]
     return numeric(drawn, name="X", keep=(np.float32, np.float64))
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # a look at every loaded library, scikit-learn's among them
+
+
+def _single_threaded() -> AbstractContextManager:
+    """Return a context in which scikit-learn's own threads are one; it is loaded by then."""
+    return _libraries().limit(limits=1)
 
 
 def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:
