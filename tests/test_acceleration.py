@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import BLOCKS, STRUCTURES, every_structure, problem
 from threadpoolctl import threadpool_limits
 
 from gmmlab import (
@@ -25,20 +26,10 @@ from gmmlab import (
 from gmmlab.acceleration import Squarem
 from gmmlab.coordinates import Coordinates
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
-BLOCKS = ("weights", "means", "covariances")
 ALL = frozenset(BLOCKS)
 FREE = [
     frozenset(blocks) for size in (0, 1, 2, 3) for blocks in itertools.combinations(BLOCKS, size)
 ]
-
-
-def problem(seed, k=3, d=2, n=120, structure=Full):
-    """Return random data with clusters in them, and a random proper start."""
-    rng = np.random.default_rng(seed)
-    X = datasets.random_mixture(n, k, d, separation=rng.uniform(0.5, 5), rng=rng).X
-    return X, start.random_points(X, k, rng, structure=structure)
 
 
 problems = st.builds(

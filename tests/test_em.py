@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import BLOCKS, STRUCTURES, problem
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from threadpoolctl import threadpool_limits
@@ -28,18 +29,9 @@ from gmmlab import (
     start,
 )
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
-BLOCKS = ("weights", "means", "covariances")
 FREE = [
     set(blocks) for size in (1, 2, 3) for blocks in itertools.combinations(sorted(BLOCKS), size)
 ]
-
-
-def problem(seed, k=3, d=2, n=120, structure=Full):
-    """Return random data with clusters in them, and a random proper start."""
-    rng = np.random.default_rng(seed)
-    X = datasets.random_mixture(n, k, d, separation=rng.uniform(0.5, 5), rng=rng).X
-    return X, start.random_points(X, k, rng, structure=structure)
 
 
 problems = st.builds(

@@ -8,6 +8,7 @@ import pytest
 import scipy.optimize
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from problems import STRUCTURES, every_structure
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -28,8 +29,6 @@ from gmmlab.missing import ObservedForm
 from gmmlab.samples import Samples
 from gmmlab.sums import ResidualForm
 
-ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 NAN = np.nan
 
 
@@ -49,7 +48,7 @@ problems = st.builds(
     seed=st.integers(0, 2**32 - 1),
     k=st.integers(1, 3),
     d=st.integers(1, 4),
-    structure=st.sampled_from(ALL),
+    structure=st.sampled_from(STRUCTURES),
     share=st.sampled_from([0.05, 0.3, 0.6]),
 )
 

@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from problems import STRUCTURES, every_structure
 
 from gmmlab import (
     DegenerateError,
-    Diagonal,
     Full,
     Mixture,
-    Spherical,
-    Tied,
     datasets,
     fit,
     relative_floor,
@@ -19,9 +17,6 @@ from gmmlab import (
 )
 from gmmlab.samples import Samples
 from gmmlab.scale import own_covariance, total_moment
-
-ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 
 
 def problem(seed, k=3, d=2, n=80, structure=Full):
@@ -38,7 +33,7 @@ problems = st.builds(
     seed=st.integers(0, 2**32 - 1),
     k=st.integers(1, 4),
     d=st.integers(1, 4),
-    structure=st.sampled_from(ALL),
+    structure=st.sampled_from(STRUCTURES),
 )
 
 
