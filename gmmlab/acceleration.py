@@ -29,7 +29,6 @@ class Squarem:
         self.free = free
         self.longest = _FIRST
         self._first: Mixture | None = None
-        self._second: Mixture | None = None
 
     def propose(self, mixture: Mixture, new: Mixture) -> Mixture | None:
         """Return an extrapolation after the EM step from `mixture` to `new`, or None.

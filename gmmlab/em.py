@@ -66,7 +66,7 @@ from gmmlab.result import (
 )
 from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import own_covariance, relative_floor
-from gmmlab.sums import ProductForm, ResidualForm, Sums, product_centre
+from gmmlab.sums import ProductForm, ResidualForm, Sums, per_component, product_centre
 
 # A second moment about another point may be this much larger than the one about the mean;
 # past it, a second pass takes the moments about the new mean.
@@ -147,9 +147,8 @@ def maximise(
 
 
 def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
-    axes = (slice(None), *[None] * (moments.ndim - 1))
     try:
-        return new.expected_log_joint(counts, counts[axes] * moments)
+        return new.expected_log_joint(counts, per_component(counts, moments) * moments)
     except np.linalg.LinAlgError:  # a covariance has collapsed to singular
         return np.nan
 
@@ -427,8 +426,7 @@ def _iterate(
             within = (abs(gain) if problem.ridge else gain) <= enough
             if last or (within and not (problem.extra_step and iteration < problem.max_iter)):
                 left = _remaining_gain(problem, found, mixture, iteration)
-                event = record.trace()["event"][-1]
-                message = converged_message(gain / total, problem.tol, left / total, event)
+                message = converged_message(gain / total, problem.tol, left / total, record.event())
                 return stop("converged", message, mixture, row, left)
             last = within
         if iteration == problem.max_iter:
@@ -465,8 +463,7 @@ def _iterate(
 def _sound(mixture: Mixture) -> bool:
     """Return whether a mixture can be evaluated."""
     try:
-        with np.errstate(all="ignore"):
-            return bool(np.isfinite(mixture.log_normaliser).all())
+        return bool(np.isfinite(mixture.log_normaliser).all())
     except np.linalg.LinAlgError:
         return False
 

@@ -317,6 +317,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _starts(self, samples: Samples) -> list[Mixture]:
         given = self._given(samples.n_features)
+        samples = start.completed_samples(samples)
         return [
             # What is given altogether needs no draw.
             Mixture(**given) if len(given) == 3 else replace(self._drawn(samples, rng), **given)
@@ -325,7 +326,6 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
         structure, k = STRUCTURES[self.covariance_type], self.n_components
-        samples = Samples(start.completed(samples.X), samples.weight)
         if self.responsibilities_init is not None:
             drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
         else:

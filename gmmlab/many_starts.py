@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -136,8 +137,9 @@ def search(
     >>> round(found.best.log_likelihood, 4)
     -1126.3159
     """
-    samples = as_samples(X, sample_weight, missing=settings.get("missing") == "marginalise")
-    filled = as_samples(start.completed(samples.X), samples.weight)
+    marginalise = settings.get("missing") == "marginalise"
+    samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
+    filled = start.completed_samples(samples)
     rng = check_rng(rng)
     starts = check_starts(MIXED if starts is None else starts)
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
@@ -150,6 +152,7 @@ def search(
             except DegenerateError as error:
                 failed.append(error)
 
+    @cache  # a pass over the data for each fit, asked for in every ranking
     def sound(one: Fit) -> bool:
         return not diagnostics.degenerate(one.mixture, samples)
 

@@ -15,7 +15,7 @@ from operator import add
 import numpy as np
 
 from gmmlab.mixture import Mixture, blocks, normalise
-from gmmlab.sums import ResidualForm, Sums
+from gmmlab.sums import ResidualForm, Sums, per_component
 
 
 def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
@@ -86,8 +86,7 @@ class ObservedForm:
             residuals[:, unseen] = coefficients @ residuals[:, seen]
             residuals += (mixture.means - about)[:, :, None]
             counts = r.sum(axis=1)
-            axes = (slice(None), *[None] * (spread.ndim - 1))
-            second = covariance.scatter(residuals, r) + counts[axes] * spread
+            second = covariance.scatter(residuals, r) + per_component(counts, spread) * spread
             expected = mixture.expected_log_joint(counts, second)
             found.append(
                 Sums(

@@ -127,6 +127,11 @@ class Recorder:
         smallest = np.concatenate(self._smallest)
         return Trace(map(self._completed, self.rows, smallest))
 
+    def event(self) -> str:
+        """Return what the last row says of components."""
+        self._find_eigenvalues()
+        return self._completed(self.rows[-1], self._smallest[-1][-1]).event
+
     def _completed(self, row: Row, eigenvalues: np.ndarray) -> Row:
         thin = held(eigenvalues < 2 * self._ridge, "held up by the ridge") if row.iteration else ""
         return row._replace(

@@ -35,7 +35,7 @@ from gmmlab.covariance import STRUCTURES, Covariance, Full
 from gmmlab.mixture import Mixture
 from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import relative_floor, total_moment
-from gmmlab.sums import ResidualForm
+from gmmlab.sums import ResidualForm, per_component
 
 # A component with less than this share of the data's variance in some direction is thin.
 _THIN = 1e-6
@@ -188,10 +188,15 @@ def completed(X: Any) -> np.ndarray:
     array([[1., 4.],
            [3., 4.]])
     """
-    samples = as_samples(X, missing=True, in_memory=True)
+    return completed_samples(as_samples(X, missing=True, in_memory=True)).X
+
+
+def completed_samples(samples: Samples) -> Samples:
+    """Return samples with each feature's mean where it is missing: themselves if nothing is."""
     if not samples.has_missing:
-        return samples.X
-    return np.where(np.isnan(samples.X), np.nanmean(samples.X, axis=0), samples.X)
+        return samples
+    means = np.nanmean(samples.X, axis=0)
+    return Samples(np.where(np.isnan(samples.X), means, samples.X), samples.weight)
 
 
 def from_labels(
@@ -427,7 +432,8 @@ def _from_responsibilities(
         whole = _whole(samples, structure)
         thin = structure.estimate(counts, within).relative_to(whole) < _THIN
         # As if each thin component had one more sample, which varies as the whole data do.
-        axes = (slice(None), *[None] * (within.ndim - 1))
-        padded = (counts[axes] * within + whole.stack) / (counts[axes] + 1)
-        covariance = structure.estimate(counts, np.where(thin[axes], padded, within))
+        share = per_component(counts, within)
+        padded = (share * within + whole.stack) / (share + 1)
+        within = np.where(per_component(thin, within), padded, within)
+        covariance = structure.estimate(counts, within)
     return Mixture(counts / counts.sum(), means, structure(covariance.values))

@@ -39,6 +39,11 @@ _LARGEST = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 _RANGE = {dtype: float(np.finfo(dtype).eps / np.finfo(dtype).tiny) ** 0.75 for dtype in _LARGEST}
 
 
+def per_component(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return values (k,) in a shape that multiplies moments (k, d, d) or (k, d)."""
+    return values.reshape(-1, *[1] * (moments.ndim - 1))
+
+
 @dataclass(frozen=True)
 class Sums:
     """What one pass leaves. All are sums over the samples, weighted if those are."""
@@ -71,11 +76,11 @@ class Sums:
 
     def moments(self, structure: type[Covariance], means: np.ndarray) -> np.ndarray:
         """Return the weighted second moments about `means`, (k, d, d) or (k, d)."""
-        axes = (slice(None), *[None] * (self.second.ndim - 1))
         delta = means - self.about
         # Σ r (x−a−δ)(x−a−δ)ᵀ / N = second − (m δᵀ + δ mᵀ) + δ δᵀ with m the first moment
         shifted = self.first / self.divisor[:, None] - delta / 2
-        return self.second / self.divisor[axes] - 2 * structure.product(shifted, delta)
+        about = self.second / per_component(self.divisor, self.second)
+        return about - 2 * structure.product(shifted, delta)
 
 
 def product_centre(samples: Samples, mixture: Mixture) -> np.ndarray | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import BLOCKS, STRUCTURES, every_structure, problem
+from problems import BLOCKS, STRUCTURES, every_structure, iris_from_labels, problem
 from threadpoolctl import threadpool_limits
 
 from gmmlab import (
@@ -16,7 +16,6 @@ from gmmlab import (
     Full,
     Mixture,
     Spherical,
-    Tied,
     datasets,
     diagnostics,
     fit,
@@ -147,15 +146,7 @@ def test_from_near_an_optimum_it_ends_in_the_optimum_of_plain_em(structure, free
     assert_same(fast.mixture, plain.mixture, 1e-4)
 
 
-@pytest.mark.parametrize(
-    ("structure", "log_likelihood"),
-    [
-        (Spherical, -384.314095060822),
-        (Diagonal, -306.860460506224),
-        (Tied, -256.354043125584),
-        (Full, -180.185477131304),
-    ],
-)
+@iris_from_labels
 def test_iris_from_the_species_labels(structure, log_likelihood):
     """R, mclust 6.0, tolerance 1e-14: models VII, VVI, EEE and VVV."""
     data = datasets.iris()

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.polynomial.hermite_e import hermegauss
+from problems import every_structure
 from scipy.linalg import expm
 from scipy.stats import multivariate_normal
 
@@ -15,7 +16,6 @@ from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
 from gmmlab.coordinates import Coordinates
 
 STRUCTURES = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 BLOCKS = ("weights", "means", "covariances")
 FREE = [frozenset(blocks) for size in (1, 2, 3) for blocks in itertools.combinations(BLOCKS, size)]
 

@@ -9,13 +9,13 @@ import pytest
 import scipy.linalg
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import every_structure
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
 from gmmlab.covariance import STRUCTURES
 
 ALL = tuple(STRUCTURES.values())
 MATRICES = (Full, Tied)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 few = settings(max_examples=40, deadline=None)
 
 

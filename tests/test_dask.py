@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from problems import every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, relative_floor, start
@@ -16,7 +17,6 @@ dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 
 STRUCTURES = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 #: blocks of many sizes, the samples of `problem` together
 UNEVEN = (1, 400, 799, 0, 300, 500)
 

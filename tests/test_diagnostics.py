@@ -7,13 +7,11 @@ import pytest
 import sklearn.metrics
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from problems import every_structure
 
 from gmmlab import Diagonal, Fit, Full, Mixture, Spherical, Tied, diagnostics, fit
 from gmmlab.result import Row, Trace
 
-every_structure = pytest.mark.parametrize(
-    "structure", [Full, Tied, Diagonal, Spherical], ids=lambda s: s.__name__
-)
 some = settings(max_examples=100, deadline=None)
 few = settings(max_examples=40, deadline=None)
 

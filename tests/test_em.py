@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import BLOCKS, STRUCTURES, problem
+from problems import BLOCKS, STRUCTURES, iris_from_labels, problem
 from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture as SklearnMixture
 from threadpoolctl import threadpool_limits
@@ -343,15 +343,7 @@ def test_agrees_with_scikit_learn_from_the_same_start(structure, seed):
     assert ours.mean_log_likelihood == pytest.approx(theirs.score(X), rel=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("structure", "log_likelihood"),
-    [
-        (Spherical, -384.314095060822),
-        (Diagonal, -306.860460506224),
-        (Tied, -256.354043125584),
-        (Full, -180.185477131304),
-    ],
-)
+@iris_from_labels
 def test_iris_from_the_species_labels(structure, log_likelihood):
     """R, mclust 6.0, tolerance 1e-14: models VII, VVI, EEE and VVV."""
     data = datasets.iris()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import every_structure
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, start
 from gmmlab.coordinates import Coordinates
@@ -18,7 +19,6 @@ from gmmlab.result import DegenerateError
 from gmmlab.samples import Samples
 
 STRUCTURES = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 ALL = frozenset({"weights", "means", "covariances"})
 every_free = pytest.mark.parametrize(
     "free",

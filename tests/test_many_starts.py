@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from problems import every_structure
 
 from gmmlab import (
     DegenerateError,
@@ -18,7 +19,6 @@ from gmmlab import (
 from gmmlab.many_starts import MIXED, STARTS, Search, search
 
 STRUCTURES = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 FEW = {"kmeans": 2, "k-means++": 2, "random": 1, "random_from_data": 4}
 
 

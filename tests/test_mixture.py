@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from problems import every_structure
 from scipy.special import logsumexp
 from scipy.stats import chi2, kstest, multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
 
 ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 few = settings(max_examples=40, deadline=None)
 
 

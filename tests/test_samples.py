@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Diagonal, Full, Spherical, Tied, _threads, fit, start
@@ -15,7 +16,6 @@ from gmmlab._threads import n_threads, parallel_map
 from gmmlab.samples import Samples, as_samples
 
 ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 
 
 class Rows(list):

@@ -6,12 +6,12 @@ import scipy.linalg
 import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from problems import every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Diagonal, Full, Spherical, Tied, relative_floor, start
 
 ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 
 
 def from_random_labels(X, n_components, rng, *, structure=Full):

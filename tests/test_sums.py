@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from problems import every_structure
 from scipy.stats import multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, e_step, fit
@@ -17,7 +18,6 @@ from gmmlab.samples import Samples
 from gmmlab.sums import ProductForm, ResidualForm, natural_parameters, product_centre
 
 ALL = (Full, Tied, Diagonal, Spherical)
-every_structure = pytest.mark.parametrize("structure", ALL, ids=lambda s: s.__name__)
 # What the guard promises of log-densities, for each feature; half of it moves a density.
 BOUND = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
 
