@@ -56,15 +56,17 @@ SCHEMA = {
 
 
 def conda_ranges():
-    """Names and ranges of the conda packages. conda-forge has each under its name on PyPI."""
-    specs = [Requirement(spec) for spec in CONDA["dependencies"] if isinstance(spec, str)]
-    return {canonicalize_name(spec.name): spec.specifier for spec in specs}
+    """Names and ranges of all packages; conda-forge has each under its name on PyPI, or pip does."""
+    specs = [spec for spec in CONDA["dependencies"] if isinstance(spec, str)]
+    specs += [spec for spec in CONDA["dependencies"][-1]["pip"] if spec != "-e ."]
+    ranges = map(Requirement, specs)
+    return {canonicalize_name(spec.name): spec.specifier for spec in ranges}
 
 
 def test_environment_yml_is_what_conda_reads():
     jsonschema.validate(CONDA, SCHEMA)
     assert CONDA["channels"] == ["conda-forge"]
-    assert CONDA["dependencies"][-1] == {"pip": ["-e ."]}
+    assert CONDA["dependencies"][-1]["pip"][-1] == "-e ."
 
 
 def test_environment_yml_has_the_names_and_ranges_of_pyproject():
