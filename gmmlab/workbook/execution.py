@@ -1,65 +1,227 @@
-"""Running notebooks: each into a report, or in place so that its outputs are committed."""
+"""Executing a notebook: with papermill and within limits; or in place, as it is committed."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
+import logging
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
 from nbclient import NotebookClient
-from traitlets.config import Config
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
 
-from gmmlab.workbook.page import to_html
+from gmmlab.workbook.failures import CellFailed, KernelDied, OutOfTime
+from gmmlab.workbook.kernels import KernelManager, Kernels
 
-#: seconds that a cell may take
-CELL_TIMEOUT = 300
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What papermill and nbclient log on their own is said by the failures.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
+logging.getLogger("traitlets").addHandler(logging.NullHandler())
 
 
-def report(
-    notebook: Path, folder: Path, parameters: dict[str, Any] | None = None
-) -> tuple[Path, Path]:
-    """Execute a notebook with papermill and leave it and its page in a folder.
-
-    Parameters
-    ----------
-    notebook : Path
-        The notebook; it is not changed.
-    folder : Path
-        Where the executed notebook and its HTML go, under the notebook's name.
-    parameters : dict, optional
-        Values that differ from the notebook's own.
-
-    Returns
-    -------
-    (Path, Path)
-        The executed notebook and the page. Both appear when both are done, or neither does.
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that a cell, and a whole run, may take; None for no limit.
 
     Raises
     ------
-    papermill.PapermillExecutionError
-        If a cell fails.
+    ValueError
+        If a limit is not positive.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".running-") as aside, kernels() as config:
-        executed = Path(aside) / notebook.name
-        papermill.execute_notebook(
-            notebook,
-            executed,
-            parameters=parameters,
+
+    cell: float | None = 300.0
+    run: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, seconds in vars(self).items():
+            if seconds is not None and not seconds > 0:
+                raise ValueError(
+                    f"the limit of a {name} must be a positive number of seconds; got {seconds}"
+                )
+
+
+def execute(
+    source: nbformat.NotebookNode,
+    parameters: Mapping[str, Any],
+    to: Path,
+    *,
+    folder: Path,
+    kernels: Kernels,
+    limits: Limits,
+    environment: Mapping[str, str] | None = None,
+    on_cell: Callable[[int], None] = lambda number: None,
+) -> nbformat.NotebookNode:
+    """Execute a notebook with papermill.
+
+    Parameters
+    ----------
+    source : NotebookNode
+        The notebook; it is not changed.
+    parameters : mapping
+        Values to put in place of the notebook's own.
+    to : Path
+        Where the notebook is saved, after each cell.
+    folder : Path
+        Where the kernel works.
+    kernels : Kernels
+        Where the kernel comes from.
+    limits : Limits
+    environment : mapping of str to str, optional
+        More variables for the kernel.
+    on_cell : callable, optional
+        Is called with the number of cells done before each cell.
+
+    Returns
+    -------
+    NotebookNode
+        The executed notebook.
+
+    Raises
+    ------
+    CellFailed, KernelDied, OutOfTime
+        Failures of the notebook. What there is of it by then has been saved.
+    OSError
+        If it cannot be saved.
+    """
+    kernel = _Kernel(kernels, limits, folder, dict(environment or {}), on_cell)
+    try:
+        executed = papermill.execute_notebook(
+            copy.deepcopy(source),
+            # papermill takes braces in a path for parameters
+            str(to).replace("{", "{{").replace("}", "}}"),
+            dict(parameters),
+            engine_name="gmmlab",
             kernel_name="python3",
-            execution_timeout=CELL_TIMEOUT,
-            config=config,
+            progress_bar=False,
+            kernel=kernel,
         )
-        page = executed.with_suffix(".html")
-        page.write_text(to_html(nbformat.read(executed, as_version=4), title=notebook.stem))
-        return executed.replace(folder / executed.name), page.replace(folder / page.name)
+    except papermill.PapermillExecutionError as error:
+        reason = f"{error.ename}: {_COLOURS.sub('', error.evalue)}"
+        details = _COLOURS.sub("", "\n".join(error.traceback))
+        raise CellFailed(reason, cell=error.cell_index, details=details) from None
+    _check_completed(executed)
+    return executed
+
+
+class _Kernel:
+    """What the engine needs to know of one execution, and what it has seen of it."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        limits: Limits,
+        folder: Path,
+        environment: dict[str, str],
+        on_cell: Callable[[int], None],
+    ) -> None:
+        self.manager: KernelManager = kernels.manager()
+        self.environment = kernels.environment | environment
+        self.folder = folder
+        self.limits = limits
+        self.on_cell = on_cell
+        self.begun = time.monotonic()
+        self.cell = 0
+
+    def cell_starts(self, cell: Any, cell_index: int) -> None:
+        self.cell = cell_index
+        self.on_cell(cell_index)
+
+    def seconds_left(self, cell: Any = None) -> float | None:
+        """Return how long the next cell may take."""
+        run = self.limits.run
+        if run is not None:  # a last moment, for a limit of 0 would be none
+            run = max(run - (time.monotonic() - self.begun), 1e-3)
+        limits = [limit for limit in (self.limits.cell, run) if limit is not None]
+        return min(limits, default=None)
+
+    def which_limit(self) -> str:
+        run = self.limits.run
+        if run is not None and time.monotonic() - self.begun >= run:
+            return f"the run took longer than {run:g} s"
+        return f"the cell took longer than {self.limits.cell:g} s"
+
+    def last_words(self) -> str:
+        log = Path(self.manager.connection_file).with_suffix(".log")
+        return log.read_text(errors="replace").strip()[-2000:] if log.exists() else ""
+
+
+class _Engine(NBClientEngine):
+    """papermill's engine, with kernels of ours and words for what it leaves unsaid."""
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, kernel: _Kernel, **options: Any
+    ) -> None:
+        client = PapermillNotebookClient(
+            nb_man,
+            km=kernel.manager,
+            kernel_name=kernel_name,
+            startup_timeout=60,
+            timeout_func=kernel.seconds_left,
+            on_cell_start=kernel.cell_starts,
+            log=logging.getLogger("papermill"),
+        )
+        environment = {**os.environ, **kernel.environment}
+        try:
+            with client.setup_kernel(cleanup_kc=True, cwd=str(kernel.folder), env=environment):
+                cls._execute_cells(client, kernel)
+        except CellTimeoutError:
+            raise OutOfTime(kernel.which_limit(), cell=kernel.cell) from None
+        except RuntimeError as error:  # of jupyter_client, from before the first cell
+            raise KernelDied(f"the kernel did not start: {error}") from error
+
+    @staticmethod
+    def _execute_cells(client: PapermillNotebookClient, kernel: _Kernel) -> None:
+        process = kernel.manager.provisioner.process
+        try:
+            client.papermill_execute_cells()
+            info = client.wait_for_reply(client.kc.kernel_info())
+            client.nb.metadata["language_info"] = info["content"]["language_info"]
+        except (CellTimeoutError, OSError):
+            raise
+        except Exception as error:
+            code = process.poll()
+            if code is None and not isinstance(error, DeadKernelError):
+                raise
+            reason = f"the kernel died: {_how_it_ended(code)}"
+            raise KernelDied(reason, cell=kernel.cell, details=kernel.last_words()) from None
+
+
+papermill_engines.register("gmmlab", _Engine)
+
+
+def _check_completed(notebook: nbformat.NotebookNode) -> None:
+    """Refuse what papermill takes for completed, and is not."""
+    for number, cell in enumerate(notebook.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        for output in cell.outputs:
+            if output.output_type == "error" and output.ename == "SystemExit":
+                raise CellFailed("the cell left the notebook by sys.exit", cell=number)
+        if cell.execution_count is None:
+            raise CellFailed("the cell was not run, for one before it ended the kernel", cell=number)
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None:
+        return "it does not answer"
+    if code == -signal.SIGKILL:
+        return "it was killed (SIGKILL), as the system does when memory runs out"
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    return f"it ended with exit code {code}"
 
 
 def refresh(notebook: Path) -> None:
@@ -76,15 +238,11 @@ def refresh(notebook: Path) -> None:
         If a cell writes to stderr (a warning, say): a reader would see it too.
     """
     node = nbformat.read(notebook, as_version=4)
-    with kernels() as config:
-        NotebookClient(
-            node,
-            kernel_name="python3",
-            timeout=CELL_TIMEOUT,
-            record_timing=False,
-            coalesce_streams=True,
-            config=config,
-        ).execute()
+    with Kernels() as kernels:
+        client = NotebookClient(
+            node, km=kernels.manager(), timeout=300, record_timing=False, coalesce_streams=True
+        )
+        client.execute(cleanup_kc=True, cwd=str(notebook.resolve().parent), env=dict(os.environ))
     node.metadata = nbformat.from_dict({"kernelspec": _KERNEL, "language_info": {"name": "python"}})
     for cell in node.cells:
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
@@ -102,17 +260,3 @@ def refresh(notebook: Path) -> None:
 def source_hash(source: str) -> str:
     """Return the hash of a cell's source that `refresh` leaves in its metadata."""
     return hashlib.sha256(source.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def kernels() -> Iterator[Config]:
-    """Provide a configuration under which kernels talk through sockets of their own.
-
-    Over TCP, kernels that start at the same time can take each other's ports. A socket's
-    path must be short (under 107 bytes), hence the folder.
-    """
-    if os.name != "posix":
-        yield Config()
-        return
-    with tempfile.TemporaryDirectory(prefix="nb-", dir="/tmp") as folder:
-        yield Config(KernelManager={"transport": "ipc", "ip": f"{folder}/k"})

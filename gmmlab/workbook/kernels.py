@@ -1,0 +1,224 @@
+"""Where kernels come from: each with sockets of its own, and none left behind.
+
+On Linux they are forked from a `keeper` that has the imports of the notebook behind it, and
+ends them if this process dies. Elsewhere they are started as Jupyter starts them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, suppress
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.provisioning import LocalProvisioner
+from traitlets import Unicode
+from traitlets.config import Config
+
+from gmmlab.workbook.keeper import NUMBER
+
+#: variables by which libraries are told how many threads to use
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+#: seconds that a kernel has to end when it is asked to; then it is killed
+_PATIENCE = 2.0
+
+
+class Kernels(AbstractContextManager):
+    """A source of kernels; when it is closed, so are they.
+
+    Parameters
+    ----------
+    sources : iterable of str, optional
+        Code whose imports the kernels will need: their cells.
+    threads : int or None, optional
+        Threads that libraries may use in a kernel; None for what they would choose. Imports
+        are done ahead only with one thread, for a process with more cannot be forked.
+    """
+
+    def __init__(self, sources: Iterable[str] = (), *, threads: int | None = None) -> None:
+        self.threads = threads
+        # A socket's path must be short: under 107 bytes.
+        self.folder = Path(
+            tempfile.mkdtemp(prefix="nb-", dir="/tmp" if os.name == "posix" else None)
+        )
+        self._numbers = count(1)
+        self._keeper: subprocess.Popen | None = None
+        if sys.platform == "linux":
+            self._start_keeper(import_statements(sources) if threads == 1 else [])
+
+    def _start_keeper(self, statements: list[str]) -> None:
+        self._address = str(self.folder / "keeper")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self._address)
+            listener.listen(128)
+            number = listener.fileno()
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", "gmmlab.workbook.keeper"]
+                + [str(number), str(self.folder), json.dumps(statements)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                env=os.environ | self.environment,
+                pass_fds=[number],
+                start_new_session=True,  # what the terminal sends is for us, not for kernels
+            )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that a kernel gets beside those of this process."""
+        if self.threads is None:
+            return {}
+        return dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+
+    def manager(self) -> KernelManager:
+        """Return a manager, not yet started, of a kernel with sockets and a log of its own."""
+        path = self.folder / f"{next(self._numbers)}"
+        config = Config()
+        config.KernelManager.connection_file = f"{path}.json"
+        config.KernelManager.shutdown_wait_time = _PATIENCE
+        if os.name == "posix":
+            config.KernelManager.transport = "ipc"
+            config.KernelManager.ip = str(path)
+        manager = KernelManager(kernel_name="python3", config=config)
+        if self._keeper is not None:
+            manager.keeper = self._address
+        return manager
+
+    def close(self) -> None:
+        """Kill what is left of the kernels."""
+        if self._keeper is not None:
+            self._keeper.stdin.close()
+            self._keeper.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class KernelManager(AsyncKernelManager):
+    """A manager whose kernel is provisioned as said below."""
+
+    keeper = Unicode(help="where the keeper listens; nothing if there is none")
+
+    @property
+    def kernel_spec(self) -> KernelSpec | None:
+        """The specification, with our provisioner."""
+        spec = super().kernel_spec
+        if spec is not None:
+            spec.metadata = {
+                "kernel_provisioner": {
+                    "provisioner_name": "gmmlab",
+                    "config": {"keeper": self.keeper},
+                }
+            }
+        return spec
+
+
+class Provisioner(LocalProvisioner):
+    """Has a kernel forked by the keeper; without one, starts it as any other."""
+
+    keeper = Unicode(config=True, help="where the keeper listens; nothing if there is none")
+
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
+        """Start the kernel and return how to reach it."""
+        if not self.keeper:
+            with _ONE_AFTER_ANOTHER:  # over TCP, two could take each other's ports
+                return await super().launch_kernel(cmd, **options)
+        self.process = _ForkedProcess(
+            self.keeper,
+            argv=cmd,
+            cwd=str(options.get("cwd") or Path.cwd()),
+            env=options["env"],
+            log=str(Path(self.parent.connection_file).with_suffix(".log")),
+        )
+        self.pid = self.pgid = self.process.pid
+        self.cwd = options.get("cwd") or Path.cwd()
+        return self.connection_info
+
+
+_ONE_AFTER_ANOTHER = Lock()
+
+
+class _ForkedProcess:
+    """A kernel of the keeper's, with the methods of a `subprocess.Popen`."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, keeper: str, **request: Any) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(keeper)
+        self._connection.sendall(json.dumps(request).encode() + b"\n")
+        self.returncode: int | None = None
+        told = self._connection.recv(NUMBER.size)
+        if not told:
+            raise RuntimeError("the process that forks kernels has died")
+        (self.pid,) = NUMBER.unpack(told)
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+        if self.returncode is None:
+            with suppress(BlockingIOError):
+                self._hear(socket.MSG_DONTWAIT)
+        return self.returncode
+
+    def wait(self) -> int:
+        """Return the exit code, when there is one."""
+        if self.returncode is None:
+            self._hear()
+        return self.returncode
+
+    def _hear(self, flags: int = 0) -> None:
+        told = self._connection.recv(NUMBER.size, flags)
+        # no word: the keeper was killed, and the kernel with it
+        self.returncode = NUMBER.unpack(told)[0] if told else -signal.SIGKILL
+        self._connection.close()
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the kernel and what it has started."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it."""
+        self.send_signal(signal.SIGKILL)
+
+
+def import_statements(sources: Iterable[str]) -> list[str]:
+    """Return the import statements at the top level of some code, each once, in order.
+
+    Examples
+    --------
+    >>> import_statements(["import numpy as np", "%time x\\n", "def f():\\n    import os"])
+    ['import numpy as np']
+    """
+    found: dict[str, None] = {}
+    for source in sources:
+        with suppress(SyntaxError):  # a magic, say
+            for node in ast.parse(source).body:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    found[ast.unparse(node)] = None
+    return list(found)
