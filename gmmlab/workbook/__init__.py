@@ -1,14 +1,34 @@
-"""Notebooks: their parameters, what they record, and how they are executed.
+"""Notebooks: their parameters, their runs, and what these leave behind.
 
-    parameters    the parameters cell as a contract
-    recording     what a notebook leaves for whoever ran it
-    execution     running notebooks: a report of each, or in place
-    page          the HTML of an executed notebook, self-contained
+    parameters, values      the parameters cell as a contract; values as people write them
+    recording               what a notebook leaves for whoever ran it
+    notebooks               the workbook's folder, and notebooks before they are run
+    failures                what can go wrong with a run
+    keeper, kernels         processes that run code, none of which is left behind
+    execution               one notebook executed, within limits
+    provenance              what results depend on
+    store, runs             the folder of runs, and making them
+    sweeps, cluster         many runs, on this machine or on others
+    comparison              two runs side by side; the same run again
+    page, reports           what a person reads
+    cli                     the command `gmmlab`
 
-Nothing here knows of mixtures. ``python -m gmmlab.workbook --help`` shows the commands.
+Nothing here knows of mixtures. Names are loaded when they are first used.
 """
 
-from gmmlab.workbook.parameters import check_parameters
-from gmmlab.workbook.recording import record
+import lazy_loader
 
-__all__ = ["check_parameters", "record"]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "comparison": ["check", "compare", "rerun"],
+        "execution": ["Limits"],
+        "failures": ["RunFailed"],
+        "notebooks": ["Workbook"],
+        "parameters": ["check_parameters"],
+        "recording": ["record"],
+        "runs": ["run"],
+        "store": ["Run"],
+        "sweeps": ["sweep"],
+    },
+)

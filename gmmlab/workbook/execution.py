@@ -211,7 +211,7 @@ def _check_completed(notebook: nbformat.NotebookNode) -> None:
             if output.output_type == "error" and output.ename == "SystemExit":
                 raise CellFailed("the cell left the notebook by sys.exit", cell=number)
         if cell.execution_count is None:
-            raise CellFailed("the cell was not run, for one before it ended the kernel", cell=number)
+            raise CellFailed("the cell was not run: one before it ended the kernel", cell=number)
 
 
 def _how_it_ended(code: int | None) -> str:

@@ -72,9 +72,9 @@ class Kernels(AbstractContextManager):
             listener.bind(self._address)
             listener.listen(128)
             number = listener.fileno()
+            command = [sys.executable, "-m", "gmmlab.workbook.keeper"]
             self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "gmmlab.workbook.keeper"]
-                + [str(number), str(self.folder), json.dumps(statements)],
+                [*command, str(number), str(self.folder), json.dumps(statements)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env=os.environ | self.environment,
@@ -208,11 +208,11 @@ class _ForkedProcess:
 
 
 def import_statements(sources: Iterable[str]) -> list[str]:
-    """Return the import statements at the top level of some code, each once, in order.
+    r"""Return the import statements at the top level of some code, each once, in order.
 
     Examples
     --------
-    >>> import_statements(["import numpy as np", "%time x\\n", "def f():\\n    import os"])
+    >>> import_statements(["import numpy as np", "%time x", "def f():\n    import os"])
     ['import numpy as np']
     """
     found: dict[str, None] = {}

@@ -21,6 +21,7 @@ import ast
 import difflib
 import io
 import linecache
+import math
 import re
 import tokenize
 import types
@@ -80,8 +81,16 @@ class Parameter:
 
     def problem(self, value: Any) -> str | None:
         """Return what is wrong with a value, or None."""
-        if _is_a(value, self.type) and (self.rule is None or self.rule.allows(value)):
+        if (
+            is_a(value, self.type)
+            and _is_finite(value)
+            and (self.rule is None or self.rule.allows(value))
+        ):
             return None
+        return self.complaint(value)
+
+    def complaint(self, value: Any) -> str:
+        """Return what to say of a value that the parameter may not have."""
         return f"{self.name} must be {self.allowed} ({self.help}); got {value!r}"
 
 
@@ -158,7 +167,7 @@ def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
         ...
     ValueError: there is no parameter 'kk': did you mean 'k'? (known: k)
     """
-    problems = [_unknown(name, parameters) for name in values if name not in parameters]
+    problems = [unknown(name, parameters) for name in values if name not in parameters]
     problems += [
         problem
         for name, value in values.items()
@@ -218,10 +227,17 @@ def _injected_names(cell: str) -> list[str]:
     return [node.targets[0].id for node in _statements(cell) if isinstance(node, ast.Assign)]
 
 
-def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
-    near = difflib.get_close_matches(name, parameters, n=1, cutoff=0.5)
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return what to say after a name that is not known: the nearest one, and all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    return f"there is no parameter {name!r}{hint} (known: {', '.join(parameters)})"
+    return f"{hint} (known: {', '.join(known) or 'none'})"
+
+
+def unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
+    """Return what to say of a parameter that there is not."""
+    return f"there is no parameter {name!r}{nearest(name, parameters)}"
 
 
 def _statements(source: str) -> list[ast.stmt]:
@@ -272,12 +288,18 @@ def _type(node: ast.expr) -> Any:
     )
 
 
-def _is_a(value: Any, type_: Any) -> bool:
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def is_a(value: Any, type_: Any) -> bool:
     """Return whether a value is of a type, as a person sees it: True is no int, 1 is a float."""
     if get_origin(type_) in (Union, types.UnionType):
-        return any(_is_a(value, option) for option in get_args(type_))
+        return any(is_a(value, option) for option in get_args(type_))
     if get_origin(type_) is list:
-        return isinstance(value, list) and all(_is_a(v, get_args(type_)[0]) for v in value)
+        return isinstance(value, list) and all(is_a(v, get_args(type_)[0]) for v in value)
     if type_ in (None, type(None)):
         return value is None
     if type_ is float:

@@ -1,0 +1,127 @@
+"""Making runs on the workers of a Dask cluster; each comes back as the files of its folder."""
+
+from __future__ import annotations
+
+import atexit
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gmmlab.workbook.failures import Elsewhere, RunFailed
+from gmmlab.workbook.kernels import Kernels
+from gmmlab.workbook.notebooks import Workbook
+from gmmlab.workbook.provenance import Surroundings
+from gmmlab.workbook.store import Store
+
+if TYPE_CHECKING:
+    from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
+
+
+def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
+    """Have tasks done by the workers of `settings.scheduler`; yield outcomes as they come.
+
+    The runs of a worker that is lost are done again by another. What has come back is kept
+    here, and done no more.
+
+    Raises
+    ------
+    ImportError
+        If Dask is not installed.
+    CannotWrite
+        If the scheduler cannot be reached.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ImportError:
+        raise ImportError("--scheduler needs Dask: pip install 'gmmlab[dask]'") from None
+    try:
+        client = Client(settings.scheduler, timeout="10s", set_as_default=False)
+    except OSError as error:
+        raise Elsewhere(f"no scheduler answers at {settings.scheduler}: {error}") from None
+    there = replace(settings, scheduler=None, on_cell=_nothing, force=True)
+    with client:
+        futures = {
+            client.submit(
+                make_here, task, maker.surroundings, there, key=f"{task.id}-{id(tasks)}", pure=False
+            ): task
+            for task in tasks
+        }
+        try:
+            for future in as_completed(futures):
+                yield _outcome(maker, futures[future], future)
+                future.release()  # it has its folder here; its memory there is no more needed
+        finally:
+            client.cancel(list(futures))
+
+
+def _nothing(task: Task, number: int) -> None:
+    pass
+
+
+def _outcome(maker: Maker, task: Task, future: object) -> Outcome:
+    from gmmlab.workbook.runs import Outcome
+
+    name = task.notebook.name
+    try:
+        archive, failure = future.result()
+        if archive is None:
+            return Outcome(task, None, failure)
+        with maker.store.aside(name, task.id) as aside:
+            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                files.extractall(aside, filter="data")
+            if failure is None:
+                return Outcome(task, maker.store.keep(aside, name, task.id))
+            reason = (aside / "FAILED.txt").read_text(encoding="utf-8")
+            return Outcome(task, maker.store.keep_failed(aside, name, task.id, reason), failure)
+    except RunFailed as failure:
+        return Outcome(task, None, failure)
+    except Exception as error:  # of Dask: a run that has taken several workers with it, say
+        return Outcome(task, None, Elsewhere(f"{type(error).__name__}: {error}"))
+
+
+def make_here(
+    task: Task, surroundings: Surroundings, settings: Settings
+) -> tuple[bytes | None, RunFailed | None]:
+    """Make a run on this worker; return its folder as an archive, and its failure.
+
+    Raises
+    ------
+    Elsewhere
+        If code, data or libraries are not here what they are where the run is wanted.
+    """
+    from gmmlab.workbook.runs import Maker
+
+    workbook = Workbook.find()
+    with tempfile.TemporaryDirectory(prefix="run-") as folder:
+        maker = Maker(workbook, Store(Path(folder)))
+        _check_the_same(surroundings, maker.surroundings)
+        outcome = maker.make_one(
+            task, _kernels(tuple(task.notebook.sources), settings.threads), settings
+        )
+        if outcome.run is None:
+            return None, outcome.failure
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as files:
+            files.add(outcome.run.folder, arcname=".")
+        return archive.getvalue(), outcome.failure
+
+
+def _check_the_same(wanted: Surroundings, here: Surroundings) -> None:
+    different = [name for name in vars(wanted) if getattr(wanted, name) != getattr(here, name)]
+    if different:
+        raise Elsewhere(
+            f"a worker has another {' and '.join(different)}; install there what is installed here"
+        )
+
+
+@cache
+def _kernels(sources: tuple[str, ...], threads: int | None) -> Kernels:
+    """Return the kernels for a notebook; they are kept as long as the worker lives."""
+    kernels = Kernels(sources, threads=threads)
+    atexit.register(kernels.close)
+    return kernels

@@ -1,0 +1,232 @@
+"""Values of parameters as people write them: on a command line, or in a YAML file.
+
+What a text means is for the contract to say: ``007`` is a 7 where an int is asked for, and
+three characters where a str is.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import yaml
+
+from gmmlab.workbook.parameters import Parameter, is_a, unknown
+
+_WORDS = {
+    bool: {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False},
+    type(None): {"none": None, "null": None, "~": None, "": None},
+}
+_RANGE = re.compile(r"([-+]?\d+):([-+]?\d+)(?::([-+]?\d+))?")
+
+
+def from_text(parameter: Parameter, text: str) -> Any:
+    """Return the value of a parameter that a text means.
+
+    Parameters
+    ----------
+    parameter : Parameter
+    text : str
+        ``7``, ``1e-6``, ``true``, ``none``, ``kmeans``, ``[1, 2]`` or ``1,2``. For a str, the
+        text itself, whatever it looks like.
+
+    Returns
+    -------
+    object
+        Exactly that value; nothing is rounded, cut off or taken for something near.
+
+    Raises
+    ------
+    ValueError
+        If it means no value that the parameter may have.
+
+    Examples
+    --------
+    >>> from gmmlab.workbook.parameters import read_parameters
+    >>> k = read_parameters("k: int | None = 3  # components; in [1, 20]")["k"]
+    >>> from_text(k, "7"), from_text(k, "none")
+    (7, None)
+    >>> from_text(k, "3.5")
+    Traceback (most recent call last):
+        ...
+    ValueError: k must be int | None, in [1, 20] (components); got '3.5'
+    """
+    try:
+        value = _of_type(text, parameter.type)
+    except ValueError:
+        raise ValueError(parameter.complaint(text)) from None
+    if problem := parameter.problem(value):
+        raise ValueError(problem)
+    return value
+
+
+def to_text(value: Any) -> str:
+    """Return the text by which a value is written, and from which `from_text` makes it again.
+
+    Examples
+    --------
+    >>> to_text(None), to_text(True), to_text([1, 2]), to_text("a=b")
+    ('none', 'true', '[1, 2]', 'a=b')
+    """
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def many_from_text(parameter: Parameter, text: str) -> list[Any]:
+    """Return the values that a text lists: ``2,3,4``; ``0:20`` or ``0:20:5`` for an int.
+
+    As in Python, the end of a range is not in it. Lists are separated by commas too:
+    ``[1,2],[3]``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is no value that the parameter may have, or there is none.
+
+    Examples
+    --------
+    >>> from gmmlab.workbook.parameters import read_parameters
+    >>> many_from_text(read_parameters("seed: int = 0  # seed")["seed"], "0:3,10")
+    [0, 1, 2, 10]
+    """
+    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+    values: list[Any] = []
+    for part in parts:
+        match = _RANGE.fullmatch(part) if is_a(0, parameter.type) else None
+        if match:
+            bounds = [int(bound) for bound in match.groups() if bound is not None]
+            texts = [str(number) for number in _range(parameter, part, bounds)]
+        else:
+            texts = [part]
+        values += [from_text(parameter, each) for each in texts]
+    return values
+
+
+def _range(parameter: Parameter, text: str, bounds: list[int]) -> range:
+    numbers = range(*bounds) if bounds[2:] != [0] else range(0)
+    if not numbers:
+        raise ValueError(f"{parameter.name}: the range {text} has nothing in it")
+    return numbers
+
+
+def read_values(path: Path, contract: Mapping[str, Parameter]) -> dict[str, Any]:
+    """Return the parameters in a YAML file: a mapping of names to values.
+
+    Raises
+    ------
+    ValueError
+        If the file is something else, or a name or value is not in the contract.
+    """
+    node = _compose(path)
+    if not isinstance(node, yaml.MappingNode):
+        raise ValueError(f"{path} must map names of parameters to values")
+    return {name: _value(parameter, node) for name, parameter, node in _entries(node, contract)}
+
+
+def read_grid(path: Path, contract: Mapping[str, Parameter]) -> list[dict[str, Any]]:
+    """Return the sets of parameters in a YAML file.
+
+    It holds a mapping of names to values, or lists of values, of which every combination is
+    meant; or a list of mappings, which are the sets themselves.
+
+    Raises
+    ------
+    ValueError
+        If the file is something else, or a name or value is not in the contract.
+    """
+    from gmmlab.workbook.sweeps import grid
+
+    node = _compose(path)
+    if isinstance(node, yaml.MappingNode):
+        entries = _entries(node, contract)
+        return grid({name: _values(parameter, node) for name, parameter, node in entries})
+    if not isinstance(node, yaml.SequenceNode) or not all(
+        isinstance(each, yaml.MappingNode) for each in node.value
+    ):
+        raise ValueError(f"{path} must hold a mapping of names to values, or a list of mappings")
+    return [
+        {name: _value(parameter, node) for name, parameter, node in _entries(each, contract)}
+        for each in node.value
+    ]
+
+
+def _compose(path: Path) -> yaml.Node | None:
+    # The nodes, not what YAML takes them for: it would make a 7 of 007 and a False of no.
+    try:
+        return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not YAML: {error}") from None
+
+
+def _entries(
+    node: yaml.MappingNode, contract: Mapping[str, Parameter]
+) -> Iterator[tuple[str, Parameter, yaml.Node]]:
+    seen = set()
+    for key, value in node.value:
+        if key.value not in contract:
+            raise ValueError(unknown(key.value, contract))
+        if key.value in seen:
+            raise ValueError(f"{key.value} is given twice")
+        seen.add(key.value)
+        yield key.value, contract[key.value], value
+
+
+def _value(parameter: Parameter, node: yaml.Node) -> Any:
+    """Return the value of a parameter that a node of YAML means."""
+    if isinstance(node, yaml.ScalarNode):
+        quoted = node.style is not None
+        if quoted and is_a(node.value, parameter.type):
+            if problem := parameter.problem(node.value):
+                raise ValueError(problem)
+            return node.value
+        return from_text(parameter, node.value)
+    return from_text(parameter, _flow(node))
+
+
+def _values(parameter: Parameter, node: yaml.Node) -> list[Any]:
+    """Return the values of a parameter that a node of YAML lists."""
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(parameter, each) for each in node.value]
+    return many_from_text(parameter, node.value)
+
+
+def _flow(node: yaml.Node) -> str:
+    """Return a list as it is written in one line."""
+    if isinstance(node, yaml.SequenceNode):
+        return f"[{', '.join(map(_flow, node.value))}]"
+    return repr(node.value) if node.style is not None else str(node.value)
+
+
+def _of_type(text: str, type_: Any) -> Any:
+    """Return the value of a type that a text means."""
+    if get_origin(type_) in (Union, types.UnionType):
+        # None first, for a text may always be a str
+        for option in sorted(get_args(type_), key=[type(None)].__contains__, reverse=True):
+            with suppress(ValueError):
+                return _of_type(text, option)
+        raise ValueError(text)
+    if get_origin(type_) is list:
+        return _list(text.strip(), get_args(type_)[0])
+    if type_ in _WORDS:
+        try:
+            return _WORDS[type_][text.strip().lower()]
+        except KeyError:
+            raise ValueError(text) from None
+    return type_(text)
+
+
+def _list(text: str, entry: Any) -> list[Any]:
+    """Return the list that ``[1, 2]``, ``1, 2`` or ``["a", "b"]`` means."""
+    if not text.startswith("["):
+        return [_of_type(part.strip(), entry) for part in text.split(",") if part.strip()]
+    with suppress(SyntaxError, ValueError):
+        return ast.literal_eval(text)
+    if not text.endswith("]"):
+        raise ValueError(text)
+    return _list(text[1:-1].strip(), entry)  # words without quotes
