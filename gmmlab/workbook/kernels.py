@@ -57,6 +57,7 @@ class Kernels(AbstractContextManager):
 
     def __init__(self, sources: Iterable[str] = (), *, threads: int | None = None) -> None:
         self.threads = threads
+        self.closed = False
         # A socket's path must be short: under 107 bytes.
         self.folder = Path(
             tempfile.mkdtemp(prefix="nb-", dir="/tmp" if os.name == "posix" else None)
@@ -105,6 +106,7 @@ class Kernels(AbstractContextManager):
 
     def close(self) -> None:
         """Kill what is left of the kernels."""
+        self.closed = True
         if self._keeper is not None:
             self._keeper.stdin.close()
             self._keeper.wait()

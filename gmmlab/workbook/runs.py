@@ -193,6 +193,8 @@ class Maker:
                     on_cell=lambda number: settings.on_cell(task, number),
                 )
             except RunFailed as error:
+                if kernels.closed:  # it was stopped: no failure of its own
+                    raise
                 failure = error
             executed = nbformat.read(notebook, as_version=4) if notebook.exists() else None
             where_from = {

@@ -19,7 +19,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 _HERE = Path(__file__).parent
 
 
-def to_html(notebook, *, title, run=None, failure=None) -> str:
+def to_html(notebook: nbformat.NotebookNode, *, title: str) -> str:
     """Return the page of an executed notebook.
 
     Parameters
