@@ -1,71 +1,26 @@
-"""The HTML of an executed notebook: one file that needs nothing else, no network either.
+"""Pages: one HTML file each that needs nothing else, no network either.
 
-nbconvert does the work. Its own page fetches a renderer for formulas and has no alt text;
-here formulas become MathML, and images keep theirs.
+    notebook    an executed notebook, with its parameters, results and provenance
+    cards       the index of the runs in a reports folder
+    sweeps      a sweep: its table, its failures, its pictures
+    panels      the pictures of a sweep
+    formulas    LaTeX as MathML, in Markdown
+    layout      what all pages share: the frame, the look, how values are written
+    paper       a page as PDF
+
+A page may be read on a phone, in the dark, on paper, without scripts. A policy in its head
+forbids every request to a host, whatever a notebook has put into it.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-import re
-from pathlib import Path
-from typing import Any
-
-import nbformat
-from jinja2 import pass_context
-from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-
-_HERE = Path(__file__).parent
-
-
-def to_html(notebook: nbformat.NotebookNode, *, title: str) -> str:
-    """Return the page of an executed notebook.
-
-    Parameters
-    ----------
-    notebook : NotebookNode
-    title : str
-        Title of the page.
-
-    Returns
-    -------
-    str
-        HTML.
-    """
-    exporter = _PageExporter(
-        template_name="workbook", extra_template_basedirs=[str(_HERE)], exclude_anchor_links=True
-    )
-    return exporter.from_notebook_node(notebook, {"metadata": {"name": title}})[0]
-
-
-def to_mathml(formula: str, *, display: str = "inline") -> str:
-    """Return a LaTeX formula as MathML; `display` is "inline" or "block"."""
-    # The converter knows `split`, which is what `aligned` is within a formula, and it leaves out
-    # the thin space that LaTeX puts after the name of a function.
-    mathml = convert(formula.replace("{aligned}", "{split}"), display=display)
-    return re.sub(r"(<mi>(?:log|exp|sin|cos|det)</mi>)", r'\1<mspace width="0.167em" />', mathml)
-
-
-class _MathRenderer(IPythonRenderer):
-    """Markdown with its formulas as MathML."""
-
-    def inline_math(self, body: str) -> str:
-        return to_mathml(body)
-
-    def block_math(self, body: str) -> str:
-        return f'<div class="formula">{to_mathml(body, display="block")}</div>'
-
-    def latex_environment(self, name: str, body: str) -> str:
-        return self.block_math(f"\\begin{{{name}}}{body}\\end{{{name}}}")
-
-
-class _PageExporter(HTMLExporter):
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        renderer = _MathRenderer(
-            escape=False,
-            attachments=context.get("cell", {}).get("attachments", {}),
-            exclude_anchor_links=self.exclude_anchor_links,
-        )
-        return MarkdownWithMath(renderer=renderer).render(source)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "cards": ["index"],
+        "formulas": ["to_mathml"],
+        "notebook": ["to_html"],
+        "paper": ["pdf"],
+        "sweeps": ["sweep"],
+    },
+)

@@ -1,0 +1,24 @@
+// Puts the figure that turns in the place of its still picture, which stays for paper, and
+// wherever drawing fails (no WebGL, say).
+for (const figure of document.querySelectorAll("figure.plotly")) {
+  const still = figure.querySelector("img");
+  const { data, layout = {}, config = {} } = JSON.parse(figure.querySelector("script").textContent);
+  const plot = document.createElement("div");
+  plot.className = "plot";
+  plot.setAttribute("role", "img");
+  plot.setAttribute("aria-label", still ? still.alt : "Interactive figure");
+  plot.style.height = `${layout.height || 480}px`;
+  figure.append(plot);
+  const { width, height, ...rest } = layout;
+  const give_up = () => { plot.remove(); figure.classList.remove("drawn"); };
+  figure.classList.add("drawn");
+  Promise.resolve()
+    .then(() => Plotly.newPlot(
+      plot,
+      data,
+      { ...rest, autosize: true },
+      { ...config, responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" },
+    ))
+    .then(() => { if (plot.querySelector(".no-webgl")) give_up(); })
+    .catch(give_up);
+}
