@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,8 @@ def render(template: str, **context: Any) -> str:
     return _environment().get_template(template).render(**context)
 
 
-def brief(value: Any) -> str:
-    """Return a single value in few characters: numbers with six digits, strings as they are.
+def brief(value: Any, digits: int = 6) -> str:
+    """Return a single value in few characters: numbers rounded, strings as they are.
 
     Examples
     --------
@@ -32,7 +33,7 @@ def brief(value: Any) -> str:
     ('-1472.22', '3', 'True', 'full', 'None')
     """
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{40,}", value):
         return f"{value[:12]}…"
     return str(value)
@@ -47,6 +48,21 @@ def exact(value: Any) -> str:
     ('0.1', "'full'", '[1, None, True]')
     """
     return repr(value)
+
+
+def moment(text: Any) -> str:
+    """Return a time in ISO 8601 as people write it; anything else as it is.
+
+    Examples
+    --------
+    >>> moment("2026-11-22T07:15:25+00:00"), moment("today")
+    ('22 November 2026, 07:15 UTC', 'today')
+    """
+    try:
+        when = datetime.fromisoformat(str(text))
+    except ValueError:
+        return str(text)
+    return f"{when.day} {when:%B %Y, %H:%M %Z}".strip()
 
 
 def compact(value: Any) -> str:
@@ -72,7 +88,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"brief": brief, "exact": exact, "compact": compact}
+    environment.filters |= {"brief": brief, "exact": exact, "compact": compact, "moment": moment}
     environment.tests["list"] = lambda value: isinstance(value, list | tuple)
     environment.globals["style"] = Markup((_HERE / "style.css").read_text("utf-8"))  # noqa: S704
     return environment

@@ -1,0 +1,241 @@
+"""The pictures of a sweep: each recorded number against each swept parameter."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gmmlab.workbook.page.layout import brief, is_number
+
+#: the swept parameter over which the others are compared
+REPLICATE = "seed"
+#: combinations of the other parameters that are told apart; more are pooled
+COMBINATIONS = 6
+#: points in one picture above which they are pixels
+POINTS = 500
+_COLOURS = matplotlib.color_sequences["petroff10"]
+_MARKERS = "osD^vP"
+# Matplotlib does not promise that two figures can be drawn at once.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture, as a link that holds it, with what it shows in words."""
+
+    picture: str
+    alt: str
+    caption: str
+
+
+def panels(table: pd.DataFrame, swept: Sequence[str], numbers: Sequence[str]) -> Iterator[Panel]:
+    """Draw each number against each swept parameter, with the spread over seeds.
+
+    Parameters
+    ----------
+    table : DataFrame
+        A row for each run that completed.
+    swept : sequence of str
+        The parameters that vary.
+    numbers : sequence of str
+        The columns to draw; missing values are left out.
+
+    Yields
+    ------
+    Panel
+        One for each number and parameter; where only the seed is swept, one for each number.
+    """
+    across = [name for name in swept if name != REPLICATE]
+    for number in numbers:
+        runs = table[[is_number(value) for value in table[number]]]
+        if runs.empty:
+            continue
+        for name in across or [None]:
+            with _ONE_AT_A_TIME:
+                if name is None:
+                    yield _spread(runs, number)
+                else:
+                    others = [other for other in across if other != name]
+                    yield _against(runs, number, name, others, REPLICATE in swept)
+
+
+def _against(
+    runs: pd.DataFrame, number: str, name: str, others: list[str], seeds: bool
+) -> Panel:
+    """Draw a number against a parameter, a line for each combination of the others."""
+    axis = _Axis(runs[name])
+    groups = _combinations(runs, others)
+    pooled = len(groups) > COMBINATIONS
+    if pooled:
+        groups = {"": np.full(len(runs), True)}
+    figure, axes = _figure(number, name)
+    y = runs[number].to_numpy(float)
+    medians = []
+    for i, (label, members) in enumerate(groups.items()):
+        shift = axis.gap * 0.12 * (i - (len(groups) - 1) / 2)
+        look = {"color": _COLOURS[i], "marker": _MARKERS[i]}
+        axes.plot(
+            axis.positions[members] + shift, y[members], linestyle="none", markersize=3.5,
+            alpha=0.4, markeredgewidth=0, rasterized=len(runs) > POINTS, **look,
+        )  # fmt: skip
+        at, low, middle, high = _quartiles(axis.positions[members], y[members])
+        medians += [(value, axis.name(x), label) for x, value in zip(at, middle, strict=True)]
+        line = "-" if axis.ordered else "none"
+        if len(y[members]) > len(at):
+            axes.errorbar(
+                at + shift, middle, [middle - low, high - middle], linestyle=line, linewidth=1.5,
+                elinewidth=1, capsize=2.5, markersize=5.5, label=label, **look,
+            )  # fmt: skip
+        else:
+            axes.plot(at + shift, middle, linestyle=line, linewidth=1.5, label=label, **look)
+    axis.draw(axes)
+    if len(groups) > 1:
+        axes.legend(title=_plain(", ".join(others)), fontsize=7.5, title_fontsize=7.5, frameon=False)
+    alt = f"{number} against {name}, {len(runs)} runs. {_in_words(medians, others)}"
+    return Panel(_embedded(figure), alt, _caption(number, name, others, len(groups), pooled, seeds))
+
+
+def _spread(runs: pd.DataFrame, number: str) -> Panel:
+    """Draw the values of a number over the seeds: each run, median and quartiles."""
+    y = runs[number].to_numpy(float)
+    low, middle, high = np.quantile(y, (0.25, 0.5, 0.75))
+    figure, axes = _figure("", number)
+    figure.set_figheight(1.9)
+    axes.boxplot(
+        y, orientation="horizontal", positions=[0], widths=0.5, showfliers=False,
+        medianprops={"color": _COLOURS[1], "linewidth": 2},
+    )  # fmt: skip
+    # Values that are close are kept apart by rank, not by chance: the picture is the same twice.
+    height = 0.18 * np.sin(2.4 * np.argsort(np.argsort(y)))
+    axes.plot(
+        y, height, "o", color=_COLOURS[0], alpha=0.5, markersize=4, markeredgewidth=0,
+        rasterized=len(y) > POINTS,
+    )  # fmt: skip
+    axes.set(ylim=(-0.5, 0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    words = (
+        f"median {brief(float(middle))}, half of the runs between {brief(float(low))} and "
+        f"{brief(float(high))}, all between {brief(float(y.min()))} and {brief(float(y.max()))}"
+    )
+    return Panel(
+        _embedded(figure),
+        f"{number} over {len(y)} seeds: {words}.",
+        f"{number} over {len(y)} seeds: {words}. Each point is a run; the box holds the middle half.",
+    )
+
+
+class _Axis:
+    """Where the values of a parameter lie: numbers by size, all else side by side."""
+
+    def __init__(self, values: pd.Series) -> None:
+        self.ordered = all(is_number(value) for value in values)
+        if self.ordered:
+            self.positions = values.to_numpy(float)
+            self.ticks = np.unique(self.positions)
+            self.labels = [f"{tick:g}" for tick in self.ticks]
+        else:
+            names = values.map(label)
+            self.labels = list(dict.fromkeys(names))
+            self.positions = names.map(self.labels.index).to_numpy(float)
+            self.ticks = np.arange(len(self.labels), dtype=float)
+        # Steps of a factor, as in 0.001, 0.01, 0.1, are even on a logarithmic axis.
+        self.logarithmic = self.ordered and self.ticks[0] > 0 and self.ticks[-1] >= 100 * self.ticks[0]
+        steps = np.diff(self.ticks)
+        self.gap = float(steps.min()) if len(steps) and not self.logarithmic else 0.0
+
+    def name(self, position: float) -> str:
+        return self.labels[int(np.argmin(np.abs(self.ticks - position)))]
+
+    def draw(self, axes: Axes) -> None:
+        if self.logarithmic:
+            axes.set_xscale("log")
+        elif len(self.ticks) <= 8:
+            long = max(map(len, self.labels)) * len(self.labels) > 40
+            axes.set_xticks(
+                self.ticks, [_plain(text) for text in self.labels],
+                rotation=20 if long else 0, ha="right" if long else "center",
+            )  # fmt: skip
+        if not self.ordered:
+            axes.set_xlim(-0.5, len(self.ticks) - 0.5)
+
+
+def label(value: Any) -> str:
+    """Return a parameter's value as it is named in a picture; whole numbers without a point."""
+    if isinstance(value, float):
+        return "None" if np.isnan(value) else f"{value:g}"
+    return str(value)
+
+
+def _combinations(runs: pd.DataFrame, others: list[str]) -> dict[str, np.ndarray]:
+    """Return which runs belong to each combination of the other parameters."""
+    if not others:
+        return {"": np.full(len(runs), True)}
+    names = {other: runs[other].map(label).to_numpy() for other in others}
+    groups = {}
+    for values in product(*(dict.fromkeys(names[other]) for other in others)):
+        members = np.all([names[o] == v for o, v in zip(others, values, strict=True)], axis=0)
+        if members.any():
+            groups[_plain(", ".join(values))] = members
+    return groups
+
+
+def _quartiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    at = np.unique(x)
+    return at, *np.array([np.quantile(y[x == one], (0.25, 0.5, 0.75)) for one in at]).T
+
+
+def _in_words(medians: list[tuple[float, str, str]], others: list[str]) -> str:
+    def place(entry: tuple[float, str, str]) -> str:
+        value, x, group = entry
+        where = f" ({', '.join(others)}: {group})" if group else ""
+        return f"{brief(float(value))} at {x}{where}"
+
+    return f"The median is lowest, {place(min(medians))}, and highest, {place(max(medians))}."
+
+
+def _caption(
+    number: str, name: str, others: list[str], lines: int, pooled: bool, seeds: bool
+) -> str:
+    caption = f"{number} against {name}. Each small point is a run"
+    if seeds or pooled:
+        over = " and ".join((["seeds"] if seeds else []) + (others if pooled else []))
+        caption += f"; the large ones are medians over {over}, with the middle half as whiskers"
+    if lines > 1:
+        caption += f"; one colour and marker for each value of {', '.join(others)}"
+    if pooled:
+        caption += f". More than {COMBINATIONS} combinations of {', '.join(others)}: they are pooled"
+    return f"{caption}."
+
+
+def _figure(y: str, x: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(4.8, 3.3), layout="constrained", facecolor="white")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=8)
+    axes.set_xlabel(_plain(x), fontsize=9)
+    axes.set_ylabel(_plain(y), fontsize=9)
+    return figure, axes
+
+
+def _plain(text: str) -> str:
+    """Return a text that Matplotlib does not take for a formula."""
+    return text.replace("$", r"\$")
+
+
+def _embedded(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", dpi=150, metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
