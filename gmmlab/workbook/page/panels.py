@@ -57,6 +57,7 @@ def panels(table: pd.DataFrame, swept: Sequence[str], numbers: Sequence[str]) ->
         One for each number and parameter; where only the seed is swept, one for each number.
     """
     across = [name for name in swept if name != REPLICATE]
+    orders = {name: list(dict.fromkeys(table[name].map(label))) for name in across}
     for number in numbers:
         runs = table[[is_number(value) for value in table[number]]]
         if runs.empty:
@@ -64,18 +65,19 @@ def panels(table: pd.DataFrame, swept: Sequence[str], numbers: Sequence[str]) ->
         for name in across or [None]:
             with _ONE_AT_A_TIME:
                 if name is None:
-                    yield _spread(runs, number)
+                    panel = _spread(runs, number)
                 else:
-                    others = [other for other in across if other != name]
-                    yield _against(runs, number, name, others, REPLICATE in swept)
+                    panel = _against(runs, number, name, orders, REPLICATE in swept)
+            yield panel
 
 
 def _against(
-    runs: pd.DataFrame, number: str, name: str, others: list[str], seeds: bool
+    runs: pd.DataFrame, number: str, name: str, orders: dict[str, list[str]], seeds: bool
 ) -> Panel:
     """Draw a number against a parameter, a line for each combination of the others."""
-    axis = _Axis(runs[name])
-    groups = _combinations(runs, others)
+    axis = _Axis(runs[name], orders[name])
+    others = [other for other in orders if other != name]
+    groups = _combinations(runs, {other: orders[other] for other in others})
     pooled = len(groups) > COMBINATIONS
     if pooled:
         groups = {"": np.full(len(runs), True)}
@@ -83,7 +85,7 @@ def _against(
     y = runs[number].to_numpy(float)
     medians = []
     for i, (label, members) in enumerate(groups.items()):
-        shift = axis.gap * 0.12 * (i - (len(groups) - 1) / 2)
+        shift = axis.gap * min(0.1, 0.4 / len(groups)) * (i - (len(groups) - 1) / 2)
         look = {"color": _COLOURS[i], "marker": _MARKERS[i]}
         axes.plot(
             axis.positions[members] + shift, y[members], linestyle="none", markersize=3.5,
@@ -101,9 +103,14 @@ def _against(
             axes.plot(at + shift, middle, linestyle=line, linewidth=1.5, label=label, **look)
     axis.draw(axes)
     if len(groups) > 1:
-        axes.legend(title=_plain(", ".join(others)), fontsize=7.5, title_fontsize=7.5, frameon=False)
-    alt = f"{number} against {name}, {len(runs)} runs. {_in_words(medians, others)}"
-    return Panel(_embedded(figure), alt, _caption(number, name, others, len(groups), pooled, seeds))
+        title = _plain(", ".join(others))
+        figure.legend(
+            loc="outside right upper", title=title, fontsize=7.5, title_fontsize=7.5, frameon=False
+        )
+    seen = _in_words(medians, others, "median" if seeds or pooled else "value")
+    alt = f"{number} against {name}, {len(runs)} runs. {seen}"
+    how = _caption(number, name, others, len(groups), pooled, seeds)
+    return Panel(_embedded(figure), alt, f"{how} {seen}")
 
 
 def _spread(runs: pd.DataFrame, number: str) -> Panel:
@@ -138,7 +145,7 @@ def _spread(runs: pd.DataFrame, number: str) -> Panel:
 class _Axis:
     """Where the values of a parameter lie: numbers by size, all else side by side."""
 
-    def __init__(self, values: pd.Series) -> None:
+    def __init__(self, values: pd.Series, order: list[str]) -> None:
         self.ordered = all(is_number(value) for value in values)
         if self.ordered:
             self.positions = values.to_numpy(float)
@@ -146,7 +153,7 @@ class _Axis:
             self.labels = [f"{tick:g}" for tick in self.ticks]
         else:
             names = values.map(label)
-            self.labels = list(dict.fromkeys(names))
+            self.labels = [name for name in order if name in set(names)]
             self.positions = names.map(self.labels.index).to_numpy(float)
             self.ticks = np.arange(len(self.labels), dtype=float)
         # Steps of a factor, as in 0.001, 0.01, 0.1, are even on a logarithmic axis.
@@ -177,14 +184,14 @@ def label(value: Any) -> str:
     return str(value)
 
 
-def _combinations(runs: pd.DataFrame, others: list[str]) -> dict[str, np.ndarray]:
-    """Return which runs belong to each combination of the other parameters."""
-    if not others:
+def _combinations(runs: pd.DataFrame, orders: dict[str, list[str]]) -> dict[str, np.ndarray]:
+    """Return which runs belong to each combination of values of these parameters."""
+    if not orders:
         return {"": np.full(len(runs), True)}
-    names = {other: runs[other].map(label).to_numpy() for other in others}
+    names = [runs[name].map(label).to_numpy() for name in orders]
     groups = {}
-    for values in product(*(dict.fromkeys(names[other]) for other in others)):
-        members = np.all([names[o] == v for o, v in zip(others, values, strict=True)], axis=0)
+    for values in product(*orders.values()):
+        members = np.all([own == value for own, value in zip(names, values, strict=True)], axis=0)
         if members.any():
             groups[_plain(", ".join(values))] = members
     return groups
@@ -195,13 +202,13 @@ def _quartiles(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
     return at, *np.array([np.quantile(y[x == one], (0.25, 0.5, 0.75)) for one in at]).T
 
 
-def _in_words(medians: list[tuple[float, str, str]], others: list[str]) -> str:
+def _in_words(medians: list[tuple[float, str, str]], others: list[str], what: str) -> str:
     def place(entry: tuple[float, str, str]) -> str:
         value, x, group = entry
         where = f" ({', '.join(others)}: {group})" if group else ""
         return f"{brief(float(value))} at {x}{where}"
 
-    return f"The median is lowest, {place(min(medians))}, and highest, {place(max(medians))}."
+    return f"Lowest {what}: {place(min(medians))}; highest: {place(max(medians))}."
 
 
 def _caption(
@@ -212,14 +219,14 @@ def _caption(
         over = " and ".join((["seeds"] if seeds else []) + (others if pooled else []))
         caption += f"; the large ones are medians over {over}, with the middle half as whiskers"
     if lines > 1:
-        caption += f"; one colour and marker for each value of {', '.join(others)}"
+        caption += f"; one colour and marker for each value of {' and '.join(others)}"
     if pooled:
-        caption += f". More than {COMBINATIONS} combinations of {', '.join(others)}: they are pooled"
+        caption += f". More than {COMBINATIONS} combinations of {' and '.join(others)}: pooled"
     return f"{caption}."
 
 
 def _figure(y: str, x: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(4.8, 3.3), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(5.4, 3.4), layout="constrained", facecolor="white")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, linewidth=0.6)

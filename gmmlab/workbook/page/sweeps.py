@@ -80,6 +80,7 @@ def sweep(
         left_out=max(0, possible - len(drawn)),
         words=words,
         columns=[name for name in order if name in table and not _empty(table, name)],
+        numeric={name for name in table if any(map(is_number, table[name]))},
         rows=table.to_dict("records"),
         links=links or {},
         datatables=_datatables(),

@@ -5,6 +5,7 @@ import(URL.createObjectURL(new Blob([source], { type: "text/javascript" }))).the
     paging: false,
     order: [],
     autoWidth: false,
+    language: { info: "_TOTAL_ runs", infoEmpty: "No run", infoFiltered: "of _MAX_", search: "Search" },
     layout: { topStart: "info", topEnd: "search", bottomStart: null, bottomEnd: null },
   }),
 );
