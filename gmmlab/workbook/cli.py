@@ -361,9 +361,7 @@ def _cells(notebook: Notebook, *, hidden: bool) -> Iterator[Callable[[Task, int]
         def on_cell(task: Task, number: int) -> None:
             if not bars:
                 total = len(notebook.content["cells"])
-                bars.append(
-                    stack.enter_context(_bar(total, notebook.name, "cell", hidden=hidden))
-                )
+                bars.append(stack.enter_context(_bar(total, notebook.name, "cell", hidden=hidden)))
             bars[0].update(number - bars[0].n)
 
         yield on_cell

@@ -25,6 +25,8 @@ from gmmlab.workbook.failures import CellFailed, KernelDied, OutOfTime
 from gmmlab.workbook.kernels import KernelManager, Kernels
 
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+#: seconds between two savings of a notebook that is being executed
+_SAVED_EVERY = 2.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What papermill and nbclient log on their own is said by the failures.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
@@ -72,7 +74,7 @@ def execute(
     parameters : mapping
         Values to put in place of the notebook's own.
     to : Path
-        Where the notebook is saved, after each cell.
+        Where the notebook is saved: now and then, and in the end.
     folder : Path
         Where the kernel works.
     kernels : Kernels
@@ -95,7 +97,7 @@ def execute(
     OSError
         If it cannot be saved.
     """
-    kernel = _Kernel(kernels, limits, folder, dict(environment or {}), on_cell)
+    kernel = _Kernel(kernels, limits, folder, dict(environment or {}), on_cell, to)
     try:
         executed = papermill.execute_notebook(
             copy.deepcopy(source),
@@ -105,10 +107,12 @@ def execute(
             engine_name="gmmlab",
             kernel_name="python3",
             progress_bar=False,
+            # it would save before and after each cell, which takes longer than most cells
+            request_save_on_cell_execute=False,
             kernel=kernel,
         )
     except papermill.PapermillExecutionError as error:
-        reason = f"{error.ename}: {_COLOURS.sub('', error.evalue)}"
+        reason = f"{error.ename}: {_COLOURS.sub('', error.evalue)}".removesuffix(": ")
         details = _COLOURS.sub("", "\n".join(error.traceback))
         raise CellFailed(reason, cell=error.cell_index, details=details) from None
     _check_completed(executed)
@@ -125,18 +129,27 @@ class _Kernel:
         folder: Path,
         environment: dict[str, str],
         on_cell: Callable[[int], None],
+        to: Path,
     ) -> None:
         self.manager: KernelManager = kernels.manager()
         self.environment = kernels.environment | environment
         self.folder = folder
         self.limits = limits
         self.on_cell = on_cell
-        self.begun = time.monotonic()
+        self.to = to
+        self.begun = self.saved = time.monotonic()
         self.cell = 0
 
-    def cell_starts(self, cell: Any, cell_index: int) -> None:
-        self.cell = cell_index
-        self.on_cell(cell_index)
+    def cell_starts(self, notebook: nbformat.NotebookNode, number: int) -> None:
+        """Note where the execution is, and what would be left of it if it were cut off here."""
+        self.cell = number
+        self.on_cell(number)
+        if time.monotonic() - self.saved > _SAVED_EVERY:
+            self.save(notebook)
+
+    def save(self, notebook: nbformat.NotebookNode) -> None:
+        self.to.write_text(nbformat.writes(notebook), encoding="utf-8")
+        self.saved = time.monotonic()
 
     def seconds_left(self, cell: Any = None) -> float | None:
         """Return how long the next cell may take."""
@@ -170,7 +183,7 @@ class _Engine(NBClientEngine):
             kernel_name=kernel_name,
             startup_timeout=60,
             timeout_func=kernel.seconds_left,
-            on_cell_start=kernel.cell_starts,
+            on_cell_start=lambda cell, cell_index: kernel.cell_starts(nb_man.nb, cell_index),
             log=logging.getLogger("papermill"),
         )
         environment = {**os.environ, **kernel.environment}
@@ -181,6 +194,8 @@ class _Engine(NBClientEngine):
             raise OutOfTime(kernel.which_limit(), cell=kernel.cell) from None
         except RuntimeError as error:  # of jupyter_client, from before the first cell
             raise KernelDied(f"the kernel did not start: {error}") from error
+        finally:
+            kernel.save(nb_man.nb)
 
     @staticmethod
     def _execute_cells(client: PapermillNotebookClient, kernel: _Kernel) -> None:

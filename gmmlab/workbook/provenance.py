@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -72,18 +73,24 @@ def environment(threads: int | None) -> dict[str, Any]:
         for library in threadpool_info()
         if library["user_api"] == "blas"
     ]
-    distributions = importlib.metadata.distributions()
-    packages = {found.metadata["Name"]: found.version for found in distributions}
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "packages": dict(sorted(packages.items(), key=lambda item: item[0].lower())),
+        "packages": _packages(),
         "numerical": [name for name in NUMERICAL if _version(name)],
         "blas": blas,
         "threads": {"cores": cores(), **variables},
     }
+
+
+@cache
+def _packages() -> dict[str, str]:
+    """Return the version of everything that is installed."""
+    distributions = importlib.metadata.distributions()
+    versions = {found.metadata["Name"]: found.version for found in distributions}
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 def code(workbook: Workbook, notebook: Notebook, surroundings: Surroundings) -> dict[str, Any]:

@@ -71,3 +71,16 @@ def _picture(run: Run) -> tuple[Path | None, str]:
     outputs = (output for cell in executed.cells for output in cell.get("outputs", ()))
     metadata = (output.get("metadata", {}).get("image/png", {}) for output in outputs)
     return path, next((found["alt"] for found in metadata if "alt" in found), "")
+
+
+def write_pdf(run: Run) -> Path:
+    """Write the page of a run as PDF, beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no Chromium.
+    """
+    place = run.folder / "report.pdf"
+    page.pdf(run.page, place)
+    return place

@@ -63,7 +63,8 @@ class Sweep:
         """One row a run: what `sweep.csv` holds, with lists as lists."""
         import pandas as pd
 
-        return pd.DataFrame([row(outcome) for outcome in self.outcomes])
+        rows = [row(outcome) for outcome in self.outcomes]
+        return pd.DataFrame(rows, columns=_columns(rows))
 
 
 def sweep(
@@ -169,21 +170,17 @@ def make(
 def row(outcome: Outcome) -> dict[str, Any]:
     """Return what the table says of a run.
 
-    A result with the name of a parameter goes by `recorded NAME`.
+    A result whose name is taken, by a parameter say, goes by `recorded NAME`.
     """
-    task, run = outcome.task, outcome.run
-    results = run.results if run is not None else {}
-    named = {
-        (f"recorded {name}" if name in task.parameters else name): value
-        for name, value in _flat(results)
-    }
-    return {
-        "run": run.folder.name if run is not None else task.id,
+    run = outcome.run
+    said = {
+        "run": run.folder.name if run is not None else outcome.task.id,
         "status": "failed" if outcome.failure is not None else "completed",
-        **task.parameters,
-        **named,
+        **outcome.task.parameters,
         "reason": "" if outcome.failure is None else outcome.failure.reason,
     }
+    results = _flat(run.results if run is not None else {})
+    return said | {f"recorded {n}" if n in said else n: value for n, value in results}
 
 
 def _flat(results: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -228,7 +225,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return the names of all columns; the reason of a failure comes last."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return [name for name in names if name != "reason"] + ["reason"]
+    return [*(name for name in names if name != "reason"), "reason"]
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], *, header: bool) -> str:

@@ -157,7 +157,9 @@ class _Axis:
             self.positions = names.map(self.labels.index).to_numpy(float)
             self.ticks = np.arange(len(self.labels), dtype=float)
         # Steps of a factor, as in 0.001, 0.01, 0.1, are even on a logarithmic axis.
-        self.logarithmic = self.ordered and self.ticks[0] > 0 and self.ticks[-1] >= 100 * self.ticks[0]
+        self.logarithmic = (
+            self.ordered and self.ticks[0] > 0 and self.ticks[-1] >= 100 * self.ticks[0]
+        )
         steps = np.diff(self.ticks)
         self.gap = float(steps.min()) if len(steps) and not self.logarithmic else 0.0
 

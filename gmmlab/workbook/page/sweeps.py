@@ -103,7 +103,11 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
     for name in table.columns:
         values = [plain(value) for value in table[name]]
         present = [value for value in values if value is not None]
-        if None in values and present and all(isinstance(v, float) and v.is_integer() for v in present):
+        if (
+            None in values
+            and present
+            and all(isinstance(v, float) and v.is_integer() for v in present)
+        ):
             values = [None if value is None else int(value) for value in values]
         columns[name] = pd.Series(values, dtype=object)
     return pd.DataFrame(columns)
