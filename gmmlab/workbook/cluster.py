@@ -52,7 +52,7 @@ def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> I
             for task in tasks
         }
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 yield _outcome(maker, futures[future], future)
                 future.release()  # it has its folder here; its memory there is no more needed
         finally:

@@ -16,7 +16,7 @@ from gmmlab.workbook.store import Run, Store
 
 Differences = dict[str, tuple[Any, Any]]
 #: of the provenance, what belongs to one run and not to what it depends on
-_OF_ONE_RUN = ("id", "status", "command", "started", "ended", "seconds")
+_OF_ONE_RUN = ("id", "status", "command", "started", "ended", "seconds", "seed")
 
 
 @dataclass(frozen=True)
