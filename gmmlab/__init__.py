@@ -8,7 +8,8 @@
                             how far there is to go, and how to go faster
     start, many_starts      where to begin; many beginnings
     datasets                generators and real data
-    diagnostics, plots      reading a fit, and seeing it
+    diagnostics, plots, space
+                            reading a fit, seeing it, and turning it
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
 
@@ -21,7 +22,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "diagnostics", "plots", "start", "workbook"],
+    submodules=["datasets", "diagnostics", "plots", "space", "start", "workbook"],
     submod_attrs={
         "covariance": ["Diagonal", "Full", "Spherical", "Tied"],
         "datasets": ["load_mnist"],

@@ -8,8 +8,9 @@ true things solid; predicted labels are colours, true labels are marker shapes.
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -22,28 +23,34 @@ from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
-from gmmlab._validation import (
-    check_choice,
-    check_count,
-    check_labels,
-    check_numeric,
-    check_samples,
+from gmmlab._drawing import (
+    COLOURS as COLOURS,
+    MOST_ENTRIES,
+    UNLABELLED,
+    blend,
+    check_drawable,
+    colour,
+    feature_names,
+    groups,
+    line_colours,
+    means_and_covariances,
+    surfaces,
 )
+from gmmlab._validation import check_choice, check_count, check_samples
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
 
-#: ten colours that people with any colour vision can tell apart (Petroff 2021)
-COLOURS: tuple[str, ...] = tuple(mpl.color_sequences["petroff10"])
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure as TurningFigure
+
 #: one marker shape for each of ten true labels
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
+#: the mime type of a figure that turns
+TURNING_MIME_TYPE = "application/vnd.plotly.v1+json"
+
 _STYLES = {"true": "-", "fitted": "--"}
 _DPI = 110
-
-
-def colour(k: int) -> str:
-    """Return the colour of component or label `k`; it repeats after ten."""
-    return COLOURS[k % len(COLOURS)]
 
 
 def marker(k: int) -> str:
@@ -51,7 +58,7 @@ def marker(k: int) -> str:
     return MARKERS[k % len(MARKERS)]
 
 
-def show(figure: Figure | Axes, *, alt: str) -> None:
+def show(figure: Figure | Axes, *, alt: str, turning: TurningFigure | None = None) -> None:
     """Put a figure into the notebook with its alt text, and close it.
 
     Parameters
@@ -60,11 +67,22 @@ def show(figure: Figure | Axes, *, alt: str) -> None:
         What to show.
     alt : str
         What the figure shows, for those who cannot see it: one or two sentences.
+    turning : plotly.graph_objects.Figure, optional
+        The same scene as a figure that turns, from `space`. Both go into one output: where
+        scripts run the reader can turn the scene, elsewhere there is `figure` as a still.
 
     Raises
     ------
     TypeError, ValueError
-        If `figure` is neither, or `alt` is empty.
+        If `figure` or `turning` is something else, `alt` is empty, or WORKBOOK_FIGURES names
+        another format.
+
+    Notes
+    -----
+    The environment variable WORKBOOK_FIGURES says in which formats the still is kept: ``png``,
+    which is always there, and ``svg`` to have it as a vector file too, as in ``"png svg"``. It
+    is for whoever runs the notebook; without it there is the PNG alone. Both are the same
+    bytes each time.
     """
     from IPython.display import display
 
@@ -74,14 +92,51 @@ def show(figure: Figure | Axes, *, alt: str) -> None:
         raise TypeError(f"figure must be a Figure or Axes; got {type(figure).__name__}")
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(f"alt must say what the figure shows; got {alt!r}")
+    bundle: dict[str, Any] = {} if turning is None else {TURNING_MIME_TYPE: _turning(turning)}
+    bundle["image/png"] = _png(figure)
+    if "svg" in _formats():
+        bundle["image/svg+xml"] = _svg(figure)
+    plt.close(figure)
+    metadata = {kind: {"alt": alt} for kind in bundle if kind.startswith("image/")}
+    display(bundle | {"text/plain": alt}, metadata=metadata, raw=True)
+
+
+def _png(figure: Figure) -> bytes:
     full, png = io.BytesIO(), io.BytesIO()
     figure.savefig(full, format="png", dpi=_DPI, bbox_inches="tight")
-    plt.close(figure)
     # A plot needs no more than 256 colours, and takes a third of the room with them.
     image = Image.open(full).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(png, format="png", optimize=True)
-    bundle = {"image/png": png.getvalue(), "text/plain": alt}
-    display(bundle, metadata={"image/png": {"alt": alt}}, raw=True)
+    return png.getvalue()
+
+
+def _svg(figure: Figure) -> str:
+    svg = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "gmmlab"}):  # or the ids in it are other ones each time
+        nobody = {"Date": None, "Creator": None}
+        figure.savefig(svg, format="svg", bbox_inches="tight", metadata=nobody)
+    return svg.getvalue()
+
+
+def _formats() -> set[str]:
+    """Return the formats that the environment asks for."""
+    asked = os.environ.get("WORKBOOK_FIGURES", "")
+    formats = set(asked.split())
+    if formats - {"png", "svg"}:
+        raise ValueError(f"WORKBOOK_FIGURES must be words out of png and svg; got {asked!r}")
+    return formats
+
+
+def _turning(figure: TurningFigure) -> dict[str, Any]:
+    """Return a plotly figure as the JSON of its mime type."""
+    from plotly.graph_objects import Figure as TurningFigure
+
+    if not isinstance(figure, TurningFigure):
+        kind = type(figure).__name__
+        raise TypeError(f"turning must be a plotly Figure, from gmmlab.space; got {kind}")
+    # No wheel: it would catch a reader who scrolls down the page. No logo: it is a link.
+    config = {"displaylogo": False, "scrollZoom": False}
+    return {**figure.to_plotly_json(), "config": config}
 
 
 def data(
@@ -119,22 +174,15 @@ def data(
     TypeError, ValueError
         If `X` has more than three features, or labels do not go with it.
     """
-    X = check_samples(X)
+    X, names = check_drawable(X, features)
     n, d = X.shape
-    if d > 3:
-        raise ValueError(f"X must have one, two or three features to be drawn; got {d}")
     ax = _axes(ax, d)
-    predicted = np.zeros(n, int) if labels is None else check_labels(labels, n_samples=n)
-    shapes = np.zeros(n, int) if true is None else check_labels(true, name="true", n_samples=n)
     columns = [*X.T, np.arange(n)] if d == 1 else list(X.T)
     style = {"s": 18, "alpha": 0.7, "linewidths": 0.3, "edgecolors": "white"}
-    for k in np.unique(predicted):
-        for t in np.unique(shapes):
-            mine = (predicted == k) & (shapes == t)
-            if mine.any():
-                face = "0.45" if labels is None else colour(k)
-                ax.scatter(*(c[mine] for c in columns), color=face, marker=marker(t), **style)
-    _name_axes(ax, features, d)
+    for k, t, mine in groups(labels, true, n):
+        face = UNLABELLED if labels is None else colour(k)
+        ax.scatter(*(c[mine] for c in columns), color=face, marker=marker(t), **style)
+    _name_axes(ax, names)
     if d == 1:
         ax.set_ylabel("sample")
     if legend:
@@ -155,12 +203,12 @@ def _label_legend(ax: Axes, labels: Any, true: Any) -> None:
                     [],
                     linestyle="",
                     marker=markers(k) if markers else "o",
-                    color=colours(k) if colours else "0.45",
+                    color=colours(k) if colours else UNLABELLED,
                     label=f"{name} {k}",
                 )
                 for k in found
             ]
-    if handles and len(handles) <= 12:
+    if handles and len(handles) <= MOST_ENTRIES:
         # the box of a 3-D figure leaves its corners free
         place = "upper left" if isinstance(ax, Axes3D) else "best"
         ax.legend(handles=handles, fontsize="small", loc=place)
@@ -189,21 +237,12 @@ def soft_assignment(
     TypeError, ValueError
         If the shapes do not go together, or `X` has more than three features.
     """
-    X = check_samples(X)
-    responsibilities = check_samples(responsibilities, name="responsibilities")
-    if len(responsibilities) != len(X):
-        raise ValueError(
-            f"responsibilities must have a row for each of {len(X)} samples; "
-            f"got {len(responsibilities)}"
-        )
-    if X.shape[1] > 3:
-        raise ValueError(f"X must have one, two or three features to be drawn; got {X.shape[1]}")
+    X, names = check_drawable(X, features)
+    blended = blend(X, responsibilities)
     ax = _axes(ax, X.shape[1])
-    palette = np.array([mpl.colors.to_rgb(colour(k)) for k in range(responsibilities.shape[1])])
     columns = [*X.T, np.arange(len(X))] if X.shape[1] == 1 else list(X.T)
-    blend = np.clip(responsibilities @ palette, 0, 1)
-    ax.scatter(*columns, c=blend, s=18, alpha=0.8, linewidths=0.2, edgecolors="0.4")
-    _name_axes(ax, features, X.shape[1])
+    ax.scatter(*columns, c=blended, s=18, alpha=0.8, linewidths=0.2, edgecolors="0.4")
+    _name_axes(ax, names)
     return ax
 
 
@@ -243,10 +282,10 @@ def ellipses(
     TypeError, ValueError
         If the parameters are not of two features.
     """
-    means, covariances = _means_and_covariances(mixture, means, covariances, n_features=2)
+    means, covariances = means_and_covariances(mixture, means, covariances, n_features=2)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
     ax = _axes(ax, 2)
-    lines = _line_colours(kind, order, len(means))
+    lines = line_colours(kind, order, len(means))
     for mean, covariance, line in zip(means, covariances, lines, strict=True):
         eigenvalues, vectors = np.linalg.eigh(covariance)
         width, height = 2 * np.sqrt(np.maximum(eigenvalues, 0))
@@ -314,7 +353,7 @@ def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     for k in range(mixture.n_components):
         ax.plot(grid, joint[:, k], color=colour(k), linestyle="--", label=f"component {k}")
     ax.plot(grid, joint.sum(axis=1), color="black", label="mixture")
-    _name_axes(ax, features, 1)
+    _name_axes(ax, feature_names(features, 1))
     ax.set_ylabel("density")
     if mixture.n_components > 1:
         ax.legend(fontsize="small")
@@ -329,7 +368,7 @@ def _density_2d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     log_density = mixture.log_prob(grid.reshape(-1, 2)).reshape(grid.shape[:2])
     levels = log_density.max() - np.array([3.0, 2.0, 1.0, 0.5]) ** 2 / 2
     ax.contour(horizontal, vertical, log_density, levels=levels, cmap="viridis", linestyles="--")
-    _name_axes(ax, features, 2)
+    _name_axes(ax, feature_names(features, 2))
     return ax
 
 
@@ -505,48 +544,17 @@ def ellipsoids(
     TypeError, ValueError
         If the parameters are not of three features.
     """
-    means, covariances = _means_and_covariances(mixture, means, covariances, n_features=3)
+    means, covariances = means_and_covariances(mixture, means, covariances, n_features=3)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
     ax = _axes(ax, 3)
-    around, down = np.mgrid[0 : 2 * np.pi : 17j, 0 : np.pi : 9j]
-    sphere = np.stack(
-        [np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)], axis=-1
-    )
-    lines = _line_colours(kind, order, len(means))
-    for mean, covariance, line in zip(means, covariances, lines, strict=True):
-        eigenvalues, vectors = np.linalg.eigh(covariance)
-        surface = mean + sigma * (sphere * np.sqrt(np.maximum(eigenvalues, 0))) @ vectors.T
+    lines = line_colours(kind, order, len(means))
+    for surface, line in zip(surfaces(means, covariances, sigma), lines, strict=True):
         ax.plot_wireframe(
             *np.moveaxis(surface, -1, 0), color=line, linestyle=linestyle, linewidth=0.6, alpha=0.45
         )
-    _name_axes(ax, None, 3)
+    if not ax.get_xlabel():  # what drew the samples may have said more
+        _name_axes(ax, feature_names(None, 3))
     return ax
-
-
-def _means_and_covariances(
-    mixture: Mixture | None, means: Any, covariances: Any, *, n_features: int
-) -> tuple[np.ndarray, np.ndarray]:
-    if (mixture is None) == (means is None and covariances is None):
-        raise ValueError("give either mixture, or means and covariances")
-    if mixture is not None:
-        means, covariances = check_mixture(mixture).means, mixture.covariances
-    means = check_samples(means, name="means", n_features=n_features)
-    covariances = check_numeric(covariances, name="covariances")
-    if covariances.shape != (len(means), n_features, n_features):
-        raise ValueError(
-            f"covariances must have shape {(len(means), n_features, n_features)}; "
-            f"got {covariances.shape}"
-        )
-    return means, covariances
-
-
-def _line_colours(kind: str, order: Sequence[int] | None, k: int) -> list[str]:
-    """Return the colour of each of `k` components' lines."""
-    if kind == "true":
-        return ["black"] * k
-    if order is not None and len(order) != k:
-        raise ValueError(f"order must be {k} numbers, one a component; got {len(order)}")
-    return [colour(number) for number in (range(k) if order is None else order)]
 
 
 def _axes(ax: Axes | None, n_features: int) -> Axes:
@@ -563,15 +571,11 @@ def _axes(ax: Axes | None, n_features: int) -> Axes:
     return ax
 
 
-def _name_axes(ax: Axes, features: Sequence[str] | None, n_features: int) -> None:
-    if features is None:
-        features = [f"x{j + 1}" for j in range(n_features)]
-    if len(features) != n_features:
-        raise ValueError(f"features must be {n_features} names; got {len(features)}")
+def _name_axes(ax: Axes, features: Sequence[str]) -> None:
     ax.set_xlabel(features[0])
-    if n_features > 1:
+    if len(features) > 1:
         ax.set_ylabel(features[1])
-    if n_features > 2:
+    if len(features) > 2:
         ax.set_zlabel(features[2])
 
 

@@ -29,7 +29,9 @@ FLOORS = (
     "diagnostics",
     "many_starts",
     "estimator",
+    "_drawing",
     "plots",
+    "space",
 )
 
 
@@ -68,6 +70,7 @@ def test_the_workbook_knows_nothing_of_mixtures():
         ("from gmmlab import fit, Mixture, start, datasets", "matplotlib"),
         ("from gmmlab import record; import gmmlab.workbook", "scipy"),
         ("from gmmlab import GaussianMixture, plots, diagnostics, load_mnist", "keras"),
+        ("from gmmlab import plots, space", "plotly"),
     ],
 )
 def test_imports_are_light(statement, absent):
