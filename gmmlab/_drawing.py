@@ -110,5 +110,6 @@ def surfaces(means: np.ndarray, covariances: np.ndarray, sigma: float) -> np.nda
         [np.cos(around) * np.sin(down), np.sin(around) * np.sin(down), np.cos(down)], axis=-1
     )
     eigenvalues, vectors = np.linalg.eigh(covariances)
-    axes = vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]
-    return means[:, None, None] + sigma * np.einsum("abj,kij->kabi", sphere, axes)
+    lengths = np.sqrt(np.maximum(eigenvalues, 0))[:, None, None]
+    turned = sigma * (sphere * lengths) @ vectors.swapaxes(1, 2)[:, None]
+    return means[:, None, None] + turned

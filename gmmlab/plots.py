@@ -25,6 +25,8 @@ from PIL import Image
 
 from gmmlab._drawing import (
     COLOURS as COLOURS,
+)
+from gmmlab._drawing import (
     MOST_ENTRIES,
     UNLABELLED,
     blend,

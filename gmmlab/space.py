@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 SYMBOLS = (
     "circle",
     "square",
-    "cross",
     "diamond",
+    "cross",
     "x",
     "circle-open",
     "square-open",
@@ -49,9 +49,13 @@ SYMBOLS = (
 #: of more samples than this, so many are drawn
 MOST_SAMPLES = 500
 
-_DASHES = {"true": "solid", "fitted": "dash"}
-_HEIGHT = 460  # pixels; the width is the page's
-_EYE = 2.2  # how far away the eye is, in sizes of the scene
+_LINES = {
+    "true": {"dash": "solid", "width": 2, "opacity": 0.45},
+    "fitted": {"dash": "dash", "width": 3, "opacity": 0.9},
+}
+_HEIGHT = 480  # pixels; the width is the page's
+_DIAGONAL = 1.95  # of the box, in plotly's units: it stays within the height as it turns
+_EYE = 2.0  # how far away the eye is; without perspective it does not matter
 
 
 def symbol(k: int) -> str:
@@ -102,6 +106,7 @@ def data(
     for k, t, mine in pairs:
         if not (mine & chosen).any():
             continue
+        face = mpl.colors.to_hex(UNLABELLED if labels is None else colour(k))
         meaning = [
             f"{word} {number}"
             for word, number, counts in zip(("component", "class"), (k, t), several, strict=True)
@@ -110,16 +115,11 @@ def data(
         figure.add_scatter3d(
             **_columns(X[mine & chosen], extent=X),
             mode="markers",
-            marker={
-                "color": mpl.colors.to_hex(UNLABELLED if labels is None else colour(k)),
-                "symbol": symbol(t),
-                "size": 4,
-                "line": {"color": "white", "width": 0.5},
-            },
+            marker={"color": face, "symbol": symbol(t), "size": 4} | _edge(symbol(t), face),
             name=", ".join(meaning) or "samples",
             showlegend=bool(legend and meaning and len(pairs) <= MOST_ENTRIES),
         )
-    return figure
+    return _frame(figure)
 
 
 def soft_assignment(
@@ -165,7 +165,7 @@ def soft_assignment(
         name="samples",
         showlegend=False,
     )
-    return figure
+    return _frame(figure)
 
 
 def ellipsoids(
@@ -207,7 +207,7 @@ def ellipsoids(
     """
     means, covariances = means_and_covariances(mixture, means, covariances, n_features=3)
     sigma = check_number(sigma, name="sigma", inclusive=False)
-    dash = _DASHES[check_choice(kind, _DASHES, name="kind")]
+    style = _LINES[check_choice(kind, _LINES, name="kind")]
     lines = line_colours(kind, order, len(means))
     figure = _figure(figure, None)
     name = f"{kind}, {sigma:g} σ"
@@ -215,17 +215,17 @@ def ellipsoids(
         figure.add_scatter3d(
             **_columns(_wires(surface)),
             mode="lines",
-            line={"color": line, "dash": dash, "width": 2},
-            opacity=0.6,
+            line={"color": mpl.colors.to_hex(line), "dash": style["dash"], "width": style["width"]},
+            opacity=style["opacity"],
             hoverinfo="skip",
             name=name,
             legendgroup=name,
             showlegend=name not in {trace.name for trace in figure.data},
         )
-    return figure
+    return _frame(figure)
 
 
-def look_along(figure: Figure, direction: Any, *, zoom: float = 1.0) -> Figure:
+def look_along(figure: Figure, direction: Any) -> Figure:
     """Turn a figure so that it is first seen along a direction.
 
     Parameters
@@ -234,8 +234,6 @@ def look_along(figure: Figure, direction: Any, *, zoom: float = 1.0) -> Figure:
         It is changed.
     direction : array_like, shape (3,)
         From the middle of the scene to the eye, in data units; any length but 0.
-    zoom : float, default 1
-        How large the scene is in its frame; positive.
 
     Returns
     -------
@@ -252,7 +250,7 @@ def look_along(figure: Figure, direction: Any, *, zoom: float = 1.0) -> Figure:
     if direction.shape != (3,) or not direction.any():
         raise ValueError(f"direction must be three numbers, not all 0; got {direction.tolist()}")
     eye = direction / np.abs(direction).max()  # whose square neither vanishes nor overflows
-    eye *= _EYE / check_number(zoom, name="zoom", inclusive=False) / np.linalg.norm(eye)
+    eye *= _EYE / np.linalg.norm(eye)
     # Up is z; to an eye that looks along z, up is y.
     upright = np.hypot(*eye[:2]) > 1e-3 * abs(eye[2])
     figure.update_scenes(
@@ -283,8 +281,10 @@ def _figure(figure: Figure | None, features: Sequence[str] | None) -> Figure:
                 "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
                 "legend": {"x": 0, "y": 1, "itemsizing": "constant"},
                 "scene": {
-                    "aspectmode": "data",
-                    "camera": {"projection": {"type": "orthographic"}},
+                    "camera": {
+                        "projection": {"type": "orthographic"},
+                        "eye": dict.fromkeys("xyz", round(_EYE / 3**0.5, 4)),
+                    },
                     "xaxis": axis,
                     "yaxis": axis,
                     "zaxis": axis,
@@ -318,6 +318,34 @@ def _chosen(n_samples: int, figure: Figure) -> np.ndarray:
             yshift=16 * len(figure.layout.annotations),
         )
     return chosen
+
+
+def _frame(figure: Figure) -> Figure:
+    """Put a box around all that is drawn, to one scale along the three axes.
+
+    As plotly's ``aspectmode="data"`` does, but larger, and the box stays when something is
+    hidden.
+    """
+    low, high = (
+        np.array([[edge(trace[axis]) for axis in "xyz"] for trace in figure.data], float)
+        for edge in (np.nanmin, np.nanmax)
+    )
+    low, high = low.min(axis=0), high.max(axis=0)
+    margin = 0.03 * ((high - low).max() or np.abs(high).max() or 1.0)
+    low, high = low - margin, high + margin
+    sides = _DIAGONAL * (high - low) / np.linalg.norm(high - low)
+    figure.update_scenes(
+        aspectmode="manual",
+        aspectratio=dict(zip("xyz", sides.tolist(), strict=True)),
+        **{f"{a}axis_range": [low[i], high[i]] for i, a in enumerate("xyz")},
+    )
+    return figure
+
+
+def _edge(shape: str, face: str) -> dict[str, Any]:
+    """Return a light edge, where a shape has room for one."""
+    thin = shape in ("cross", "x") or shape.endswith("open")
+    return {"line": {"color": face if thin else "white", "width": 1 if thin else 0.5}}
 
 
 def _wires(surface: np.ndarray) -> np.ndarray:
