@@ -1,7 +1,8 @@
 """What every test run shares, plain ``pytest --nbval notebooks`` included.
 
 nbval holds the outputs of each cell against the committed ones, to the last digit. Recorded
-results are held against them here instead, with a tolerance.
+results are held against them here instead, with a tolerance; figures that turn are left out, as
+their still pictures are (tests/test_space.py holds them to what they draw).
 """
 
 import hypothesis
@@ -9,6 +10,9 @@ import matplotlib
 import pytest
 
 from gmmlab.workbook.recording import MIME_TYPE, differences, recorded
+
+#: what nbval is not to compare: records, and figures that turn
+NOT_COMPARED = (MIME_TYPE, "application/vnd.plotly.v1+json")
 
 # Random cases repeat from run to run, and a loaded machine is no reason to fail.
 hypothesis.settings.register_profile("gmmlab", derandomize=True, deadline=None)
@@ -22,7 +26,7 @@ def _is_notebook_cell(item: pytest.Item) -> bool:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     if _is_notebook_cell(item) and MIME_TYPE not in item.parent.skip_compare:
-        item.parent.skip_compare += (MIME_TYPE,)
+        item.parent.skip_compare += NOT_COMPARED
 
 
 @pytest.hookimpl(wrapper=True)

@@ -331,9 +331,10 @@ def _frame(figure: Figure) -> Figure:
         for edge in (np.nanmin, np.nanmax)
     )
     low, high = low.min(axis=0), high.max(axis=0)
-    margin = 0.03 * ((high - low).max() or np.abs(high).max() or 1.0)
+    margin = 0.03 * ((high - low).max() or np.abs(high).max() or 1.0)  # or a point has no box
     low, high = low - margin, high + margin
-    sides = _DIAGONAL * (high - low) / np.linalg.norm(high - low)
+    sides = (high - low) / (high - low).max()
+    sides *= _DIAGONAL / np.linalg.norm(sides)
     figure.update_scenes(
         aspectmode="manual",
         aspectratio=dict(zip("xyz", sides.tolist(), strict=True)),

@@ -1,5 +1,6 @@
 """The rules that every committed notebook keeps; each function lists what breaks one of them."""
 
+import json
 import re
 import statistics
 
@@ -8,6 +9,7 @@ from gmmlab.workbook.page import to_mathml
 from gmmlab.workbook.parameters import read_parameters
 from gmmlab.workbook.recording import MIME_TYPE, recorded
 
+TURNING = "application/vnd.plotly.v1+json"
 MACHINE_PATH = re.compile(r"/(?:home|root|tmp|Users|work|usr)/|[A-Z]:\\\\Users")
 
 
@@ -84,6 +86,19 @@ def images_have_alt_text(notebook):
                     yield f"{cell.id}: alt text {alt!r}"
 
 
+def turning_figures_are_small_and_have_a_still(notebook):
+    """Where scripts do not run there is a picture, and the notebook stays a file one can mail."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            if figure := output.get("data", {}).get(TURNING):
+                if "image/png" not in output.data:
+                    yield f"{cell.id}: a figure that turns, without a still picture"
+                if (size := len(json.dumps(figure, indent=1))) > 60_000:
+                    yield f"{cell.id}: a figure that turns of {size} bytes; 60,000 at the most"
+                if not figure["data"] or set(figure) != {"data", "layout", "config"}:
+                    yield f"{cell.id}: a figure that turns, of {sorted(figure)}"
+
+
 def formulas_render(notebook):
     """Each formula becomes MathML with no LaTeX left over."""
     for cell in notebook.cells:
@@ -121,6 +136,7 @@ RULES = (
     results_are_recorded_last,
     metadata_is_clean,
     images_have_alt_text,
+    turning_figures_are_small_and_have_a_still,
     formulas_render,
     reads_well,
 )

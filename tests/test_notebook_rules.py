@@ -76,6 +76,16 @@ def drop_alt_text(notebook):
             output.get("metadata", {}).pop("image/png", None)
 
 
+def turn_without_a_still(notebook):
+    figure = {rules.TURNING: {"data": [{}], "layout": {}, "config": {}}}
+    rules.code_cells(notebook)[3].outputs = [nbformat.v4.new_output("display_data", figure)]
+
+
+def turn_too_much(notebook):
+    figure = {rules.TURNING: {"data": [60_000 * "A"], "layout": {}, "config": {}}, "image/png": ""}
+    rules.code_cells(notebook)[3].outputs = [nbformat.v4.new_output("display_data", figure)]
+
+
 def use_an_unknown_command(notebook):
     notebook.cells[0].source += r" $\nosuchcommand x$"
 
@@ -97,6 +107,8 @@ def warn(notebook):
         (tag_a_second_parameters_cell, rules.parameters_are_a_contract),
         (drop_the_record, rules.results_are_recorded_last),
         (drop_alt_text, rules.images_have_alt_text),
+        (turn_without_a_still, rules.turning_figures_are_small_and_have_a_still),
+        (turn_too_much, rules.turning_figures_are_small_and_have_a_still),
         (use_an_unknown_command, rules.formulas_render),
         (warn, rules.executed_in_order),
     ],

@@ -1,7 +1,9 @@
 """Laws of the pictures: what is drawn is what was given, where it belongs."""
 
 import io
+import re
 import struct
+from xml.etree import ElementTree
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -302,6 +304,12 @@ def test_points_on_the_drawn_ellipsoids_are_sigma_away(deep, seed):
         )
 
 
+def test_ellipsoids_leave_the_names_that_axes_have():
+    names = ("length (mm)", "width (mm)", "mass (g)")
+    ax = plots.ellipsoids(tilted(d=3), ax=plots.data(np.ones((1, 3)), features=names))
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_zlabel()) == names
+
+
 def test_ellipsoids_have_the_styles_of_ellipses():
     mixture = tilted(d=3)
     fitted = plots.ellipsoids(mixture, order=[1, 0])
@@ -496,6 +504,7 @@ def test_high_values_are_dark_and_axes_are_off(flat):
 @pytest.fixture
 def shown(monkeypatch):
     """What is displayed, instead of displaying it."""
+    monkeypatch.delenv("WORKBOOK_FIGURES", raising=False)
     calls = []
     monkeypatch.setattr("IPython.display.display", lambda *a, **k: calls.append((a, k)))
     return calls
@@ -561,6 +570,40 @@ def test_show_asks_for_alt_text(shown, alt):
 def test_show_takes_a_figure(shown, figure):
     with pytest.raises(TypeError, match="figure must be a Figure or Axes"):
         plots.show(figure, alt="Points.")
+    assert shown == []
+
+
+@pytest.mark.parametrize("formats", ["svg", "png svg", "svg  png"])
+def test_show_keeps_a_vector_file_where_the_environment_asks_for_it(shown, monkeypatch, formats):
+    """The same bytes twice, at another time too, and the PNG as without it."""
+    plots.show(plots.data(X2, np.arange(20) % 2), alt="Points.")
+    monkeypatch.setenv("WORKBOOK_FIGURES", formats)
+    for epoch in ("0", "1000000000"):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        plots.show(plots.data(X2, np.arange(20) % 2), alt="Points.")
+    ((plain,), _), ((first,), options), ((second,), _) = shown
+    assert first == second
+    assert {**plain, "image/svg+xml": first["image/svg+xml"]} == first
+    alt = {"alt": "Points."}
+    assert options == {"metadata": {"image/png": alt, "image/svg+xml": alt}, "raw": True}
+    picture = ElementTree.fromstring(first["image/svg+xml"])
+    assert picture.tag == "{http://www.w3.org/2000/svg}svg"
+    assert "dc:date" not in first["image/svg+xml"]
+    assert not re.search(r"\b(19|20)\d\d-\d\d-|Matplotlib v", first["image/svg+xml"])
+
+
+@pytest.mark.parametrize("formats", ["", "png"])
+def test_show_keeps_the_png_alone_otherwise(shown, monkeypatch, formats):
+    monkeypatch.setenv("WORKBOOK_FIGURES", formats)
+    plots.show(plots.data(X2), alt="Points.")
+    (((bundle,), _),) = shown
+    assert set(bundle) == {"image/png", "text/plain"}
+
+
+def test_show_refuses_formats_that_it_does_not_know(shown, monkeypatch):
+    monkeypatch.setenv("WORKBOOK_FIGURES", "png pdf")
+    with pytest.raises(ValueError, match=r"WORKBOOK_FIGURES must be .* got 'png pdf'"):
+        plots.show(plots.data(X2), alt="Points.")
     assert shown == []
 
 
