@@ -51,6 +51,14 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 #: the mime type of a figure that turns
 TURNING_MIME_TYPE = "application/vnd.plotly.v1+json"
 
+#: Nothing leads to another host: no logo, which is a link, and no button that sends the figure
+#: away. No zoom by the wheel: it would catch a reader who scrolls down the page.
+_TURNING_CONFIG = {
+    "displaylogo": False,
+    "plotlyServerURL": "",
+    "scrollZoom": False,
+    "showSendToCloud": False,
+}
 _STYLES = {"true": "-", "fitted": "--"}
 _DPI = 110
 
@@ -136,9 +144,7 @@ def _turning(figure: TurningFigure) -> dict[str, Any]:
     if not isinstance(figure, TurningFigure):
         kind = type(figure).__name__
         raise TypeError(f"turning must be a plotly Figure, from gmmlab.space; got {kind}")
-    # No wheel: it would catch a reader who scrolls down the page. No logo: it is a link.
-    config = {"displaylogo": False, "scrollZoom": False}
-    return {**figure.to_plotly_json(), "config": config}
+    return {**figure.to_plotly_json(), "config": _TURNING_CONFIG}
 
 
 def data(

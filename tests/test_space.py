@@ -282,7 +282,10 @@ def test_show_puts_the_turning_figure_and_its_still_into_one_output(shown):  # n
     turning = bundle["application/vnd.plotly.v1+json"]
     assert set(turning) == {"data", "layout", "config"}
     assert json.loads(json.dumps(turning)) == as_json(figure)
-    assert turning["config"]["displaylogo"] is False  # a link to another host
+    assert "http" not in json.dumps(turning)
+    for switch in ("displaylogo", "showSendToCloud"):  # they lead to another host
+        assert turning["config"][switch] is False
+    assert turning["config"]["plotlyServerURL"] == ""
 
 
 @pytest.mark.parametrize("turning", ["figure", {"data": []}, plt.figure])
