@@ -56,7 +56,7 @@ SCHEMA = {
 
 
 def conda_ranges():
-    """Names and ranges of all packages; conda-forge has each under its name on PyPI, or pip does."""
+    """Names and ranges of all packages; conda-forge has each by its name on PyPI, or pip does."""
     specs = [spec for spec in CONDA["dependencies"] if isinstance(spec, str)]
     specs += [spec for spec in CONDA["dependencies"][-1]["pip"] if spec != "-e ."]
     ranges = map(Requirement, specs)
