@@ -1,16 +1,12 @@
-"""Executing notebooks: reports, refreshing in place, checks in the kernel, pages."""
-
-import re
+"""Executing notebooks: reports, refreshing in place, checks in the kernel."""
 
 import nbformat
 import numpy as np
 import papermill
 import pytest
-from bs4 import BeautifulSoup
 from nbclient.exceptions import CellExecutionError
 
 from gmmlab.workbook import execution
-from gmmlab.workbook.page import to_html
 from gmmlab.workbook.recording import differences, record, recorded
 
 PARAMETERS = "k: int = 3  # number of things; in [1, 20]\nname: str = 'a=b'  # what they are"
@@ -128,44 +124,3 @@ def test_differences_are_found_at_any_depth():
     assert differences(one, {"a": 1.0 + 1e-9, "b": [1, {"c": 2.0 - 1e-9}], "d": "x"}) == {}
     assert set(differences(one, {"a": 1.1, "b": [1, {"c": 2.1}], "e": 0})) == {"a", "b", "d", "e"}
     assert set(differences({"a": True, "b": 1}, {"a": 1, "b": 1.0})) == {"a"}
-
-
-# ---- pages -------------------------------------------------------------------------------------
-
-
-def page_of(*cells):
-    return to_html(nbformat.v4.new_notebook(cells=list(cells)), title="A title")
-
-
-def test_a_page_fetches_nothing():
-    page = page_of(nbformat.v4.new_markdown_cell("text"), nbformat.v4.new_code_cell("1"))
-    assert "<title>A title</title>" in page
-    assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
-    assert "<script" not in page
-    assert not re.findall(r"(?:@import|url\()\s*[\"']?https?:", page)
-
-
-def test_formulas_become_mathml():
-    page = page_of(
-        nbformat.v4.new_markdown_cell(
-            r"Inline $\pi_k < 1$."
-            "\n\n$$\\sum_k \\pi_k = 1$$\n\n"
-            r"\begin{align} a &= b \\ c &= d \end{align}"
-            "\n\n"
-            r"$$\begin{aligned} a &= b \\ c &= d \end{aligned}$$"
-        )
-    )
-    assert page.count("<math") == 4
-    assert page.count('display="block"') == 3
-    assert page.count("<mtr>") == 4
-    assert "$" not in re.sub(r"(?s)<style.*?</style>", "", page)
-
-
-def test_images_keep_their_alt_text():
-    output = nbformat.v4.new_output(
-        "display_data",
-        data={"image/png": "iVBORw0KGgo=", "text/plain": "x"},
-        metadata={"image/png": {"alt": 'Two "clusters" & <more>'}},
-    )
-    page = page_of(nbformat.v4.new_code_cell("1", outputs=[output]))
-    assert BeautifulSoup(page, "html.parser").img["alt"] == 'Two "clusters" & <more>'

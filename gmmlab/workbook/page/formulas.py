@@ -57,18 +57,22 @@ class Markdown:
     def __call__(self, source: str, attachments: Mapping[str, Any] | None = None) -> Markup:
         """Return the HTML of a cell's source."""
         self._renderer.attachments = dict(attachments or {})
-        return Markup(self._markdown.render(source))  # noqa: S704 - HTML is part of Markdown
+        html = self._markdown.render(source)
+        html = html.replace("<table", '<div class="wide"><table').replace(
+            "</table>", "</table></div>"
+        )
+        return Markup(html)
 
     def heading(self, html: str, level: int) -> str:
         """Return a heading with an anchor, or nothing where it is the title."""
         if level == 1 and self.title is None and not self.headings:
-            self.title = Markup(html)  # noqa: S704
+            self.title = Markup(html)
             return ""
         # Anchors are those of JupyterLab, so that links within a notebook lead somewhere.
         anchor = html2text(html).strip().replace(" ", "-")
         taken = sum(heading.anchor.split("~")[0] == anchor for heading in self.headings)
         anchor += f"~{taken + 1}" if taken else ""
-        self.headings.append(Heading(level, anchor, Markup(html)))  # noqa: S704
+        self.headings.append(Heading(level, anchor, Markup(html)))
         return f'<h{level} id="{escape(anchor)}">{html}</h{level}>\n'
 
 
@@ -79,9 +83,6 @@ class _Renderer(IPythonRenderer):
 
     def heading(self, text: str, level: int, **attrs: Any) -> str:
         return self._owner.heading(text, level)
-
-    def table(self, text: str) -> str:
-        return f'<div class="wide">{super().table(text)}</div>'
 
     def inline_math(self, body: str) -> str:
         return to_mathml(body)

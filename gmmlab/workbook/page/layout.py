@@ -90,5 +90,5 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {"brief": brief, "exact": exact, "compact": compact, "moment": moment}
     environment.tests["list"] = lambda value: isinstance(value, list | tuple)
-    environment.globals["style"] = Markup((_HERE / "style.css").read_text("utf-8"))  # noqa: S704
+    environment.globals["style"] = Markup((_HERE / "style.css").read_text("utf-8"))
     return environment

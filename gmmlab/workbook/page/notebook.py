@@ -88,7 +88,7 @@ def _cell(cell: Mapping[str, Any], markdown: Markdown, lexer: Lexer) -> dict[str
     if cell["cell_type"] == "code":
         return {
             "kind": "code",
-            "html": Markup(highlight(cell["source"], lexer, _FORMATTER)),  # noqa: S704
+            "html": Markup(highlight(cell["source"], lexer, _FORMATTER)),
             "outputs": list(_outputs(cell.get("outputs", ()), markdown)),
         }
     return {"kind": cell["cell_type"]}
@@ -119,7 +119,7 @@ def _richest(data: Any, metadata: Any, markdown: Markdown) -> dict[str, Any]:
             "metadata": metadata.get(still, {}),
         }
     if "text/html" in data:
-        return {"kind": "html", "content": Markup(data["text/html"])}  # noqa: S704
+        return {"kind": "html", "content": Markup(data["text/html"])}
     for mime in ("text/markdown", "text/latex"):
         if mime in data:
             return {"kind": "html", "content": Markdown()(data[mime])}
@@ -130,7 +130,7 @@ def _richest(data: Any, metadata: Any, markdown: Markdown) -> dict[str, Any]:
 
 
 def _text(text: str, name: str) -> dict[str, Any]:
-    return {"kind": "text", "name": name, "content": Markup(ansi2html(text))}  # noqa: S704
+    return {"kind": "text", "name": name, "content": Markup(ansi2html(text))}
 
 
 def _uri(picture: str, mime: str) -> str:
@@ -156,4 +156,4 @@ def _lexer_of(name: str) -> Lexer:
 def _plotly() -> Markup:
     from plotly.offline import get_plotlyjs
 
-    return Markup(get_plotlyjs())  # noqa: S704
+    return Markup(get_plotlyjs())

@@ -84,23 +84,24 @@ def _against(
     figure, axes = _figure(number, name)
     y = runs[number].to_numpy(float)
     medians = []
-    for i, (label, members) in enumerate(groups.items()):
+    for i, (group, members) in enumerate(groups.items()):
         shift = axis.gap * min(0.1, 0.4 / len(groups)) * (i - (len(groups) - 1) / 2)
         look = {"color": _COLOURS[i], "marker": _MARKERS[i]}
+        name_it = {"label": _plain(group)}
         axes.plot(
             axis.positions[members] + shift, y[members], linestyle="none", markersize=3.5,
             alpha=0.4, markeredgewidth=0, rasterized=len(runs) > POINTS, **look,
         )  # fmt: skip
         at, low, middle, high = _quartiles(axis.positions[members], y[members])
-        medians += [(value, axis.name(x), label) for x, value in zip(at, middle, strict=True)]
+        medians += [(value, axis.name(x), group) for x, value in zip(at, middle, strict=True)]
         line = "-" if axis.ordered else "none"
         if len(y[members]) > len(at):
             axes.errorbar(
                 at + shift, middle, [middle - low, high - middle], linestyle=line, linewidth=1.5,
-                elinewidth=1, capsize=2.5, markersize=5.5, label=label, **look,
+                elinewidth=1, capsize=2.5, markersize=5.5, **look, **name_it,
             )  # fmt: skip
         else:
-            axes.plot(at + shift, middle, linestyle=line, linewidth=1.5, label=label, **look)
+            axes.plot(at + shift, middle, linestyle=line, linewidth=1.5, **look, **name_it)
     axis.draw(axes)
     if len(groups) > 1:
         title = _plain(", ".join(others))
@@ -116,7 +117,6 @@ def _against(
 def _spread(runs: pd.DataFrame, number: str) -> Panel:
     """Draw the values of a number over the seeds: each run, median and quartiles."""
     y = runs[number].to_numpy(float)
-    low, middle, high = np.quantile(y, (0.25, 0.5, 0.75))
     figure, axes = _figure("", number)
     figure.set_figheight(1.9)
     axes.boxplot(
@@ -131,14 +131,15 @@ def _spread(runs: pd.DataFrame, number: str) -> Panel:
     )  # fmt: skip
     axes.set(ylim=(-0.5, 0.5), yticks=[])
     axes.spines["left"].set_visible(False)
-    words = (
-        f"median {brief(float(middle))}, half of the runs between {brief(float(low))} and "
-        f"{brief(float(high))}, all between {brief(float(y.min()))} and {brief(float(y.max()))}"
+    least, low, middle, high, most = map(brief, np.quantile(y, (0, 0.25, 0.5, 0.75, 1)).tolist())
+    said = (
+        f"{number} over {len(y)} seeds: median {middle}, half of the runs between {low} "
+        f"and {high}, all between {least} and {most}."
     )
     return Panel(
         _embedded(figure),
-        f"{number} over {len(y)} seeds: {words}.",
-        f"{number} over {len(y)} seeds: {words}. Each point is a run; the box holds the middle half.",
+        said,
+        f"{said} Each point is a run; the box holds the middle half.",
     )
 
 
@@ -157,9 +158,8 @@ class _Axis:
             self.positions = names.map(self.labels.index).to_numpy(float)
             self.ticks = np.arange(len(self.labels), dtype=float)
         # Steps of a factor, as in 0.001, 0.01, 0.1, are even on a logarithmic axis.
-        self.logarithmic = (
-            self.ordered and self.ticks[0] > 0 and self.ticks[-1] >= 100 * self.ticks[0]
-        )
+        least, most = self.ticks[0], self.ticks[-1]
+        self.logarithmic = self.ordered and 0 < 100 * least <= most
         steps = np.diff(self.ticks)
         self.gap = float(steps.min()) if len(steps) and not self.logarithmic else 0.0
 
@@ -169,11 +169,12 @@ class _Axis:
     def draw(self, axes: Axes) -> None:
         if self.logarithmic:
             axes.set_xscale("log")
-        elif len(self.ticks) <= 8:
-            long = max(map(len, self.labels)) * len(self.labels) > 40
+        elif len(self.ticks) <= 8 or not self.ordered:
+            # Long names lean, so that they do not run into each other.
+            lean = max(map(len, self.labels)) * len(self.labels) > 40
             axes.set_xticks(
                 self.ticks, [_plain(text) for text in self.labels],
-                rotation=20 if long else 0, ha="right" if long else "center",
+                rotation=30 if lean else 0, ha="right" if lean else "center",
             )  # fmt: skip
         if not self.ordered:
             axes.set_xlim(-0.5, len(self.ticks) - 0.5)
@@ -195,7 +196,7 @@ def _combinations(runs: pd.DataFrame, orders: dict[str, list[str]]) -> dict[str,
     for values in product(*orders.values()):
         members = np.all([own == value for own, value in zip(names, values, strict=True)], axis=0)
         if members.any():
-            groups[_plain(", ".join(values))] = members
+            groups[", ".join(values)] = members
     return groups
 
 
@@ -216,10 +217,15 @@ def _in_words(medians: list[tuple[float, str, str]], others: list[str], what: st
 def _caption(
     number: str, name: str, others: list[str], lines: int, pooled: bool, seeds: bool
 ) -> str:
-    caption = f"{number} against {name}. Each small point is a run"
+    caption = f"{number} against {name}. "
     if seeds or pooled:
         over = " and ".join((["seeds"] if seeds else []) + (others if pooled else []))
-        caption += f"; the large ones are medians over {over}, with the middle half as whiskers"
+        caption += (
+            f"Each small point is a run; the large ones are medians over {over}, with the middle "
+            "half as whiskers"
+        )
+    else:
+        caption += "Each point is a run"
     if lines > 1:
         caption += f"; one colour and marker for each value of {' and '.join(others)}"
     if pooled:

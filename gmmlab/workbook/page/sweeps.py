@@ -39,8 +39,8 @@ def sweep(
     swept : sequence of str
         The parameters that vary, in `table`. One named "seed" is what the spread is taken over.
     failures : iterable of mapping, optional
-        The runs that failed, each with "run" and "reason"; by default those whose status in the
-        table is "failed".
+        The runs that failed, each with "run", "reason" and "parameters"; by default those whose
+        status in the table is "failed".
     links : mapping, optional
         For each run a relative link to its page.
     parameters : sequence of str, optional
@@ -75,7 +75,7 @@ def sweep(
         title=title,
         swept={name: _listed(table[name]) for name in swept},
         n_runs=len(table),
-        failures=list(failures) or _failures(table),
+        failures=[{**(f.get("parameters") or {}), **f} for f in failures] or _failures(table),
         panels=drawn,
         left_out=max(0, possible - len(drawn)),
         words=words,
@@ -99,17 +99,15 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
             return None
         return value
 
-    columns = {}
-    for name in table.columns:
-        values = [plain(value) for value in table[name]]
+    columns: dict[str, pd.Series] = {}
+    for i, name in enumerate(map(str, table.columns)):
+        values = [plain(value) for value in table.iloc[:, i]]
         present = [value for value in values if value is not None]
-        if (
-            None in values
-            and present
-            and all(isinstance(v, float) and v.is_integer() for v in present)
-        ):
+        whole = all(isinstance(value, float) and value.is_integer() for value in present)
+        if None in values and whole:
             values = [None if value is None else int(value) for value in values]
-        columns[name] = pd.Series(values, dtype=object)
+        # A notebook may record a parameter under its own name.
+        columns[f"{name} (result)" if name in columns else name] = pd.Series(values, dtype=object)
     return pd.DataFrame(columns)
 
 
@@ -156,4 +154,4 @@ def _datatables() -> Markup:
     """Return the library that sorts and searches; itables brings it along."""
     from itables import options
 
-    return Markup(Path(options.dt_bundle).read_text("utf-8"))  # noqa: S704
+    return Markup(Path(options.dt_bundle).read_text("utf-8"))

@@ -16,7 +16,7 @@ for (const figure of document.querySelectorAll("figure.plotly")) {
     .then(() => Plotly.newPlot(
       plot,
       data,
-      { ...rest, autosize: true },
+      { margin: { l: 40, r: 40, t: 60, b: 40 }, ...rest, autosize: true },
       { ...config, responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" },
     ))
     .then(() => { if (plot.querySelector(".no-webgl")) give_up(); })
