@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
 # The stamp's name holds what the environment was made from, and where: when the pins or the
 # folder change there is no such stamp, and the environment is made anew. It is written last, so
@@ -15,8 +14,8 @@ READY := .venv/ready-$(shell { pwd; cat requirements.txt pyproject.toml; } | cks
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-reports: $(READY)  ## run every notebook through papermill, into reports/
-	$(RUN) -m gmmlab.workbook report $(NOTEBOOKS)
+reports: $(READY)  ## run every notebook: pages, and an index, in reports/
+	$(RUN) -m gmmlab report
 
 test: $(READY)  ## lint, unit tests, doctests, nbval, papermill with other parameters
 	$(RUN) -m ruff check
@@ -30,7 +29,7 @@ lab: $(READY)  ## open JupyterLab on the notebooks
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 refresh: $(READY)  ## execute the committed notebooks in place
-	$(RUN) -m gmmlab.workbook refresh $(NOTEBOOKS)
+	$(RUN) -m gmmlab refresh
 
 format: $(READY)  ## put code and notebooks into the house style
 	$(RUN) -m ruff check --fix

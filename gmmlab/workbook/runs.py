@@ -179,9 +179,9 @@ class Maker:
         with self.store.aside(name, task.id) as aside:
             notebook = aside / "notebook.ipynb"
             started, clock = now(), time.monotonic()
-            failure = None
+            executed = failure = None
             try:
-                execute(
+                executed = execute(
                     nbformat.from_dict(task.notebook.content),
                     task.given,
                     notebook,
@@ -196,7 +196,8 @@ class Maker:
                 if kernels.closed:  # it was stopped: no failure of its own
                     raise
                 failure = error
-            executed = nbformat.read(notebook, as_version=4) if notebook.exists() else None
+                if notebook.exists():
+                    executed = nbformat.read(notebook, as_version=4)
             where_from = {
                 "id": task.id,
                 "status": "failed" if failure else "completed",

@@ -265,7 +265,15 @@ def _write(sweep: Sweep, notebook: Notebook, fixed: Mapping[str, Any]) -> None:
         for outcome in sweep.outcomes
         if outcome.run is not None
     }
-    html = page.sweep(notebook.title, sweep.table, sweep.swept, links=links)
+    table = sweep.table
+    lists = [name for name in table if any(isinstance(value, list) for value in table[name])]
+    html = page.sweep(
+        notebook.title,
+        table.drop(columns=lists),  # for programs: no table of theirs, no picture
+        sweep.swept,
+        links=links,
+        parameters=list(notebook.parameters),
+    )
     aside = sweep.folder / ".sweep.html"
     aside.write_text(html, encoding="utf-8")
     aside.replace(sweep.folder / "sweep.html")
