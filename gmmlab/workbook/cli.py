@@ -34,6 +34,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         raise _Ended
 
     signal.signal(signal.SIGTERM, end)
+    # An optional part of jsonschema, which nbformat imports: the grammar of addresses, which no
+    # notebook needs, and whose import takes a second. This process is ours, and does without.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         code = gmmlab.main(arguments, prog_name="gmmlab", standalone_mode=False)
     except click.ClickException as error:
