@@ -17,10 +17,10 @@ help:  ## list the targets
 reports: $(READY)  ## run every notebook: pages, and an index, in reports/
 	$(RUN) -m gmmlab report
 
-test: $(READY)  ## lint, unit tests, doctests, nbval, papermill with other parameters
+test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest -q -n auto tests gmmlab
+	$(RUN) -m pytest -q -n auto --dist loadgroup tests gmmlab
 # One notebook after the other: nbval's kernels talk over TCP, and two that start together can
 # take each other's ports.
 	$(RUN) -m pytest -q --nbval notebooks
@@ -35,10 +35,11 @@ format: $(READY)  ## put code and notebooks into the house style
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
-bench: $(READY)  ## measure EM against scikit-learn and gmmx, and what fits say of themselves
+bench: $(READY)  ## measure EM against its peers, what fits say of themselves, and runs
 	$(RUN) -m uv pip install --quiet --editable '.[bench]'
 	$(RUN) benchmarks/em.py
 	$(RUN) benchmarks/convergence.py
+	$(RUN) benchmarks/runs.py
 
 pins: $(READY)  ## make requirements.txt anew from the ranges in pyproject.toml
 	$(RUN) -m uv pip compile -q --universal --fork-strategy fewest --upgrade --no-header \
