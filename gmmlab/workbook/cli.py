@@ -580,7 +580,10 @@ def report(
     for run in found:
         reports.renew(run)
     index = reports.write_index(found, workbook.reports)
-    pdfs = [reports.write_pdf(run) for run in found] if pdf else []
+    try:
+        pdfs = {run.name: reports.write_pdf(run) for run in found} if pdf else {}
+    except (FileNotFoundError, RuntimeError) as error:  # of the browser
+        raise click.ClickException(str(error)) from None
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if as_json:
         pages = {run.name: str(run.page) for run in found}
@@ -588,13 +591,15 @@ def report(
             {
                 "index": str(index),
                 "pages": pages,
-                "pdf": [str(path) for path in pdfs],
+                "pdf": {name: str(path) for name, path in pdfs.items()},
                 "failed": [_as_json(outcome) for outcome in failed],
             }
         )
     else:
         for run in found:
             click.echo(f"{run.name} → {_near(run.page)}")
+            if run.name in pdfs:
+                click.echo(f"{run.name} → {_near(pdfs[run.name])}")
         for outcome in failed:
             _say(_failed(outcome), fg="red")
         click.echo(_near(index))

@@ -227,12 +227,13 @@ def _injected_names(cell: str) -> list[str]:
     return [node.targets[0].id for node in _statements(cell) if isinstance(node, ast.Assign)]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return what to say after a name that is not known: the nearest one, and all of them."""
+def nearest(name: str, known: Iterable[str], *, shown: int = 20) -> str:
+    """Return what to say after a name that is not known: the nearest one, and what there is."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}?" if near else ""
-    return f"{hint} (known: {', '.join(known) or 'none'})"
+    more = f" and {len(known) - shown} more" if len(known) > shown else ""
+    return f"{hint} (known: {', '.join(known[:shown]) or 'none'}{more})"
 
 
 def unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
