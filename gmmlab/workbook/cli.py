@@ -33,6 +33,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     def end(*_: object) -> NoReturn:
         raise _Ended
 
+    _open_standard_streams()
     signal.signal(signal.SIGTERM, end)
     # An optional part of jsonschema, which nbformat imports: the grammar of addresses, which no
     # notebook needs, and whose import takes a second. This process is ours, and does without.
@@ -55,6 +56,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code or 0)
+
+
+def _open_standard_streams() -> None:
+    """Open those that are closed: a file opened later would be taken for one of them."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
 
 
 # ---- what is asked for -------------------------------------------------------------------------
@@ -87,8 +99,12 @@ def _complete_parameter(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[click.shell_completion.CompletionItem]:
     """Complete the name of a parameter, or a value of the one that is named before."""
-    with _asked():
-        contract = _workbook(ctx).notebook(ctx.params["notebook"]).parameters
+    # click gives up at an option that is not complete, with what it has read so far
+    notebook = ctx.params.get("notebook") or next(iter(ctx.args), None)
+    try:
+        contract = _workbook(ctx).notebook(notebook or "").parameters
+    except (click.UsageError, ValueError):  # there is no such notebook: nothing to offer
+        return []
     words = os.environ.get("COMP_WORDS", "").split()
     before = words[:-1] if incomplete and words[-1:] == [incomplete] else words
     if before and before[-1] in contract:
@@ -104,7 +120,7 @@ def _examples(parameter: Parameter) -> list[str]:
         return list(parameter.rule.arguments)
     if isinstance(parameter.default, bool):
         return ["true", "false"]
-    return [to_text(parameter.default)]
+    return [to_text(parameter, parameter.default)]
 
 
 def _completions(
@@ -346,7 +362,8 @@ def _settings(cell_timeout: float, timeout: float | None, **options: Any) -> Set
     from gmmlab.workbook.execution import Limits
     from gmmlab.workbook.runs import Settings
 
-    return Settings(limits=Limits(cell=cell_timeout, run=timeout), **options)
+    with _asked():
+        return Settings(limits=Limits(cell=cell_timeout, run=timeout), **options)
 
 
 def _with_progress(settings: Settings, on_cell: Callable[[Task, int], None]) -> Settings:
@@ -403,11 +420,11 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
 
 
 def _failed(outcome: Outcome) -> str:
-    failure = outcome.failure
-    where = "" if failure.cell is None else f" in cell {failure.cell + 1}"
-    kept = "" if outcome.run is None else f"; what there is of it: {_near(outcome.run.folder)}"
-    name = outcome.run.name if outcome.run else f"{outcome.task.notebook.name}/{outcome.task.id}"
-    return f"{name}: failed{where}: {failure.reason}{kept}"
+    if outcome.run is None:
+        name = f"{outcome.task.notebook.name}/{outcome.task.id}"
+        return f"{name}: failed: {outcome.failure.reason}"
+    kept = f"what there is of it: {_near(outcome.run.folder)}"
+    return f"{outcome.run.name}: failed: {outcome.run.failure}; {kept}"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -559,6 +576,7 @@ def report(
     gmmlab report 02-full-em/3f2a      these runs
     """
     from gmmlab.workbook import provenance, reports
+    from gmmlab.workbook.store import writing
 
     workbook = _workbook(ctx)
     maker = _maker(workbook)
@@ -577,12 +595,13 @@ def report(
                 bar.update()
         of = {outcome.task.id: outcome.run for outcome in outcomes}
         found = [of[task.id] for task in tasks if of[task.id] is not None]
-    for run in found:
-        reports.renew(run)
-    index = reports.write_index(found, workbook.reports)
+    with writing(workbook.reports):
+        for run in found:
+            reports.renew(run)
+        index = reports.write_index(found, workbook.reports)
     try:
         pdfs = {run.name: reports.write_pdf(run) for run in found} if pdf else {}
-    except (FileNotFoundError, RuntimeError) as error:  # of the browser
+    except (FileNotFoundError, RuntimeError) as error:  # no Chromium, or it fails
         raise click.ClickException(str(error)) from None
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if as_json:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import io
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -32,7 +34,7 @@ def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> I
     ------
     ImportError
         If Dask is not installed.
-    CannotWrite
+    Elsewhere
         If the scheduler cannot be reached.
     """
     try:
@@ -40,8 +42,10 @@ def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> I
     except ImportError:
         raise ImportError("--scheduler needs Dask: pip install 'gmmlab[dask]'") from None
     try:
+        with ThreadPoolExecutor(1) as executor:  # there may be a loop in this thread, as in Jupyter
+            executor.submit(asyncio.run, _greet(settings.scheduler)).result()
         client = Client(settings.scheduler, timeout="10s", set_as_default=False)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise Elsewhere(f"no scheduler answers at {settings.scheduler}: {error}") from None
     there = replace(settings, scheduler=None, on_cell=_nothing, force=True)
     with client:
@@ -57,6 +61,15 @@ def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> I
                 future.release()  # it has its folder here; its memory there is no more needed
         finally:
             client.cancel(list(futures))
+
+
+async def _greet(scheduler: str) -> None:
+    """See whether somebody answers; a client that found nobody takes half a minute to end."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    there = await connect(scheduler, timeout=5, **Security().get_connection_args("client"))
+    await there.close()
 
 
 def _nothing(task: Task, number: int) -> None:

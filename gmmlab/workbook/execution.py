@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
+from papermill.execute import remove_error_markers
 
 from gmmlab.workbook.failures import CellFailed, KernelDied, OutOfTime
 from gmmlab.workbook.kernels import KernelManager, Kernels
@@ -112,6 +113,7 @@ def execute(
             kernel=kernel,
         )
     except papermill.PapermillExecutionError as error:
+        _save(remove_error_markers(nbformat.read(to, as_version=4)), to)  # cells of papermill's own
         reason = f"{error.ename}: {_COLOURS.sub('', error.evalue)}".removesuffix(": ")
         details = _COLOURS.sub("", "\n".join(error.traceback))
         raise CellFailed(reason, cell=error.cell_index, details=details) from None
@@ -148,7 +150,7 @@ class _Kernel:
             self.save(notebook)
 
     def save(self, notebook: nbformat.NotebookNode) -> None:
-        self.to.write_text(nbformat.writes(notebook), encoding="utf-8")
+        _save(notebook, self.to)
         self.saved = time.monotonic()
 
     def seconds_left(self, cell: Any = None) -> float | None:
@@ -168,6 +170,10 @@ class _Kernel:
     def last_words(self) -> str:
         log = Path(self.manager.connection_file).with_suffix(".log")
         return log.read_text(errors="replace").strip()[-2000:] if log.exists() else ""
+
+
+def _save(notebook: nbformat.NotebookNode, to: Path) -> None:
+    to.write_text(nbformat.writes(notebook), encoding="utf-8")
 
 
 class _Engine(NBClientEngine):
@@ -220,7 +226,8 @@ papermill_engines.register("gmmlab", _Engine)
 def _check_completed(notebook: nbformat.NotebookNode) -> None:
     """Refuse what papermill takes for completed, and is not."""
     for number, cell in enumerate(notebook.cells):
-        if cell.cell_type != "code" or not cell.source.strip():
+        skipped = "skip-execution" in cell.metadata.get("tags", ())
+        if cell.cell_type != "code" or not cell.source.strip() or skipped:
             continue
         for output in cell.outputs:
             if output.output_type == "error" and output.ename == "SystemExit":

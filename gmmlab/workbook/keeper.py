@@ -38,7 +38,8 @@ _PR_SET_PDEATHSIG = 1
 def main(arguments: Sequence[str]) -> None:
     """Serve until the standard input ends."""
     listener, folder, statements = int(arguments[0]), arguments[1], arguments[2]
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", os.getcwd())]
+    if sys.path[0] in ("", os.getcwd()):  # of `python -m`; PYTHONPATH may name it once more
+        del sys.path[0]
     _import(json.loads(statements))
     if len(os.listdir("/proc/self/task")) > 1:
         # Something that was imported has started threads; a fork would be without them. So
@@ -122,9 +123,11 @@ class _Keeper:
 
     def _bury(self) -> None:
         while self.kernels:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
+            _kill(ended.si_pid)  # what it has started, before its number can be another's
+            pid, status = os.waitpid(ended.si_pid, 0)
             connection = self.kernels.pop(pid)
             with contextlib.suppress(KeyError):
                 self.selector.unregister(connection)

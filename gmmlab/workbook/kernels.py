@@ -39,7 +39,7 @@ THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-#: seconds that a kernel has to end when it is asked to; then it is killed
+#: seconds that a kernel, or the keeper, has to end when it is asked to; then it is killed
 _PATIENCE = 2.0
 
 
@@ -109,7 +109,11 @@ class Kernels(AbstractContextManager):
         self.closed = True
         if self._keeper is not None:
             self._keeper.stdin.close()
-            self._keeper.wait()
+            try:
+                self._keeper.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:  # it still imports; or its kernels end with it
+                self._keeper.kill()
+                self._keeper.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __exit__(self, *error: object) -> None:
@@ -167,11 +171,14 @@ class _ForkedProcess:
 
     def __init__(self, keeper: str, **request: Any) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
-        self._connection.connect(keeper)
-        self._connection.sendall(json.dumps(request).encode() + b"\n")
         self.returncode: int | None = None
-        told = self._connection.recv(NUMBER.size)
+        told = b""
+        with suppress(OSError):  # there is nobody to hear it
+            self._connection.connect(keeper)
+            self._connection.sendall(json.dumps(request).encode() + b"\n")
+            told = self._connection.recv(NUMBER.size)
         if not told:
+            self._connection.close()
             raise RuntimeError("the process that forks kernels has died")
         (self.pid,) = NUMBER.unpack(told)
 
@@ -189,7 +196,10 @@ class _ForkedProcess:
         return self.returncode
 
     def _hear(self, flags: int = 0) -> None:
-        told = self._connection.recv(NUMBER.size, flags)
+        try:
+            told = self._connection.recv(NUMBER.size, flags)
+        except ConnectionError:
+            told = b""
         # no word: the keeper was killed, and the kernel with it
         self.returncode = NUMBER.unpack(told)[0] if told else -signal.SIGKILL
         self._connection.close()

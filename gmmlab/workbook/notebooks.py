@@ -61,7 +61,7 @@ class Workbook:
     @property
     def notebooks(self) -> list[Path]:
         """The notebooks, in the order of their names."""
-        return sorted((self.root / "notebooks").glob("*.ipynb"))
+        return sorted((self.root / "notebooks").glob("[!.]*.ipynb"))
 
     @property
     def data(self) -> Path:
@@ -91,7 +91,7 @@ class Workbook:
             return Notebook.read(path.resolve())
         stem = path.name.removesuffix(".ipynb")
         found = [notebook for notebook in self.notebooks if notebook.stem == stem]
-        if not found and stem.isdigit():
+        if not found and stem.isdecimal():
             found = [path for path in self.notebooks if _number(path.stem) == int(stem)]
         if len(found) == 1:
             return Notebook.read(found[0])
@@ -135,7 +135,9 @@ class Notebook:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(path.stem, path, _clean(content))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is not a notebook: {error!r}") from None
 
     @cached_property

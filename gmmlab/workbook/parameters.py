@@ -56,7 +56,12 @@ class Rule:
         if value is None:
             return True
         if self.kind == "one of":
-            return str(value) in self.arguments
+            return str(value) in self.arguments or any(
+                _is_number(value) and re.fullmatch(_NUMBER, choice) and float(choice) == value
+                for choice in self.arguments
+            )
+        if not _is_number(value):
+            return False
         low = float(self.arguments[0])
         if self.kind == "in":
             return low <= value <= float(self.arguments[1])
@@ -118,9 +123,10 @@ def read_parameters(source: str) -> dict[str, Parameter]:
     >>> parameter.default, parameter.help, parameter.allowed
     (3, 'number of components', 'int, in [1, 20]')
     """
+    statements = _statements(source)
     comments = _comments(source)
     found = {}
-    for node in _statements(source):
+    for node in statements:
         line = ast.get_source_segment(source, node) or ""
         if not (
             isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
@@ -289,6 +295,10 @@ def _type(node: ast.expr) -> Any:
     )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_finite(value: Any) -> bool:
     if isinstance(value, list):
         return all(map(_is_finite, value))
@@ -304,7 +314,7 @@ def is_a(value: Any, type_: Any) -> bool:
     if type_ in (None, type(None)):
         return value is None
     if type_ is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return _is_number(value)
     if type_ is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, type_)

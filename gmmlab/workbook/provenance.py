@@ -44,7 +44,7 @@ class Surroundings:
     @classmethod
     def of(cls, workbook: Workbook) -> Surroundings:
         """Return what there is now, here."""
-        files = (path for path in PACKAGE.rglob("*") if path.suffix != ".pyc")
+        files = (path for path in PACKAGE.rglob("*") if path.parent.name != "__pycache__")
         libraries = {"python": ".".join(map(str, sys.version_info[:2]))}
         return cls(
             package=_hash(json.dumps(_hashes(files, PACKAGE)).encode()),
@@ -89,7 +89,8 @@ def environment(threads: int | None) -> dict[str, Any]:
 def _packages() -> dict[str, str]:
     """Return the version of everything that is installed."""
     distributions = importlib.metadata.distributions()
-    versions = {found.metadata["Name"]: found.version for found in distributions}
+    # half-removed ones have no name
+    versions = {name: found.version for found in distributions if (name := found.metadata["Name"])}
     return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
@@ -123,7 +124,10 @@ def seed(parameters: Mapping[str, Any]) -> Any:
 
 
 def git(folder: Path) -> dict[str, Any] | None:
-    """Return the commit that a folder is at, and whether nothing has been changed since."""
+    """Return the commit that a folder is at, and whether nothing has been changed since.
+
+    What runs leave in `reports` is no change.
+    """
 
     def ask(*question: str) -> str:
         return subprocess.run(
@@ -131,7 +135,8 @@ def git(folder: Path) -> dict[str, Any] | None:
         ).stdout.strip()
 
     try:
-        return {"commit": ask("rev-parse", "HEAD"), "clean": not ask("status", "--porcelain")}
+        changes = ask("status", "--porcelain", "--", ":/", ":(exclude)reports")
+        return {"commit": ask("rev-parse", "HEAD"), "clean": not changes}
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return None
 

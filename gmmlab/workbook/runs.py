@@ -8,7 +8,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -18,13 +18,13 @@ import nbformat
 
 from gmmlab.workbook import provenance
 from gmmlab.workbook.execution import Limits, execute
-from gmmlab.workbook.failures import RunFailed
+from gmmlab.workbook.failures import CellFailed, RunFailed
 from gmmlab.workbook.kernels import Kernels
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.page import to_html
 from gmmlab.workbook.parameters import check_values
 from gmmlab.workbook.recording import recorded
-from gmmlab.workbook.store import Run, Store, now, write_json
+from gmmlab.workbook.store import Run, Store, now, write_json, writing
 from gmmlab.workbook.values import to_text
 
 _IMAGES = {"image/png": "png", "image/svg+xml": "svg", "image/jpeg": "jpg"}
@@ -178,8 +178,13 @@ class Maker:
         name = task.notebook.name
         with self.store.aside(name, task.id) as aside:
             notebook = aside / "notebook.ipynb"
-            started, clock = now(), time.monotonic()
-            executed = failure = None
+            clock = time.monotonic()
+            where_from = self._where_from(task, settings.threads)
+            write_json(aside / "parameters.json", task.parameters)
+            # for if it is cut off
+            write_json(aside / "provenance.json", where_from)
+            write_json(notebook, task.notebook.content)
+            failure = None
             try:
                 executed = execute(
                     nbformat.from_dict(task.notebook.content),
@@ -196,37 +201,46 @@ class Maker:
                 if kernels.closed:  # it was stopped: no failure of its own
                     raise
                 failure = error
-                if notebook.exists():
-                    executed = nbformat.read(notebook, as_version=4)
-            where_from = {
-                "id": task.id,
-                "status": "failed" if failure else "completed",
-                "command": command(task, self.workbook, settings.threads),
-                "started": started,
-                "ended": now(),
-                "seconds": round(time.monotonic() - clock, 3),
-                "seed": provenance.seed(task.parameters),
-                **provenance.code(self.workbook, task.notebook, self.surroundings),
-                **provenance.environment(settings.threads),
-            }
-            write_json(aside / "parameters.json", task.parameters)
+                executed = nbformat.read(notebook, as_version=4)
+            if failure is None:
+                try:
+                    write_json(aside / "results.json", recorded(executed))
+                    self._write_figures(aside, executed)
+                except ValueError as error:  # not by `record`, or no image
+                    failure = CellFailed(f"what the notebook has left cannot be kept: {error}")
+            where_from["status"] = "failed" if failure else "completed"
+            where_from |= {"ended": now(), "seconds": round(time.monotonic() - clock, 3)}
             write_json(aside / "provenance.json", where_from)
             if failure is not None:
                 return self._keep_failed(aside, task, executed, failure)
-            write_json(aside / "results.json", recorded(executed))
-            self._write_figures(aside, executed)
             _write_notebook(notebook, executed, task)
             write_page(aside, task.notebook)
             return Outcome(task, self.store.keep(aside, name, task.id))
 
+    def _where_from(self, task: Task, threads: int | None) -> dict[str, Any]:
+        """Return the provenance of a run that begins now."""
+        return {
+            "id": task.id,
+            "status": "cut off",
+            "command": command(task, self.workbook, threads),
+            "started": now(),
+            "ended": None,
+            "seconds": None,
+            "seed": provenance.seed(task.parameters),
+            **provenance.code(self.workbook, task.notebook, self.surroundings),
+            **provenance.environment(threads),
+        }
+
     def _keep_failed(self, aside: Path, task: Task, executed: Any, failure: RunFailed) -> Outcome:
-        cell = "" if failure.cell is None else f" (cell {failure.cell + 1})"
-        reason = f"{failure.reason}{cell}"
+        reason = failure.reason
+        if failure.cell is not None:
+            before = executed.cells[: failure.cell + 1]
+            reason += f" (In [{sum(cell.cell_type == 'code' for cell in before)}])"
         text = f"{reason}\n\n{failure.details}" if failure.details else reason
-        if executed is not None:
+        with suppress(ValueError):  # as many as there are
             self._write_figures(aside, executed)
-            _write_notebook(aside / "notebook.ipynb", executed, task)
-            write_page(aside, task.notebook, failure=text)
+        _write_notebook(aside / "notebook.ipynb", executed, task)
+        write_page(aside, task.notebook, failure=text)
         run = self.store.keep_failed(aside, task.notebook.name, task.id, text)
         return Outcome(task, run, failure)
 
@@ -241,7 +255,7 @@ class Maker:
     def _write_figures(aside: Path, executed: Any) -> None:
         """Write the images in a notebook's outputs as files, and take the SVGs out of it."""
         folder = aside / "figures"
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         outputs = [output for cell in executed.cells for output in cell.get("outputs", ())]
         number = 0
         for output in outputs:
@@ -299,7 +313,8 @@ class _KernelsOf:
     def __call__(self, notebook: Notebook) -> Kernels:
         with self._lock:
             if notebook.name not in self._of:
-                self._of[notebook.name] = Kernels(notebook.sources, threads=self.threads)
+                with writing(Path("/tmp")):  # where the sockets are
+                    self._of[notebook.name] = Kernels(notebook.sources, threads=self.threads)
             return self._of[notebook.name]
 
     def close(self) -> None:
@@ -355,10 +370,12 @@ def run(
 
 def command(task: Task, workbook: Workbook, threads: int | None) -> str:
     """Return the command that makes a run."""
+    if task.notebook.path is None:  # as it was in a run, which holds it
+        return shlex.join(["gmmlab", "rerun", f"{task.notebook.name}/{task.id}"])
     path = provenance.place(task.notebook, workbook)
     words = ["gmmlab", "run", path]
     for name, value in task.given.items():
-        words += ["-p", name, to_text(value)]
+        words += ["-p", name, to_text(task.notebook.parameters[name], value)]
     if threads is not None:
         words += ["--threads", str(threads)]
     return shlex.join(words)
@@ -387,7 +404,7 @@ def write_page(folder: Path, notebook: Notebook, failure: str | None = None) -> 
             "parameters": shown,
             "results": run._read("results.json"),
             "provenance": where_from,
-            "figures": [f"figures/{path.name}" for path in sorted((folder / "figures").iterdir())],
+            "figures": [f"figures/{path.name}" for path in sorted(folder.glob("figures/*"))],
         },
         failure=failure,
     )

@@ -95,7 +95,7 @@ class Run:
         return "unknown"
 
     def _read(self, name: str) -> dict[str, Any]:
-        with suppress(FileNotFoundError):
+        with suppress(OSError, ValueError):  # a disk that was full has left an empty file, say
             return json.loads((self.folder / name).read_text(encoding="utf-8"))
         return {}
 
@@ -164,20 +164,14 @@ class Store:
             If there can be no such folder, or writing in it fails with an `OSError`.
         """
         parent = self.folder / notebook
-        try:
+        with writing(parent):
             parent.mkdir(parents=True, exist_ok=True)
             aside = _new_folder(parent, f".making-{id_}")
-        except OSError as error:
-            raise CannotWrite(f"cannot write to {parent}: {error.strerror}") from error
-        try:
-            write_json(aside / _OWNER, _this_process())
-            yield aside
-        except OSError as error:
-            raise CannotWrite(
-                f"cannot write to {error.filename or aside}: {error.strerror}"
-            ) from error
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            try:
+                write_json(aside / _OWNER, _this_process())
+                yield aside
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
 
     def keep(self, aside: Path, notebook: str, id_: str) -> Run:
         """Give the run that was made aside its place, in one move; and return it."""
@@ -202,6 +196,8 @@ class Store:
             aside.rename(place)
         except OSError:
             if not place.exists():
+                if old is not None:
+                    old.rename(place)
                 raise
             # Another process has made the same run, a moment sooner.
         if old is not None:
@@ -215,28 +211,52 @@ class Store:
         just being replaced is put back.
         """
         said = []
-        for aside in sorted(self.folder.glob("*/.replaced-*")):
-            id_ = _REPLACED.match(aside.name).group(1)
-            if not (aside.parent / id_).exists() and any(aside.iterdir()):
-                aside.rename(aside.parent / id_)
-                said.append(f"the run {aside.parent.name}/{id_}, while being replaced, is back")
-            else:
-                shutil.rmtree(aside, ignore_errors=True)
-        for aside in sorted(self.folder.glob("*/.making-*")):
-            owner = Run(aside)._read(_OWNER)
-            if _is_alive(owner, aside):
-                continue
-            id_ = _MAKING.match(aside.name).group(1)
-            name = f"{aside.parent.name}/{id_}"
-            begun = f", begun {owner['begun']}," if owner else ""
-            reason = f"the run {name}{begun} was cut off: its process was killed"
-            if (aside / "notebook.ipynb").exists():
-                run = self.keep_failed(aside, aside.parent.name, id_, reason)
-                said.append(f"{reason}. What there is of it is kept as {run.name}")
-            else:
-                shutil.rmtree(aside, ignore_errors=True)
-                said.append(f"{reason}. There is nothing of it to keep")
+        with writing(self.folder):
+            for folder in sorted(self.folder.glob("*/.replaced-*")):
+                said += self._put_back(folder)
+            for folder in sorted(self.folder.glob("*/.making-*")):
+                said += self._keep_cut_off(folder)
         return said
+
+    def _put_back(self, old: Path) -> list[str]:
+        match = _REPLACED.match(old.name)
+        if match is None:  # not one of ours
+            return []
+        place = old.parent / match.group(1)
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            return []
+        with suppress(FileNotFoundError):  # the process that was replacing it has gone on
+            old.rename(place)
+            return [f"the run {Run(place).name}, while being replaced, is back"]
+        return []
+
+    def _keep_cut_off(self, aside: Path) -> list[str]:
+        match = _MAKING.match(aside.name)
+        owner = Run(aside)._read(_OWNER)
+        if match is None or _is_alive(owner, aside):
+            return []
+        begun = f", begun {owner['begun']}," if owner else ""
+        reason = (
+            f"the run {aside.parent.name}/{match.group(1)}{begun} was cut off: "
+            "its process was killed"
+        )
+        if not (aside / "notebook.ipynb").exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            return [f"{reason}. There is nothing of it to keep"]
+        run = self.keep_failed(aside, aside.parent.name, match.group(1), reason)
+        return [f"{reason}. What there is of it is kept as {run.name}"]
+
+
+@contextmanager
+def writing(place: Path) -> Iterator[None]:
+    """Take an `OSError` for what it is where files are written: a `CannotWrite`."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(
+            f"cannot write to {error.filename or place}: {error.strerror or error}"
+        ) from error
 
 
 def _this_process() -> dict[str, Any]:
@@ -251,8 +271,10 @@ def _this_process() -> dict[str, Any]:
 
 def _is_alive(owner: dict[str, Any], aside: Path) -> bool:
     """Return whether the process that makes a run is still at it."""
-    if not owner:  # killed before it could write that: or it is just about to
-        return datetime.now(UTC).timestamp() - aside.stat().st_mtime < 10
+    if not owner:  # killed before it could write that; or just about to, or done in this moment
+        with suppress(FileNotFoundError):
+            return datetime.now(UTC).timestamp() - aside.stat().st_mtime < 10
+        return True
     if owner["host"] != socket.gethostname():
         return True  # not ours to judge
     with suppress(psutil.Error):

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gmmlab.workbook import page, provenance
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
-from gmmlab.workbook.store import write_json
+from gmmlab.workbook.store import write_json, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,32 +156,41 @@ def make(
         if len({json.dumps(task.parameters[name]) for task in tasks}) > 1
     ]
     folder = maker.workbook.reports / "sweeps" / notebook.name / _name(swept, fixed)
-    folder.mkdir(parents=True, exist_ok=True)
     outcomes = {}
-    with _Table(folder / "sweep.csv") as table:
-        for outcome in maker.make(tasks, settings):
-            outcomes[outcome.task.id] = outcome
-            table.add(row(outcome))
-            on_outcome(outcome)
-    sweep = Sweep(folder, [outcomes[task.id] for task in tasks], swept)
-    _write(sweep, notebook, fixed)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        table = _Table(folder / "sweep.csv")
+        with closing(maker.make(tasks, settings)) as made:
+            for outcome in made:
+                outcomes[outcome.task.id] = outcome
+                table.add(row(outcome))
+                on_outcome(outcome)
+        sweep = Sweep(folder, [outcomes[task.id] for task in tasks], swept)
+        _write(sweep, notebook, fixed)
     return sweep
 
 
 def row(outcome: Outcome) -> dict[str, Any]:
     """Return what the table says of a run.
 
-    A result whose name is taken, by a parameter say, goes by `recorded NAME`.
+    A parameter whose name is taken goes by `parameter NAME`, and a result, by a parameter say,
+    by `recorded NAME`.
     """
     run = outcome.run
     said = {
         "run": run.folder.name if run is not None else outcome.task.id,
         "status": "failed" if outcome.failure is not None else "completed",
-        **outcome.task.parameters,
         "reason": "" if outcome.failure is None else outcome.failure.reason,
     }
+    given = outcome.task.parameters
+    said |= {column(name): value for name, value in given.items()}
     results = _flat(run.results if run is not None else {})
     return said | {f"recorded {n}" if n in said else n: value for n, value in results}
+
+
+def column(parameter: str) -> str:
+    """Return the name of a parameter's column."""
+    return f"parameter {parameter}" if parameter in ("run", "status", "reason") else parameter
 
 
 def _flat(results: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -197,13 +207,7 @@ class _Table:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, Any]] = []
-
-    def __enter__(self) -> _Table:
         self.columns: list[str] = []
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
     def add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
@@ -270,9 +274,9 @@ def _write(sweep: Sweep, notebook: Notebook, fixed: Mapping[str, Any]) -> None:
     html = page.sweep(
         notebook.title,
         table.drop(columns=lists),  # for programs: no table of theirs, no picture
-        sweep.swept,
+        [column(name) for name in sweep.swept],
         links=links,
-        parameters=list(notebook.parameters),
+        parameters=[column(name) for name in notebook.parameters if name not in sweep.swept],
     )
     aside = sweep.folder / ".sweep.html"
     aside.write_text(html, encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import types
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -38,7 +39,8 @@ def from_text(parameter: Parameter, text: str) -> Any:
     Returns
     -------
     object
-        Exactly that value; nothing is rounded, cut off or taken for something near.
+        Exactly that value; nothing is rounded, cut off or taken for something near. Where there
+        may be a str or None, ``none`` is None and ``"none"`` the str.
 
     Raises
     ------
@@ -65,16 +67,20 @@ def from_text(parameter: Parameter, text: str) -> Any:
     return value
 
 
-def to_text(value: Any) -> str:
+def to_text(parameter: Parameter, value: Any) -> str:
     """Return the text by which a value is written, and from which `from_text` makes it again.
 
     Examples
     --------
-    >>> to_text(None), to_text(True), to_text([1, 2]), to_text("a=b")
-    ('none', 'true', '[1, 2]', 'a=b')
+    >>> from gmmlab.workbook.parameters import read_parameters
+    >>> name = read_parameters("name: str | None = None  # what it is called")["name"]
+    >>> to_text(name, None), to_text(name, "a=b"), to_text(name, "none")
+    ('none', 'a=b', "'none'")
     """
     if value is None or isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and _of_type(value, parameter.type) != value:
+        return repr(value)
     return str(value)
 
 
@@ -95,9 +101,8 @@ def many_from_text(parameter: Parameter, text: str) -> list[Any]:
     >>> many_from_text(read_parameters("seed: int = 0  # seed")["seed"], "0:3,10")
     [0, 1, 2, 10]
     """
-    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
     values: list[Any] = []
-    for part in parts:
+    for part in _parts(text):
         match = _RANGE.fullmatch(part) if is_a(0, parameter.type) else None
         if match:
             bounds = [int(bound) for bound in match.groups() if bound is not None]
@@ -106,6 +111,18 @@ def many_from_text(parameter: Parameter, text: str) -> list[Any]:
             texts = [part]
         values += [from_text(parameter, each) for each in texts]
     return values
+
+
+def _parts(text: str) -> list[str]:
+    """Return what stands between the commas of a text; those within brackets are not meant."""
+    parts, depth = [""], 0
+    for sign in text:
+        depth = max(depth + (sign == "[") - (sign == "]"), 0)
+        if sign == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += sign
+    return [part.strip() for part in parts]
 
 
 def _range(parameter: Parameter, text: str, bounds: list[int]) -> range:
@@ -160,7 +177,7 @@ def _compose(path: Path) -> yaml.Node | None:
     # The nodes, not what YAML takes them for: it would make a 7 of 007 and a False of no.
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from None
 
 
@@ -169,8 +186,8 @@ def _entries(
 ) -> Iterator[tuple[str, Parameter, yaml.Node]]:
     seen = set()
     for key, value in node.value:
-        if key.value not in contract:
-            raise ValueError(unknown(key.value, contract))
+        if not isinstance(key, yaml.ScalarNode) or key.value not in contract:
+            raise ValueError(unknown(str(key.value), contract))
         if key.value in seen:
             raise ValueError(f"{key.value} is given twice")
         seen.add(key.value)
@@ -179,33 +196,47 @@ def _entries(
 
 def _value(parameter: Parameter, node: yaml.Node) -> Any:
     """Return the value of a parameter that a node of YAML means."""
-    if isinstance(node, yaml.ScalarNode):
-        quoted = node.style is not None
-        if quoted and is_a(node.value, parameter.type):
-            if problem := parameter.problem(node.value):
-                raise ValueError(problem)
-            return node.value
-        return from_text(parameter, node.value)
-    return from_text(parameter, _flow(node))
+    try:
+        value = _of_node(node, parameter.type)
+    except (ValueError, RecursionError):
+        text = node.value if isinstance(node, yaml.ScalarNode) else yaml.serialize(node).strip()
+        raise ValueError(parameter.complaint(text)) from None
+    if problem := parameter.problem(value):
+        raise ValueError(problem)
+    return value
 
 
 def _values(parameter: Parameter, node: yaml.Node) -> list[Any]:
     """Return the values of a parameter that a node of YAML lists."""
     if isinstance(node, yaml.SequenceNode):
         return [_value(parameter, each) for each in node.value]
-    return many_from_text(parameter, node.value)
+    if isinstance(node, yaml.ScalarNode) and node.style is None:
+        return many_from_text(parameter, node.value)
+    return [_value(parameter, node)]
 
 
-def _flow(node: yaml.Node) -> str:
-    """Return a list as it is written in one line."""
+def _of_node(node: yaml.Node, type_: Any) -> Any:
+    """Return the value of a type that a node of YAML means."""
     if isinstance(node, yaml.SequenceNode):
-        return f"[{', '.join(map(_flow, node.value))}]"
-    return repr(node.value) if node.style is not None else str(node.value)
+        for option in get_args(type_) if _is_union(type_) else [type_]:
+            if get_origin(option) is list:
+                return [_of_node(each, get_args(option)[0]) for each in node.value]
+    if not isinstance(node, yaml.ScalarNode):
+        raise ValueError(node)
+    quoted = node.style is not None
+    return node.value if quoted and is_a(node.value, type_) else _of_type(node.value, type_)
+
+
+def _is_union(type_: Any) -> bool:
+    return get_origin(type_) in (Union, types.UnionType)
 
 
 def _of_type(text: str, type_: Any) -> Any:
     """Return the value of a type that a text means."""
-    if get_origin(type_) in (Union, types.UnionType):
+    if _is_union(type_):
+        if is_a(None, type_) and is_a(text, type_) and text[:1] in ("'", '"'):
+            with suppress(*_NOT_LITERAL):  # a str that may look like None
+                return str(_literal(text))
         # None first, for a text may always be a str
         for option in sorted(get_args(type_), key=[type(None)].__contains__, reverse=True):
             with suppress(ValueError):
@@ -225,8 +256,24 @@ def _list(text: str, entry: Any) -> list[Any]:
     """Return the list that ``[1, 2]``, ``1, 2`` or ``["a", "b"]`` means."""
     if not text.startswith("["):
         return [_of_type(part.strip(), entry) for part in text.split(",") if part.strip()]
-    with suppress(SyntaxError, ValueError):
-        return ast.literal_eval(text)
+    with suppress(*_NOT_LITERAL):
+        return [_as(value, entry) for value in _literal(text)]
     if not text.endswith("]"):
         raise ValueError(text)
     return _list(text[1:-1].strip(), entry)  # words without quotes
+
+
+# what may come of a text that only looks like Python
+_NOT_LITERAL = (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError)
+
+
+def _literal(text: str) -> Any:
+    with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # of backslashes
+        return ast.literal_eval(text)
+
+
+def _as(value: Any, type_: Any) -> Any:
+    """Return a value as the text of it alone would be taken: a whole number for a float."""
+    if get_origin(type_) is list and isinstance(value, list):
+        return [_as(each, get_args(type_)[0]) for each in value]
+    return float(value) if type_ is float and is_a(value, float) else value

@@ -1,0 +1,182 @@
+"""Notebooks run by papermill with other parameters; what they record is held against laws."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import papermill
+import pytest
+
+from gmmlab.workbook.kernels import Kernels
+from gmmlab.workbook.recording import recorded
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a notebook from a folder of its own; return what it recorded."""
+    monkeypatch.chdir(tmp_path)
+
+    def execute(name, **parameters):
+        with Kernels() as kernels:
+            notebook = papermill.execute_notebook(
+                NOTEBOOKS / f"{name}.ipynb",
+                tmp_path / "out.ipynb",
+                parameters,
+                engine_name=None,
+                kernel_name="python3",
+                progress_bar=False,
+                km=kernels.manager(),
+            )
+        outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+        assert not [output.text for output in outputs if output.get("name") == "stderr"]
+        return recorded(notebook)
+
+    return execute
+
+
+# ---- 01: known covariance ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"data_set": "random", "n_components": 4, "n_features": 3, "separation": 6.0},
+        {"data_set": "random", "n_components": 1, "n_features": 10, "n_samples": 50},
+    ],
+)
+def test_known_covariance(run, parameters):
+    results = run("01-known-covariance", **parameters)
+    assert results["blocks_untouched"] is True
+    # a model with more free numbers, begun at the end of the other, fits no worse
+    assert results["full_log_likelihood"] >= results["log_likelihood"] - 1e-6
+    assert results["status"] == "converged"
+
+
+def test_known_covariance_means_come_closer_with_more_samples(run):
+    """At four standard errors of a mean with known labels."""
+    results = run("01-known-covariance", n_samples=20_000, n_starts=8, seed=3)
+    assert results["random_hits"] > 0
+    assert results["mean_error"] < 4 * np.sqrt(1.4 / (20_000 * 0.3))
+
+
+def test_plain_papermill_runs_a_notebook(tmp_path):
+    path = tmp_path / "out.ipynb"
+    words = [NOTEBOOKS / "01-known-covariance.ipynb", path, "-p", "n_samples", "200"]
+    command = [sys.executable, "-m", "papermill", *map(str, words), "--no-progress-bar"]
+    subprocess.run(command, cwd=NOTEBOOKS, check=True, capture_output=True)
+    assert recorded(nbformat.read(path, as_version=4))["status"] == "converged"
+
+
+# ---- 02: full EM -------------------------------------------------------------------------------
+
+
+def test_full_em_on_old_faithful_reaches_the_published_optimum(run):
+    """R, mclust 6.0: −1130.2639601847."""
+    results = run("02-full-em", data_set="old_faithful", n_components=2, tol=1e-12, n_starts=3)
+    assert results["log_likelihood"] == pytest.approx(-1130.2639601847, abs=1e-6)
+    assert min(results["weights"]) == pytest.approx(0.35587, abs=1e-4)
+
+
+def test_full_em_on_iris_with_tied_covariances_reaches_the_best_known_optimum(run):
+    """The best known optimum of the tied fit with two components is −296.4476."""
+    results = run(
+        "02-full-em", data_set="iris", structure="tied", n_components=2, n_starts=3, tol=1e-10
+    )
+    assert results["log_likelihood"] == pytest.approx(-296.4476, abs=1e-3)
+
+
+def test_full_em_with_one_component_in_space(run):
+    """The closed form: every start ends at the sample mean and covariance."""
+    results = run(
+        "02-full-em", data_set="separated_3d", n_components=1, n_starts=2, start_kind="kmeans"
+    )
+    assert results["weights"] == [1.0]
+    assert results["single_log_likelihood"] == pytest.approx(results["log_likelihood"], abs=1e-6)
+
+
+# ---- 03: three dimensions ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"data_set": "two_gaussians_3d", "seed": 4, "n_starts": 3},
+        {"data_set": "separated_3d", "n_samples": 90, "start_kind": "random_points", "n_starts": 3},
+    ],
+)
+def test_three_dimensions(run, parameters):
+    results = run("03-three-dimensions", **parameters)
+    # each tenfold fall of a flat component's variance raises the log-likelihood by ½ N log 10
+    assert results["gain_of_a_tenfold_fall"] == pytest.approx(results["predicted_gain"], rel=1e-3)
+    assert results["remedies"]["none"] == "degenerate"
+    assert results["remedies"]["floor"] == "converged"
+
+
+# ---- 04: MNIST ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_samples": 100, "start_kind": "random_width", "seed": 3},
+        {"n_samples": 200, "digits": [4, 9], "n_components": 2, "rescale": "none"},
+        {"n_samples": 60, "digits": [7], "n_components": 3, "rescale": "unit"},
+        {"n_samples": 100, "rescale": "standard", "n_components": 1},
+    ],
+)
+def test_mnist(run, parameters):
+    results = run("04-mnist", **parameters)
+    # scaling the data by c moves the log-likelihood by −n d log c and nothing else
+    moved = results["scaled_log_likelihood"] - results["log_likelihood"]
+    assert moved == pytest.approx(results["expected_shift"], rel=1e-9)
+    # the same start, ridge and number of iterations as scikit-learn
+    assert results["ridge_log_likelihood"] == pytest.approx(
+        results["sklearn_log_likelihood"], rel=1e-9
+    )
+    assert sum(results["weights"]) == pytest.approx(1)
+
+
+# ---- 05: the bound -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"data_set": "old_faithful", "n_components": 2, "tol": 1e-10, "n_restarts": 4},
+        {"data_set": "four_blobs", "structure": "diag", "start_kind": "kmeans", "n_components": 4},
+        {"data_set": "stretched", "n_samples": 20, "n_components": 5, "n_restarts": 3},
+        {"data_set": "two_gaussians", "structure": "tied", "max_iter": 1, "n_components": 2},
+    ],
+)
+def test_elbo(run, parameters):
+    results = run("05-elbo", **parameters)
+    assert results["largest_gap"] >= 0  # a Kullback–Leibler divergence
+    assert results["entropy"] >= 0
+    assert 0 <= results["n_tops"] <= results["n_sound"] <= parameters.get("n_restarts", 10)
+    if results["n_sound"]:
+        assert results["log_likelihood"] <= results["highest_log_likelihood"] + 1e-9
+    if parameters["data_set"] == "old_faithful":
+        assert results["log_likelihood"] == pytest.approx(-1130.2639601847, abs=1e-4)
+
+
+# ---- wrong parameters --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("01-known-covariance", {"n_features": 1}, r"n_features must be int, in \[2, 10\]"),
+        ("02-full-em", {"n_component": 3}, "no parameter 'n_component': did you mean"),
+        ("03-three-dimensions", {"data_set": "cubes"}, "data_set must be str, one of"),
+        ("04-mnist", {"digits": [3, 10]}, r"digits must be list\[int\], in \[0, 9\]"),
+        ("05-elbo", {"tol": 0}, "tol must be float, > 0"),
+    ],
+)
+def test_a_wrong_parameter_stops_the_notebook_in_its_check(run, name, parameters, message):
+    with pytest.raises(papermill.PapermillExecutionError, match=message) as caught:
+        run(name, **parameters)
+    assert caught.value.exec_count == 3  # after the parameters and papermill's own cell

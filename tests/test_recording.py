@@ -1,0 +1,26 @@
+"""What a notebook leaves: named results, and how they are held against others."""
+
+import numpy as np
+import pytest
+
+from gmmlab.workbook.recording import differences, record
+
+
+@pytest.mark.parametrize("value", [np.nan, [1.0, np.inf], {"a": float("nan")}])
+def test_only_finite_numbers_can_be_recorded(value):
+    with pytest.raises(ValueError, match="gain must be finite"):
+        record(gain=value)
+
+
+def test_what_json_cannot_hold_is_refused_by_name():
+    with pytest.raises(TypeError, match="model must be something JSON can hold; got object"):
+        record(model=object())
+    with pytest.raises(ValueError, match="at least one"):
+        record()
+
+
+def test_differences_are_found_at_any_depth():
+    one = {"a": 1.0, "b": [1, {"c": 2.0}], "d": "x"}
+    assert differences(one, {"a": 1.0 + 1e-9, "b": [1, {"c": 2.0 - 1e-9}], "d": "x"}) == {}
+    assert set(differences(one, {"a": 1.1, "b": [1, {"c": 2.1}], "e": 0})) == {"a", "b", "d", "e"}
+    assert set(differences({"a": True, "b": 1}, {"a": 1, "b": 1.0})) == {"a"}
