@@ -40,14 +40,14 @@ def main(arguments: Sequence[str]) -> None:
     listener, folder, statements = int(arguments[0]), arguments[1], arguments[2]
     if sys.path[0] in ("", os.getcwd()):  # of `python -m`; PYTHONPATH may name it once more
         del sys.path[0]
-    _import(json.loads(statements))
+    variables = _import(json.loads(statements))
     if len(os.listdir("/proc/self/task")) > 1:
         # Something that was imported has started threads; a fork would be without them. So
         # begin again, and let kernels import for themselves.
         module = [sys.executable, "-m", "gmmlab.workbook.keeper"]
         os.execv(sys.executable, [*module, str(listener), folder, "[]"])
     try:
-        _Keeper(socket.socket(fileno=listener)).serve()
+        _Keeper(socket.socket(fileno=listener), variables).serve()
     finally:
         if os.getpid() == os.getsid(0):  # not in a kernel, which leaves the loop by SystemExit
             shutil.rmtree(folder, ignore_errors=True)
@@ -64,19 +64,23 @@ _OF_A_KERNEL = (
 )
 
 
-def _import(statements: Sequence[str]) -> None:
+def _import(statements: Sequence[str]) -> dict[str, str]:
+    """Import ahead; return the variables of the environment that modules have set."""
     # as in a kernel, where matplotlib reads it when it is imported
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # or debugpy writes to stderr
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    before = dict(os.environ)
     for statement in (*_OF_A_KERNEL, *statements):
         # What fails here fails in the notebook too, where it can be seen.
         with contextlib.suppress(Exception):
             exec(statement, {})
+    return {name: text for name, text in os.environ.items() if before.get(name) != text}
 
 
 class _Keeper:
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, variables: dict[str, str]) -> None:
         self.listener = listener
+        self.variables = variables
         self.kernels: dict[int, socket.socket] = {}
         self.selector = selectors.DefaultSelector()
         ended, self.wake = socket.socketpair()
@@ -111,6 +115,7 @@ class _Keeper:
         except (OSError, ValueError):  # the client is no more
             connection.close()
             return
+        request["env"] |= self.variables
         keeper = os.getpid()
         pid = os.fork()
         if pid == 0:
