@@ -10,6 +10,7 @@ import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
+import nbformat
 import pytest
 from workbooks import (
     CHECK,
