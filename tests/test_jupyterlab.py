@@ -16,7 +16,6 @@ import pytest
 from gmmlab.workbook.recording import differences, recorded
 
 ROOT = Path(__file__).parent.parent
-BROWSER = shutil.which("chromium")
 pytestmark = pytest.mark.xdist_group("jupyterlab")
 
 
@@ -64,17 +63,6 @@ def free_port():
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no Chromium to open JupyterLab with")
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("name", ["01-known-covariance", "03-three-dimensions"])

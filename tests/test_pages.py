@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -439,9 +438,6 @@ def test_without_a_browser_the_message_says_what_to_install(tmp_path, monkeypatc
 
 # ---- in a browser ------------------------------------------------------------------------------
 
-BROWSER = next(filter(None, map(shutil.which, paper.BROWSERS)), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium to look at pages with")
-
 #: contrast of each text with what is behind it, where it is below 4.5
 POOR_CONTRAST = """() => {
   const rgba = text => (text.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
@@ -467,15 +463,6 @@ POOR_CONTRAST = """() => {
   }
   return poor;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -533,7 +520,6 @@ def visit(chromium, folder):
 PAGES = ("everything", "02-full-em", "failed", "index", "sweep")
 
 
-@needs_browser
 @pytest.mark.parametrize("name", PAGES)
 def test_everything_is_there_and_nothing_is_wider_than_a_phone(visit, name):
     page = visit(name, width=375)
@@ -550,7 +536,6 @@ def test_everything_is_there_and_nothing_is_wider_than_a_phone(visit, name):
     assert bool(sizes) == (name in {"everything", "02-full-em", "failed"})
 
 
-@needs_browser
 @pytest.mark.parametrize("name", PAGES)
 def test_text_can_be_read_in_the_light_and_in_the_dark(visit, name):
     page = visit(name)
@@ -567,7 +552,6 @@ def test_text_can_be_read_in_the_light_and_in_the_dark(visit, name):
         )
 
 
-@needs_browser
 @pytest.mark.parametrize("name", ["everything", "failed", "sweep"])
 def test_paper_shows_what_is_folded_and_cuts_nothing_off(visit, name):
     page = visit(name, width=700)
@@ -586,7 +570,6 @@ def test_paper_shows_what_is_folded_and_cuts_nothing_off(visit, name):
     assert not page.locator(".bar, .dt-search").and_(page.locator(":visible")).count()
 
 
-@needs_browser
 @pytest.mark.parametrize("scripts", [True, False])
 def test_one_switch_folds_the_code_without_scripts_and_by_keyboard(visit, scripts):
     page = visit("everything", java_script_enabled=scripts)
@@ -600,7 +583,6 @@ def test_one_switch_folds_the_code_without_scripts_and_by_keyboard(visit, script
     assert source.is_visible()
 
 
-@needs_browser
 def test_a_plotly_figure_takes_the_place_of_its_still_picture_on_the_screen(visit):
     page = visit("plotly", width=600)
     page.locator(".plot .main-svg").first.wait_for()
@@ -616,21 +598,18 @@ def test_a_plotly_figure_takes_the_place_of_its_still_picture_on_the_screen(visi
     assert not plot.is_visible()
 
 
-@needs_browser
 def test_the_still_picture_shows_without_scripts(visit):
     page = visit("plotly", java_script_enabled=False)
     assert all(still.is_visible() for still in page.locator("figure.plotly > img").all())
     assert page.locator(".plot").count() == 0
 
 
-@needs_browser
 def test_the_still_picture_stays_where_space_cannot_be_drawn(visit):
     page = visit("plotly", before="HTMLCanvasElement.prototype.getContext = () => null")
     page.wait_for_function("document.querySelectorAll('figure.drawn').length < 2")
     assert page.locator("figure.plotly > img").last.is_visible()
 
 
-@needs_browser
 def test_a_click_sorts_the_table_of_a_sweep_and_a_word_searches_it(visit):
     page = visit("sweep")
     page.get_by_label("Search").wait_for()
@@ -645,20 +624,17 @@ def test_a_click_sorts_the_table_of_a_sweep_and_a_word_searches_it(visit):
     assert page.locator("table.sweep tbody tr").count() == 1
 
 
-@needs_browser
 def test_the_table_of_a_sweep_is_whole_without_scripts(visit):
     page = visit("sweep", java_script_enabled=False)
     assert page.locator("table.sweep tbody tr").count() == len(grid())
 
 
-@needs_browser
 def test_cards_lead_to_their_pages(visit):
     page = visit("index")
     page.locator(".card").first.click()
     page.wait_for_url("**/first.html")
 
 
-@needs_browser
 def test_no_request_leaves_the_machine_whatever_a_notebook_holds(chromium, tmp_path):
     html = (
         "<img src='https://example.org/a.png'><script src='https://example.org/b.js'></script>"
@@ -676,7 +652,6 @@ def test_no_request_leaves_the_machine_whatever_a_notebook_holds(chromium, tmp_p
     assert asked == []
 
 
-@needs_browser
 def test_a_page_is_printed(folder, tmp_path):
     pdf(folder / "everything.html", tmp_path / "out" / "page.pdf")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.pdf"]

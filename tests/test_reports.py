@@ -4,7 +4,6 @@ The runs are made once, into a workbook whose notebooks and data are the real on
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ from gmmlab.workbook.store import Run
 
 ROOT = Path(__file__).parent.parent
 NAMES = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-BROWSER = shutil.which("chromium")
 # one worker makes the runs, and has them for all these tests
 pytestmark = pytest.mark.xdist_group("reports")
 
@@ -73,17 +71,6 @@ def test_made_again_on_two_threads_the_results_are_the_same_to_the_last_bit(work
 
 
 # ---- in a browser ------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if BROWSER is None:
-        pytest.skip("no Chromium to look at pages with")
-    with playwright.sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def problems_of(chromium, page_file):
