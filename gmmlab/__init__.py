@@ -1,6 +1,7 @@
 """Gaussian mixtures and the EM algorithm: what the notebooks import.
 
     mixture, covariance     the model, as a value
+    families, parsimonious  how covariances whiten; what components share of them
     samples, sums, missing  the data in blocks, and one pass over them
     scale, degeneracy       the data's own scale, and components that are none
     em, result              E-step, M-step, ELBO, fit; what a fit tells
@@ -24,7 +25,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["datasets", "diagnostics", "plots", "space", "start", "workbook"],
     submod_attrs={
-        "covariance": ["Diagonal", "Full", "Spherical", "Tied"],
+        "covariance": [
+            *("Diagonal", "Full", "Spherical", "Tied"),
+            *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE"),
+            *("VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"),
+        ],
         "datasets": ["load_mnist"],
         "em": ["e_step", "elbo", "fit", "m_step"],
         "estimator": ["GaussianMixture"],

@@ -20,7 +20,8 @@ class Coordinates:
     Attributes
     ----------
     size : int
-        Number of coordinates p: the number of free parameters.
+        Number of coordinates p: the number of free parameters, or more where covariances are
+        `curved`.
     places : ndarray of int, shape (n_components, q)
         Where the coordinates of each component are: of its weight, its mean and its
         covariance. The last weight follows from the others and has the place past the end;
@@ -32,17 +33,20 @@ class Coordinates:
         self.free = free
         k, d = origin.means.shape
         parts, begin = [], 0
-        self.size = origin.n_parameters(free)
         if "weights" in free:
-            parts.append(np.append(np.arange(k - 1), self.size)[:, None])
+            parts.append(np.append(np.arange(k - 1), -1)[:, None])
             begin = k - 1
         if "means" in free:
             parts.append(begin + np.arange(k * d).reshape(k, d))
             begin += k * d
         if "covariances" in free:
-            places = np.arange(begin, self.size).reshape(len(origin.covariance.stack), -1)
-            parts.append(np.broadcast_to(places, (k, places.shape[1])))
+            rows, q = len(origin.covariance.stack), origin.covariance.n_parameters(1, d)
+            places = begin + np.arange(rows * q).reshape(rows, q)
+            parts.append(np.broadcast_to(places, (k, q)))
+            begin += rows * q
+        self.size = begin
         self.places = np.hstack(parts)
+        self.places[self.places < 0] = self.size
 
     def of(self, mixture: Mixture) -> np.ndarray:
         """Return the coordinates of a mixture, shape (p,)."""

@@ -1,509 +1,83 @@
 """Covariance structures: what the components' covariances have in common.
 
-====================  ==============  ==============================  ====================
-structure             values          model                           free numbers
-====================  ==============  ==============================  ====================
-:class:`Full`         (k, d, d)       each component its own matrix   k d (d + 1) / 2
-:class:`Tied`         (d, d)          one matrix for all              d (d + 1) / 2
-:class:`Diagonal`     (k, d)          own variances, no correlation   k d
-:class:`Spherical`    (k,)            own variance, the same in all   k
-                                      directions
-====================  ==============  ==============================  ====================
+Every covariance is Σₖ = λₖ Dₖ Aₖ Dₖᵀ, with a volume λₖ = |Σₖ|^(1/d), a shape Aₖ, diagonal with
+|Aₖ| = 1, and an orientation Dₖ, orthogonal. Each of the three is Equal in all components or
+Variable, or I: spheres have no shape, and what lies along the features has no orientation. Three
+letters name a model (Celeux and Govaert 1995; Scrucca et al. 2016), and four are better known
+by other names:
 
-A structure is a value. It knows how to whiten a residual, how it is estimated from second
-moments and how many free numbers it holds; nothing else in gmmlab asks which one it is.
+=====  =====================  =========  ===============================  =====================
+model  structure              values     covariances                      free numbers
+=====  =====================  =========  ===============================  =====================
+EII    :class:`EII`           ()         λ I                              1
+VII    :class:`Spherical`     (k,)       λₖ I                             k
+EEI    :class:`EEI`           (d,)       λ A                              d
+VEI    :class:`VEI`           (k, d)     λₖ A                             k + d − 1
+EVI    :class:`EVI`           (k, d)     λ Aₖ                             1 + k (d − 1)
+VVI    :class:`Diagonal`      (k, d)     λₖ Aₖ                            k d
+EEE    :class:`Tied`          (d, d)     λ D A Dᵀ                         d + p
+VEE    :class:`VEE`           (k, d, d)  λₖ D A Dᵀ                        k + d − 1 + p
+EVE    :class:`EVE`           (k, d, d)  λ D Aₖ Dᵀ                        1 + k (d − 1) + p
+VVE    :class:`VVE`           (k, d, d)  λₖ D Aₖ Dᵀ                       k d + p
+EEV    :class:`EEV`           (k, d, d)  λ Dₖ A Dₖᵀ                       d + k p
+VEV    :class:`VEV`           (k, d, d)  λₖ Dₖ A Dₖᵀ                      k + d − 1 + k p
+EVV    :class:`EVV`           (k, d, d)  λ Dₖ Aₖ Dₖᵀ                      1 + k (d − 1) + k p
+VVV    :class:`Full`          (k, d, d)  λₖ Dₖ Aₖ Dₖᵀ                     k d + k p
+=====  =====================  =========  ===============================  =====================
 
-Two families do the work. `Full` and `Tied` whiten with a Cholesky factor, Σₖ = Cₖ Cₖᵀ, and
-need second moments as matrices (k, d, d). `Diagonal` and `Spherical` whiten with standard
-deviations and need them as vectors (k, d). `Tied` has one matrix and `Spherical` one
-number a component where their sisters have more, and broadcasting fills in the rest.
+with p = d (d − 1) / 2. A structure is a value. It knows how to whiten a residual, how it is
+estimated from second moments and how many free numbers it holds; nothing else in gmmlab asks
+which one it is. How to whiten it has from its family, in `families`; how shared parts are
+estimated is in `parsimonious`.
 
-Shapes: k components, d features, b samples in a block, samples last so that the long
-axis is the contiguous one.
+Six structures are linear: all components share one covariance, or each has its own. The
+others are `curved`. For those, a floor is the optimum under Σₖ ⪰ diag(floor) too, found by
+iteration, but EEV, VEV, EVE and VVE, which are not themselves in other units of single features,
+take the largest of the floors for all (as EII and VII do). A ridge is added to Σₖ, and the nearest
+of the structure taken. Each can be accelerated; the gain that remains is not estimated.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Any, ClassVar, Self
+from functools import cached_property
+from typing import Self
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
-from gmmlab._validation import check_numeric, read_only
+from gmmlab import parsimonious
+from gmmlab.families import Covariance, Matrices, Variances
 
-# An asymmetry of Σᵢⱼ this small against √(Σᵢᵢ Σⱼⱼ) is rounding, not a mistake.
-_SYMMETRY = 1e-8
-# A correlation matrix whose smallest eigenvalue, for each feature, is below this is singular.
-_SINGULAR = 4 * np.finfo(float).eps
+# Values may be this much less likely than the nearest of their structure: what they should share
+# then differs by about the square root, as single precision and printed numbers make it.
+_SHARED = 1e-8
+# A smallest eigenvalue this near the floor is on it.
+_ON_FLOOR = 1 + 1e-9
 
 
-@dataclass(frozen=True, eq=False)
-class Covariance(ABC):
-    """What every structure offers; use one of its four subclasses.
+# ---- each component has its own, or all share one ----------------------------------------
 
-    Parameters
-    ----------
-    values : array_like
-        Covariances or variances, in squared data units; the shape is the structure's own.
 
-    Raises
-    ------
-    TypeError
-        If `values` are not real numbers.
-    ValueError
-        If they have the wrong shape, are not finite, or are not symmetric positive definite.
-    """
-
-    values: np.ndarray
-
-    #: the structure's name, as `GaussianMixture(covariance_type=…)` spells it
-    name: ClassVar[str]
-    #: dimensions of `values`
-    shape: ClassVar[tuple[str, ...]]
-
-    def __post_init__(self) -> None:
-        values = check_numeric(self.values, name=f"{type(self).__name__} values")
-        if values.ndim != len(self.shape) or 0 in values.shape:
-            raise ValueError(
-                f"{type(self).__name__} values must have shape ({', '.join(self.shape)}); "
-                f"got {values.shape}"
-            )
-        object.__setattr__(self, "values", read_only(self._symmetric(values)))
-        self._check_positive()
-
-    @classmethod
-    def _trusted(cls, values: np.ndarray) -> Self:
-        """Build without the checks; the EM step looks at what it made in its own way."""
-        self = object.__new__(cls)
-        values.setflags(write=False)
-        object.__setattr__(self, "values", values)
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:  # a copy is read-only too
-        return self._trusted, (self.values,)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Covariance):
-            return NotImplemented
-        return type(self) is type(other) and np.array_equal(self.values, other.values)
-
-    def __hash__(self) -> int:
-        return hash((type(self), (self.values + 0.0).tobytes()))  # −0 equals 0
-
-    # ---- the family's part -------------------------------------------------------------
-
-    @abstractmethod
-    def _check_positive(self) -> None:
-        """Raise a ValueError unless every covariance is positive definite."""
-
-    @classmethod
-    def _symmetric(cls, values: np.ndarray) -> np.ndarray:
-        """Return `values` with the rounding asymmetry of matrices removed."""
-        return values
-
-    @abstractmethod
-    def whiten(self, residuals: np.ndarray) -> np.ndarray:
-        """Return y = C⁻¹ (x − μ) for residuals (k, d, b)."""
-
-    @abstractmethod
-    def colour(self, whitened: np.ndarray) -> np.ndarray:
-        """Return C y for y (k, d, b): the inverse of `whiten`."""
-
-    @abstractmethod
-    def log_det(self, n_features: int) -> np.ndarray:
-        """Return log |Σₖ|, shape (k,), or (1,) where all components share it."""
-
-    @abstractmethod
-    def trace(self, moments: np.ndarray) -> np.ndarray:
-        """Return tr(Σₖ⁻¹ Mₖ), shape (k,), for second moments M in data coordinates."""
-
-    @abstractmethod
-    def unwhiten(self, second: np.ndarray) -> np.ndarray:
-        """Return C S Cᵀ: second moments in whitened coordinates taken to data coordinates."""
-
-    @staticmethod
-    @abstractmethod
-    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        """Return Σᵢ rᵢₖ yᵢₖ yᵢₖᵀ for y (k, d, b) and r (k, b), in the family's shape."""
-
-    @staticmethod
-    @abstractmethod
-    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Return ½ (a bᵀ + b aᵀ) for vectors (k, d), in the family's shape."""
-
-    @staticmethod
-    @abstractmethod
-    def n_pairs(n_features: int) -> int:
-        """Return the number p of products that `pairs` makes."""
-
-    @staticmethod
-    @abstractmethod
-    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the products of coordinates of z (d, b) that second moments are sums of.
-
-        zᵢ zⱼ for i ≤ j, or zᵢ² for variances: shape (p, b), written to `out` if it is given.
-        """
-
-    @staticmethod
-    @abstractmethod
-    def packed(matrices: np.ndarray) -> np.ndarray:
-        """Return the coefficients (k, p) of zᵀ M z in `pairs`."""
-
-    @staticmethod
-    @abstractmethod
-    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
-        """Return second moments, in the family's shape, from sums of `pairs` (k, p)."""
+class _One(Covariance):
+    """Structures of one covariance, which all components share."""
 
     @property
-    @abstractmethod
-    def precisions(self) -> np.ndarray:
-        """Σₖ⁻¹ in the family's shape, with axes of length 1 as in `stack`."""
-
-    @abstractmethod
-    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
-        """Return Σₖ⁻¹ v for v (k, d)."""
-
-    @abstractmethod
-    def magnitude(self, extent: np.ndarray) -> np.ndarray:
-        """Return Σᵢⱼ |Σₖ⁻¹|ᵢⱼ eᵢ eⱼ for e (k, d): what zᵀ Σₖ⁻¹ z is summed from, in size."""
-
-    @staticmethod
-    @abstractmethod
-    def smallest(moments: np.ndarray) -> np.ndarray:
-        """Return the smallest eigenvalue of each second moment, shape (k,)."""
-
-    def smallest_eigenvalues(self) -> np.ndarray:
-        """Return the smallest eigenvalue of each covariance, shape (k,) or (1,)."""
-        return self.smallest(self.stack)
-
-    @abstractmethod
-    def conditioning(self) -> np.ndarray:
-        """Return the smallest eigenvalue of each correlation matrix, shape (k,) or (1,)."""
-
-    @abstractmethod
-    def relative_to(self, reference: Covariance) -> np.ndarray:
-        """Return the smallest eigenvalue of R⁻¹ᐟ² Σₖ R⁻¹ᐟ², where `reference` is R."""
-
-    @abstractmethod
-    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        """Return the nearest structure with Σₖ ⪰ diag(floor), and which components moved.
-
-        It is the maximum of the expected log-likelihood −N/2 (log|Σ| + tr Σ⁻¹ M) under
-        that bound: eigenvalues, in units of the floor, are raised to 1, eigenvectors kept.
-        """
-
-    @abstractmethod
-    def ridged(self, ridge: float) -> Self:
-        """Return the structure with `ridge` added to every variance."""
-
-    @abstractmethod
-    def inverse(self) -> Self:
-        """Return the structure with Σₖ⁻¹ in the place of Σₖ: precisions."""
-
-    @abstractmethod
-    def precision_factor(self) -> np.ndarray:
-        """Return C⁻ᵀ, for which Σ⁻¹ = C⁻ᵀ C⁻¹, in the shape of `values`."""
-
-    @abstractmethod
-    def dense(self, n_components: int, n_features: int) -> np.ndarray:
-        """Return all covariances written out, shape (k, d, d)."""
-
-    @abstractmethod
-    def marginal(self, features: np.ndarray) -> Self:
-        """Return the covariances of these features alone."""
-
-    @abstractmethod
-    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
-        """Return the regression of unknown on known features, and what it leaves.
-
-        Coefficients Σᵤₖ Σₖₖ⁻¹, shape (k, n_unknown, n_known), and the conditional covariances
-        Σᵤᵤ − Σᵤₖ Σₖₖ⁻¹ Σₖᵤ (Bishop 2006, equations 2.81 and 2.82).
-        """
-
-    @abstractmethod
-    def moments(self, n_components: int, n_features: int) -> np.ndarray:
-        """Return the covariances as second moments, in the family's shape."""
-
-    @staticmethod
-    @abstractmethod
-    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
-        """Return second moments of some features as moments of all, 0 elsewhere."""
-
-    @staticmethod
-    @abstractmethod
-    def of_variances(variances: np.ndarray) -> np.ndarray:
-        """Return variances (k, d) of uncorrelated features as second moments."""
-
-    @abstractmethod
-    def scores(self, whitened: np.ndarray) -> np.ndarray:
-        """Return ∂ log N / ∂A, shape (q, b), for y (d, b): uncorrelated, with variance 1.
-
-        Σ moves to C exp(√2 A) Cᵀ with A in the structure: second Hermite polynomials of y.
-        """
-
-    @abstractmethod
-    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
-        """Return the A of `scores` that leads to `new`, as numbers: (k, q) or (1, q)."""
-
-    @abstractmethod
-    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
-        """Return the structure with these `coordinates`: positive definite wherever they are."""
-
-    # ---- the structure's part ----------------------------------------------------------
-
-    @property
-    @abstractmethod
     def stack(self) -> np.ndarray:
-        """`values` with axes of length 1 where components or features share a number."""
+        return self.values[None]
 
     @classmethod
-    @abstractmethod
-    def unit(cls, n_components: int, n_features: int) -> Self:
-        """Return identity covariances."""
-
-    @classmethod
-    @abstractmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        """Return the maximum-likelihood structure for Nₖ (k,) and second moments Mₖ."""
+        return cls._trusted(parsimonious.pooled(counts, moments))
 
     @classmethod
-    @abstractmethod
-    def n_parameters(cls, n_components: int, n_features: int) -> int:
-        """Return how many free numbers the structure holds."""
-
-    @classmethod
-    @abstractmethod
     def samples_needed(cls, n_features: int) -> int:
-        """Return how many samples a component needs for a covariance above zero."""
-
-    @abstractmethod
-    def fits(self, n_components: int, n_features: int) -> bool:
-        """Return whether the shape goes with that many components and features."""
+        return 1  # the others help out
 
     def take(self, order: np.ndarray) -> Self:
-        """Return the structure with its components in the given order."""
-        return self._trusted(self.values[order])
-
-    def repeated(self, n_components: int) -> Self:
-        """Return the structure of one component as that of many, all alike."""
-        return self.take(np.zeros(n_components, dtype=np.intp))
-
-    def hold(self, components: np.ndarray, previous: Self) -> Self:
-        """Return the structure with these components (a mask) as they were in `previous`."""
-        values = self.values.copy()
-        values[components] = previous.values[components]
-        return self._trusted(values)
+        return self
 
 
-@cache
-def _upper(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return rows and columns of the upper triangle, row by row as `pairs` has them.
-
-    And how many entries of a symmetric matrix each stands for.
-    """
-    rows, columns = np.triu_indices(d)
-    return rows, columns, np.where(rows == columns, 1.0, 2.0)
-
-
-@cache
-def _identity(d: int) -> np.ndarray:
-    return np.eye(d)
-
-
-class _Matrices(Covariance):
-    """Structures with matrices: whitening by the Cholesky factor, moments (k, d, d)."""
-
-    @cached_property
-    def _cholesky(self) -> np.ndarray:
-        return np.linalg.cholesky(self.stack)
-
-    @cached_property
-    def _whitening(self) -> np.ndarray:
-        inverse = np.empty_like(self._cholesky)
-        for k, factor in enumerate(self._cholesky):
-            inverse[k] = dtrtri(factor, lower=1)[0]
-        return inverse
-
-    def scores(self, whitened: np.ndarray) -> np.ndarray:
-        _, _, entries = _upper(len(whitened))
-        scores = self.pairs(whitened)
-        scores[entries == 1] -= 1
-        scores[entries == 1] /= np.sqrt(2)
-        return scores
-
-    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
-        rows, columns, entries = _upper(n_features)
-        relative = self._whitening @ new.stack @ self._whitening.transpose(0, 2, 1)
-        eigenvalues, vectors = np.linalg.eigh(relative)
-        logarithm = (vectors * np.log(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
-        # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
-        return logarithm[:, rows, columns] * np.sqrt(entries / 2)
-
-    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
-        rows, columns, entries = _upper(n_features)
-        logarithm = np.empty((len(coordinates), n_features, n_features))
-        logarithm[:, rows, columns] = coordinates * np.sqrt(2 / entries)
-        logarithm[:, columns, rows] = logarithm[:, rows, columns]
-        eigenvalues, vectors = np.linalg.eigh(logarithm)
-        relative = (vectors * np.exp(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
-        return self._trusted(self.unwhiten(relative).reshape(self.values.shape))
-
-    @classmethod
-    def _symmetric(cls, values: np.ndarray) -> np.ndarray:
-        name = cls.__name__
-        if values.shape[-1] != values.shape[-2]:
-            raise ValueError(f"{name} values must be square matrices; got shape {values.shape}")
-        transposed = values.swapaxes(-1, -2)
-        variances = np.abs(np.diagonal(values, axis1=-2, axis2=-1))
-        size = np.sqrt(variances[..., :, None] * variances[..., None, :])
-        if (np.abs(values - transposed) > _SYMMETRY * size).any():
-            raise ValueError(f"{name} values must be symmetric matrices; got {values.tolist()}")
-        return (values + transposed) / 2
-
-    def _check_positive(self) -> None:
-        positive = (np.diagonal(self.stack, axis1=1, axis2=2) > 0).all(axis=1)
-        if positive.all():
-            positive = self.conditioning() > _SINGULAR * self.stack.shape[1]
-        if not positive.all():
-            worst = int(np.flatnonzero(~positive)[0])
-            smallest = self.smallest_eigenvalues()[worst]
-            raise ValueError(
-                f"{type(self).__name__} values must be positive definite; matrix {worst} has "
-                f"smallest eigenvalue {smallest:.3g}"
-            )
-
-    def whiten(self, residuals: np.ndarray) -> np.ndarray:
-        return self._whitening @ residuals
-
-    def colour(self, whitened: np.ndarray) -> np.ndarray:
-        return self._cholesky @ whitened
-
-    def log_det(self, n_features: int) -> np.ndarray:
-        return np.log(self._cholesky.diagonal(axis1=1, axis2=2)).sum(axis=1) * 2
-
-    def trace(self, moments: np.ndarray) -> np.ndarray:
-        # tr(Σ⁻¹ M) = tr(W M Wᵀ) with W = C⁻¹
-        return np.einsum("kij,kij->k", self._whitening @ moments, self._whitening)
-
-    def unwhiten(self, second: np.ndarray) -> np.ndarray:
-        moments = self._cholesky @ second @ self._cholesky.transpose(0, 2, 1)
-        return (moments + moments.transpose(0, 2, 1)) / 2
-
-    @staticmethod
-    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        # A matrix times its own transpose takes half the multiplications.
-        weighted = whitened * np.sqrt(responsibilities)[:, None, :]
-        return weighted @ weighted.transpose(0, 2, 1)
-
-    @staticmethod
-    def n_pairs(n_features: int) -> int:
-        return n_features * (n_features + 1) // 2
-
-    @staticmethod
-    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        d, b = z.shape
-        if out is None:
-            out = np.empty((d * (d + 1) // 2, b), dtype=z.dtype)
-        begin = 0
-        for i in range(d):
-            np.multiply(z[i], z[i:], out=out[begin : begin + d - i])
-            begin += d - i
-        return out
-
-    @staticmethod
-    def packed(matrices: np.ndarray) -> np.ndarray:
-        rows, columns, entries = _upper(matrices.shape[-1])
-        return matrices[:, rows, columns] * entries
-
-    @staticmethod
-    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
-        rows, columns, _ = _upper(n_features)
-        matrices = np.empty((len(totals), n_features, n_features))
-        matrices[:, rows, columns] = totals
-        matrices[:, columns, rows] = totals
-        return matrices
-
-    @cached_property
-    def precisions(self) -> np.ndarray:
-        return self._whitening.transpose(0, 2, 1) @ self._whitening
-
-    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
-        return (self.precisions @ vectors[:, :, None])[:, :, 0]
-
-    def magnitude(self, extent: np.ndarray) -> np.ndarray:
-        return np.einsum("kij,ki,kj->k", np.abs(self.precisions), extent, extent)
-
-    @staticmethod
-    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        outer = a[:, :, None] * b[:, None, :]
-        return (outer + outer.transpose(0, 2, 1)) / 2
-
-    @staticmethod
-    def smallest(moments: np.ndarray) -> np.ndarray:
-        return np.linalg.eigvalsh(moments)[:, 0]
-
-    def conditioning(self) -> np.ndarray:
-        deviations = np.sqrt(np.diagonal(self.stack, axis1=1, axis2=2))
-        return self.smallest(self.stack / (deviations[:, :, None] * deviations[:, None, :]))
-
-    def relative_to(self, reference: Covariance) -> np.ndarray:
-        whitening = reference._whitening
-        return self.smallest(whitening @ self.stack @ whitening.transpose(0, 2, 1))
-
-    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        unit = np.sqrt(floor)[:, None] * np.sqrt(floor)[None, :]
-        eigenvalues, vectors = np.linalg.eigh(self.stack / unit)
-        touched = eigenvalues[:, 0] < 1
-        raised = (vectors * np.maximum(eigenvalues, 1)[:, None, :]) @ vectors.transpose(0, 2, 1)
-        values = np.where(touched[:, None, None], raised * unit, self.stack)
-        values = (values + values.transpose(0, 2, 1)) / 2
-        return self._trusted(values.reshape(self.values.shape)), touched
-
-    def ridged(self, ridge: float) -> Self:
-        return self._trusted(self.values + ridge * _identity(self.values.shape[-1]))
-
-    def inverse(self) -> Self:
-        return type(self)(self.precisions.reshape(self.values.shape))
-
-    def precision_factor(self) -> np.ndarray:
-        return self._whitening.transpose(0, 2, 1).reshape(self.values.shape).copy()
-
-    def dense(self, n_components: int, n_features: int) -> np.ndarray:
-        return np.broadcast_to(self.stack, (n_components, n_features, n_features)).copy()
-
-    def moments(self, n_components: int, n_features: int) -> np.ndarray:
-        return np.broadcast_to(self.stack, (n_components, n_features, n_features))
-
-    def marginal(self, features: np.ndarray) -> Self:
-        return self._trusted(self.values[..., features[:, None], features])
-
-    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
-        # With C the Cholesky factor, known features first: Σᵤₖ Σₖₖ⁻¹ = Cᵤₖ Cₖₖ⁻¹, and what is
-        # left is Cᵤᵤ Cᵤᵤᵀ: nothing is subtracted.
-        n = len(known)
-        factor = self.marginal(np.concatenate([known, unknown]))._cholesky
-        transposed = factor.transpose(0, 2, 1)
-        coefficients = np.linalg.solve(transposed[:, :n, :n], transposed[:, :n, n:])
-        left = factor[:, n:, n:] @ transposed[:, n:, n:]
-        left = left.reshape(*self.values.shape[:-2], *left.shape[1:])
-        return coefficients.transpose(0, 2, 1), self._trusted(left)
-
-    @staticmethod
-    def of_variances(variances: np.ndarray) -> np.ndarray:
-        return variances[:, :, None] * np.eye(variances.shape[1])
-
-    @staticmethod
-    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
-        whole = np.zeros((len(moments), n_features, n_features))
-        whole[:, features[:, None], features] = moments
-        return whole
-
-
-class Full(_Matrices):
-    """Every component has a covariance matrix of its own.
+class Full(Matrices):
+    """Every component has a covariance matrix of its own: VVV.
 
     Parameters
     ----------
@@ -523,35 +97,19 @@ class Full(_Matrices):
     9
     """
 
-    name = "full"
-    shape = ("n_components", "n_features", "n_features")
-
-    @property
-    def stack(self) -> np.ndarray:
-        return self.values
-
-    @classmethod
-    def unit(cls, n_components: int, n_features: int) -> Self:
-        return cls(np.broadcast_to(np.eye(n_features), (n_components, n_features, n_features)))
+    name, model = "full", "VVV"
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
         return cls._trusted(moments)
 
     @classmethod
-    def n_parameters(cls, n_components: int, n_features: int) -> int:
-        return n_components * n_features * (n_features + 1) // 2
-
-    @classmethod
     def samples_needed(cls, n_features: int) -> int:
         return n_features + 1
 
-    def fits(self, n_components: int, n_features: int) -> bool:
-        return self.values.shape == (n_components, n_features, n_features)
 
-
-class Tied(_Matrices):
-    """All components share one covariance matrix.
+class Tied(_One, Matrices):
+    """All components share one covariance matrix: EEE.
 
     Parameters
     ----------
@@ -564,161 +122,12 @@ class Tied(_Matrices):
     (McLachlan and Peel 2000, section 3.2).
     """
 
-    name = "tied"
+    name, model = "tied", "EEE"
     shape = ("n_features", "n_features")
 
-    @property
-    def stack(self) -> np.ndarray:
-        return self.values[None]
 
-    @classmethod
-    def unit(cls, n_components: int, n_features: int) -> Self:
-        return cls(np.eye(n_features))
-
-    @classmethod
-    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(np.tensordot(counts / counts.sum(), moments, axes=1))
-
-    @classmethod
-    def n_parameters(cls, n_components: int, n_features: int) -> int:
-        return n_features * (n_features + 1) // 2
-
-    @classmethod
-    def samples_needed(cls, n_features: int) -> int:
-        return 1  # the others help out
-
-    def fits(self, n_components: int, n_features: int) -> bool:
-        return self.values.shape == (n_features, n_features)
-
-    def take(self, order: np.ndarray) -> Self:
-        return self
-
-    def hold(self, components: np.ndarray, previous: Self) -> Self:
-        return self  # an empty component has no part in the pooled covariance
-
-
-class _Variances(Covariance):
-    """Structures with variances only: whitening by standard deviations, moments (k, d)."""
-
-    @cached_property
-    def _positive(self) -> np.ndarray:
-        # As a Cholesky factorisation does, where a variance has come out as 0 or below.
-        if not (self.stack > 0).all():
-            raise np.linalg.LinAlgError("variances must be above 0")
-        return self.stack
-
-    @cached_property
-    def _deviations(self) -> np.ndarray:
-        return np.sqrt(self._positive)
-
-    def scores(self, whitened: np.ndarray) -> np.ndarray:
-        return (whitened * whitened - 1) / np.sqrt(2)
-
-    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
-        return np.log(new.stack / self.stack) / np.sqrt(2)
-
-    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
-        return self._trusted(self.values * np.exp(np.sqrt(2) * coordinates))
-
-    def _check_positive(self) -> None:
-        if (self.values <= 0).any():
-            raise ValueError(
-                f"{type(self).__name__} values must be positive variances; "
-                f"got {self.values.min():.3g}"
-            )
-
-    def whiten(self, residuals: np.ndarray) -> np.ndarray:
-        return residuals / self._deviations[:, :, None]
-
-    def colour(self, whitened: np.ndarray) -> np.ndarray:
-        return whitened * self._deviations[:, :, None]
-
-    def log_det(self, n_features: int) -> np.ndarray:
-        logs = 2 * np.log(self._deviations)
-        return np.broadcast_to(logs, (len(logs), n_features)).sum(axis=1)
-
-    def trace(self, moments: np.ndarray) -> np.ndarray:
-        return (moments * self.precisions).sum(axis=1)
-
-    def unwhiten(self, second: np.ndarray) -> np.ndarray:
-        return second * self.stack
-
-    @staticmethod
-    def scatter(whitened: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
-        return ((whitened * whitened) @ responsibilities[:, :, None])[:, :, 0]
-
-    @staticmethod
-    def n_pairs(n_features: int) -> int:
-        return n_features
-
-    @staticmethod
-    def pairs(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        return np.multiply(z, z, out=out)
-
-    @staticmethod
-    def packed(matrices: np.ndarray) -> np.ndarray:
-        return matrices
-
-    @staticmethod
-    def unpacked(totals: np.ndarray, n_features: int) -> np.ndarray:
-        return totals
-
-    @cached_property
-    def precisions(self) -> np.ndarray:
-        return 1 / self._positive
-
-    def precision_times(self, vectors: np.ndarray) -> np.ndarray:
-        return self.precisions * vectors
-
-    def magnitude(self, extent: np.ndarray) -> np.ndarray:
-        return (self.precisions * extent**2).sum(axis=1)
-
-    @staticmethod
-    def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return a * b
-
-    @staticmethod
-    def smallest(moments: np.ndarray) -> np.ndarray:
-        return moments.min(axis=1)
-
-    def conditioning(self) -> np.ndarray:
-        return np.ones(len(self.stack))
-
-    def relative_to(self, reference: Covariance) -> np.ndarray:
-        return self.smallest(self.stack / reference.stack)
-
-    def ridged(self, ridge: float) -> Self:
-        return self._trusted(self.values + ridge)
-
-    def inverse(self) -> Self:
-        return type(self)(1 / self.values)
-
-    def precision_factor(self) -> np.ndarray:
-        return 1 / np.sqrt(self.values)
-
-    def dense(self, n_components: int, n_features: int) -> np.ndarray:
-        variances = np.broadcast_to(self.stack, (n_components, n_features))
-        return variances[:, :, None] * np.eye(n_features)
-
-    def moments(self, n_components: int, n_features: int) -> np.ndarray:
-        return np.broadcast_to(self.stack, (n_components, n_features))
-
-    def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Self]:
-        return np.zeros((1, len(unknown), len(known))), self.marginal(unknown)
-
-    @staticmethod
-    def of_variances(variances: np.ndarray) -> np.ndarray:
-        return variances
-
-    @staticmethod
-    def embedded(moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
-        whole = np.zeros((len(moments), n_features))
-        whole[:, features] = moments
-        return whole
-
-
-class Diagonal(_Variances):
-    """Every component has variances of its own and no correlation.
+class Diagonal(Variances):
+    """Every component has variances of its own and no correlation: VVI.
 
     Parameters
     ----------
@@ -730,41 +139,60 @@ class Diagonal(_Variances):
     The M-step is the diagonal of the full one (Murphy 2022, section 8.7.3.4).
     """
 
-    name = "diag"
-    shape = ("n_components", "n_features")
-
-    @property
-    def stack(self) -> np.ndarray:
-        return self.values
-
-    @classmethod
-    def unit(cls, n_components: int, n_features: int) -> Self:
-        return cls(np.ones((n_components, n_features)))
+    name, model = "diag", "VVI"
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
         return cls._trusted(moments)
 
     @classmethod
-    def n_parameters(cls, n_components: int, n_features: int) -> int:
-        return n_components * n_features
-
-    @classmethod
     def samples_needed(cls, n_features: int) -> int:
         return 2
 
-    def fits(self, n_components: int, n_features: int) -> bool:
-        return self.values.shape == (n_components, n_features)
+
+class EEI(_One, Variances):
+    """All components share the same variances, without correlation.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_features,)
+        Positive variances, in squared data units.
+
+    Notes
+    -----
+    The M-step is the diagonal of the pooled covariance, λ A = diag Σₖ Nₖ Mₖ / n
+    (Celeux and Govaert 1995, section 4).
+    """
+
+    name = model = "EEI"
+    shape = ("n_features",)
+
+
+class _Round(Variances):
+    """Structures with the same variance in every direction."""
+
+    def scores(self, whitened: np.ndarray) -> np.ndarray:
+        d = len(whitened)
+        return ((whitened * whitened).sum(axis=0, keepdims=True) - d) / np.sqrt(2 * d)
+
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        return np.log(new.stack / self.stack) * np.sqrt(n_features / 2)
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        variances = self.stack * np.exp(coordinates / np.sqrt(n_features / 2))
+        return self._trusted(variances.reshape(self.values.shape))
 
     def marginal(self, features: np.ndarray) -> Self:
-        return self._trusted(self.values[:, features])
+        return self
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        return self._trusted(np.maximum(self.values, floor)), (self.values < floor).any(axis=1)
+        # σ² I ⪰ diag(floor) asks for the largest of the floors
+        least = floor.max()
+        return self._trusted(np.maximum(self.values, least)), self.stack[:, 0] < least
 
 
-class Spherical(_Variances):
-    """Every component has one variance, the same in every direction.
+class Spherical(_Round):
+    """Every component has one variance, the same in every direction: VII.
 
     Parameters
     ----------
@@ -776,7 +204,7 @@ class Spherical(_Variances):
     The M-step is σₖ² = tr Mₖ / d: the mean of the diagonal one.
     """
 
-    name = "spherical"
+    name, model = "spherical", "VII"
     shape = ("n_components",)
 
     @property
@@ -784,43 +212,482 @@ class Spherical(_Variances):
         return self.values[:, None]
 
     @classmethod
-    def unit(cls, n_components: int, n_features: int) -> Self:
-        return cls(np.ones(n_components))
-
-    @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
         return cls._trusted(moments.mean(axis=1))
-
-    @classmethod
-    def n_parameters(cls, n_components: int, n_features: int) -> int:
-        return n_components
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:
         return 2
 
-    def fits(self, n_components: int, n_features: int) -> bool:
-        return self.values.shape == (n_components,)
 
-    def scores(self, whitened: np.ndarray) -> np.ndarray:
-        d = len(whitened)
-        return ((whitened * whitened).sum(axis=0, keepdims=True) - d) / np.sqrt(2 * d)
+class EII(_One, _Round):
+    """All components share one variance, the same in every direction.
 
-    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
-        return np.log(new.stack / self.stack) * np.sqrt(n_features / 2)
+    Parameters
+    ----------
+    values : float
+        A positive variance, in squared data units.
 
-    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
-        return self._trusted(self.values * np.exp(coordinates[:, 0] / np.sqrt(n_features / 2)))
+    Notes
+    -----
+    The M-step is σ² = Σₖ Nₖ tr Mₖ / (n d) (Celeux and Govaert 1995, section 5). Where σ² is known
+    and goes to 0, EM becomes k-means (Bishop 2006, section 9.3.2).
+    """
 
-    def marginal(self, features: np.ndarray) -> Self:
-        return self  # every direction has the same variance
+    name = model = "EII"
+    shape = ()
+
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values[None, None]
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._trusted(parsimonious.pooled(counts, moments).mean())
+
+
+# ---- components share a part ---------------------------------------------------------------
+
+
+class _Curved(Covariance):
+    """Structures whose components share some of volume, shape and orientation.
+
+    `values` are the covariances themselves, as those of the loosest structure of the family.
+    """
+
+    curved = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        k, d = self.values.shape[:2]
+        nearest = self.estimate(np.ones(k), self.values)
+        # Twice the Kullback-Leibler divergence, for each component
+        excess = nearest.log_det(d) + nearest.trace(self.values) - self.log_det(d) - d
+        rounding = 64 * np.finfo(float).eps / self.conditioning().min()
+        if not excess.max() <= d * max(_SHARED, rounding):
+            parts = zip(self.model, ("volume", "shape", "orientation"), strict=True)
+            shared = " and ".join(part for letter, part in parts if letter == "E")
+            raise ValueError(
+                f"{self.name} values must have the same {shared} in every component; "
+                f"got {self.values.tolist()}"
+            )
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._optimum(counts, moments)
+
+    @classmethod
+    def _optimum(
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None = None,
+        units: np.ndarray | None = None,
+    ) -> Self:
+        """Return the estimate, under Σₖ ⪰ diag(units) if they are given, searched from `near`."""
+        if units is None:
+            return cls._searched(counts, moments, near, bounded=False)
+        found = cls._searched(counts, cls.in_units(moments, units), near, bounded=True)
+        return found._scaled(1 / units)
+
+    @staticmethod
+    def _shared(counts: np.ndarray, moments: np.ndarray, bounded: bool) -> np.ndarray:
+        """Return the best covariances with the volumes and shapes of the structure."""
+        raise NotImplementedError
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        return cls._trusted(cls._shared(counts, moments, bounded))
+
+    def _scaled(self, units: np.ndarray) -> Self:
+        """Return the structure for features divided by the roots of `units`."""
+        return self._trusted(self.in_units(self.values, units))
+
+    @staticmethod
+    def _units(floor: np.ndarray) -> np.ndarray:
+        """Return units in which the floor is 1 and the structure is the same."""
+        return floor
+
+    def update(
+        self, counts: np.ndarray, moments: np.ndarray, floor: np.ndarray | None = None
+    ) -> tuple[Self, np.ndarray]:
+        new = self._optimum(counts, moments, self)
+        if floor is None or (new._relative(floor) >= 1).all():
+            return new, np.zeros(len(self.values), dtype=bool)
+        new = self._optimum(counts, moments, self, self._units(floor))
+        return new, new._relative(floor) <= _ON_FLOOR
+
+    def _relative(self, floor: np.ndarray) -> np.ndarray:
+        """Return the smallest eigenvalue of each covariance in units of the floor, (k,)."""
+        return self.smallest(self.in_units(self.values, self._units(floor)))
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        # σ² I ⪰ diag(floor) asks for the largest of the floors
-        return self._trusted(np.maximum(self.values, floor.max())), self.values < floor.max()
+        if (self._relative(floor) >= 1).all():
+            return self, np.zeros(len(self.values), dtype=bool)
+        return self.update(np.ones(len(self.values)), self.values, floor)
+
+    def ridged(self, ridge: float) -> Self:
+        if ridge == 0:
+            return self
+        k, d = self.values.shape[:2]
+        widened = self.values + self.of_variances(np.full((k, d), ridge))
+        return self._optimum(np.ones(k), widened, self)
 
 
-#: the structures by name
+class VEI(_Curved, Variances):
+    """Volumes of their own, one shape, along the features: Σₖ = λₖ A.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features)
+        Positive variances, in squared data units; each row a multiple of every other.
+
+    Raises
+    ------
+    ValueError
+        Also if the rows have different shapes.
+
+    Notes
+    -----
+    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995,
+    section 4).
+    """
+
+    name = model = "VEI"
+    _shared = staticmethod(parsimonious.proportional)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+
+class EVI(_Curved, Variances):
+    """One volume, shapes of their own, along the features: Σₖ = λ Aₖ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features)
+        Positive variances, in squared data units; all rows with the same product.
+
+    Raises
+    ------
+    ValueError
+        Also if the rows have different products.
+
+    Notes
+    -----
+    The M-step is Aₖ = diag Mₖ / |diag Mₖ|^(1/d) and λ = Σₖ Nₖ |diag Mₖ|^(1/d) / n
+    (Celeux and Govaert 1995, section 4).
+    """
+
+    name = model = "EVI"
+    _shared = staticmethod(parsimonious.equal_volume)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+    def marginal(self, features: np.ndarray) -> Covariance:
+        return Diagonal._trusted(self.values[:, features])
+
+
+class VEE(_Curved, Matrices):
+    """Volumes of their own, one shape and orientation: Σₖ = λₖ C.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; each a multiple of every
+        other.
+
+    Raises
+    ------
+    ValueError
+        Also if one is no multiple of another.
+
+    Notes
+    -----
+    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995,
+    section 3.1).
+    """
+
+    name = model = "VEE"
+    _shared = staticmethod(parsimonious.proportional)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+
+class _Oriented(_Curved, Matrices):
+    """Structures that are Σₖ = Dₖ Λₖ Dₖᵀ with conditions on Λ, or Dₖ = D."""
+
+    @property
+    def _along(self) -> tuple[np.ndarray, np.ndarray]:
+        """Variances Λ (k, d) and the axes D that they are along, (k, d, d) or (1, d, d)."""
+        raise NotImplementedError
+
+    @classmethod
+    def _composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
+        return cls._trusted((axes * variances[:, None, :]) @ axes.swapaxes(-1, -2))
+
+    @staticmethod
+    def _units(floor: np.ndarray) -> np.ndarray:
+        # In other units of single features, what has the same shape or axes has not.
+        return np.full(len(floor), floor.max())
+
+    def marginal(self, features: np.ndarray) -> Covariance:
+        return Full._trusted(self.values[:, features[:, None], features])
+
+    def coordinates(self, new: Self, n_features: int) -> np.ndarray:
+        """Logarithms of Λ'/Λ, and S of the turn R = Dᵀ D' = (I − S)⁻¹ (I + S), S = −Sᵀ (Cayley)."""
+        (variances, axes), (new_variances, new_axes) = self._along, new._along
+        turn = axes.swapaxes(1, 2) @ new_axes
+        # Axes have no direction: those are taken that are near, and make a turn, no reflection.
+        diagonal = np.diagonal(turn, axis1=1, axis2=2)
+        signs = np.where(diagonal < 0, -1.0, 1.0)
+        far = np.abs(diagonal).argmin(axis=1)[:, None]
+        reflected = np.linalg.det(turn * signs[:, None, :]) < 0
+        far_signs = np.take_along_axis(signs, far, axis=1)
+        np.put_along_axis(signs, far, np.where(reflected[:, None], -far_signs, far_signs), axis=1)
+        turn *= signs[:, None, :]
+        one = np.eye(n_features)
+        skew = np.linalg.solve(turn + one, turn - one)[:, *np.triu_indices(n_features, 1)]
+        logs = np.log(new_variances / variances) / np.sqrt(2)
+        return np.hstack([logs, np.broadcast_to(2 * skew, (len(logs), skew.shape[1]))])
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        variances, axes = self._along
+        d, one = n_features, np.eye(n_features)
+        skew = np.zeros((len(axes), d, d))
+        rows, columns = np.triu_indices(d, 1)
+        skew[:, rows, columns] = coordinates[: len(axes), d:] / 2
+        skew -= skew.swapaxes(1, 2)
+        axes = axes @ np.linalg.solve(one - skew, one + skew)
+        return self._composed(variances * np.exp(np.sqrt(2) * coordinates[:, :d]), axes)
+
+
+class _OwnAxes(_Oriented):
+    """Structures with an orientation of each component's own."""
+
+    @cached_property
+    def _along(self) -> tuple[np.ndarray, np.ndarray]:
+        return parsimonious.own_axes(self.values)
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        variances, axes = parsimonious.own_axes(moments)
+        return cls._composed(cls._shared(counts, variances, bounded), axes)
+
+
+class EEV(_OwnAxes):
+    """One volume and shape, orientations of their own: Σₖ = λ Dₖ A Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same eigenvalues.
+
+    Raises
+    ------
+    ValueError
+        Also if the eigenvalues differ.
+
+    Notes
+    -----
+    The M-step is Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, eigenvalues in order, and λ A = Σₖ Nₖ Ωₖ / n
+    (Celeux and Govaert 1995, section 3.2).
+    """
+
+    name = model = "EEV"
+    _shared = staticmethod(parsimonious.equal)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 1
+
+
+class VEV(_OwnAxes):
+    """One shape, volumes and orientations of their own: Σₖ = λₖ Dₖ A Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; the eigenvalues of each a
+        multiple of those of every other.
+
+    Raises
+    ------
+    ValueError
+        Also if the ratios of eigenvalues differ.
+
+    Notes
+    -----
+    The M-step is Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, eigenvalues in order, and λₖ A from Ωₖ as VEI has it from
+    variances (Celeux and Govaert 1995, section 3.2).
+    """
+
+    name = model = "VEV"
+    _shared = staticmethod(parsimonious.proportional)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+
+class EVV(_OwnAxes):
+    """One volume, shapes and orientations of their own: Σₖ = λ Dₖ Aₖ Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same determinant.
+
+    Raises
+    ------
+    ValueError
+        Also if the determinants differ.
+
+    Notes
+    -----
+    The M-step is Σₖ = λ Mₖ / |Mₖ|^(1/d) with λ = Σₖ Nₖ |Mₖ|^(1/d) / n
+    (Celeux and Govaert 1995, section 3.2).
+    """
+
+    name = model = "EVV"
+    _shared = staticmethod(parsimonious.equal_volume)
+    # Equal determinants stay equal in other units, and along any chart of matrices.
+    _units = staticmethod(_Curved._units)
+    coordinates, at = Matrices.coordinates, Matrices.at
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return n_features + 1
+
+
+class _CommonAxes(_Oriented):
+    """Structures with one orientation, but not one shape."""
+
+    @cached_property
+    def _along(self) -> tuple[np.ndarray, np.ndarray]:
+        counts = np.ones(len(self.values))
+        variances, axes = self._axes(counts, self.values, None, bounded=False)
+        return variances, axes[None]
+
+    @classmethod
+    def _composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
+        made = super()._composed(variances, axes)
+        made.__dict__["_along"] = variances, axes  # what would be found again
+        return made
+
+    def _scaled(self, units: np.ndarray) -> Self:
+        variances, axes = self._along
+        return self._composed(variances / units, axes)
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        variances, axes = cls._axes(counts, moments, near, bounded)
+        return cls._composed(variances, axes[None])
+
+    @classmethod
+    def _axes(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return variances, and the axes that they are along, (d, d)."""
+
+        def shared(variances: np.ndarray) -> np.ndarray:
+            return cls._shared(counts, variances, bounded)
+
+        # The axes of EEE, VEE, VVI and of each component
+        likely = [
+            parsimonious.pooled(counts, moments),
+            parsimonious.proportional(counts, moments)[0],
+        ]
+        begin = [*np.linalg.eigh(np.stack([*likely, *moments]))[1], np.eye(moments.shape[1])]
+        if near is not None:
+            begin = [near._along[1][0], *begin]
+            begin = [
+                min(begin, key=lambda axes: parsimonious.cost_along(counts, moments, shared, axes))
+            ]
+        return parsimonious.common_axes(counts, moments, shared, begin)
+
+
+class EVE(_CommonAxes):
+    """One volume and orientation, shapes of their own: Σₖ = λ D Aₖ Dᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same
+        eigenvectors and the same determinant.
+
+    Raises
+    ------
+    ValueError
+        Also if eigenvectors or determinants differ.
+
+    Notes
+    -----
+    The M-step turns D until λ Aₖ, which is estimated from diag Dᵀ Mₖ D as EVI has it, can
+    gain no more; see `gmmlab.parsimonious.common_axes` (Celeux and Govaert 1995, section 3.1;
+    Browne and McNicholas 2014). It never is less likely than the D before; another D may
+    be likelier still.
+    """
+
+    name = model = "EVE"
+    _shared = staticmethod(parsimonious.equal_volume)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+
+class VVE(_CommonAxes):
+    """One orientation, volumes and shapes of their own: Σₖ = λₖ D Aₖ Dᵀ, common principal axes.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same
+        eigenvectors.
+
+    Raises
+    ------
+    ValueError
+        Also if eigenvectors differ.
+
+    Notes
+    -----
+    The M-step turns D until Λₖ = diag Dᵀ Mₖ D can gain no more; see
+    `gmmlab.parsimonious.common_axes` (Flury 1984; Celeux and Govaert 1995, section 3.1; Browne and
+    McNicholas 2014). It never is less likely than the D before; another D may be likelier still.
+    """
+
+    name = model = "VVE"
+    _shared = staticmethod(parsimonious.free)
+
+    @classmethod
+    def samples_needed(cls, n_features: int) -> int:
+        return 2
+
+
+#: the four that have names of their own, by their letters
+VII, VVI, EEE, VVV = Spherical, Diagonal, Tied, Full
+
+#: the fourteen structures, from the tightest of each family to the loosest
+FOURTEEN: tuple[type[Covariance], ...] = (
+    *(EII, VII, EEI, VEI, EVI, VVI),
+    *(EEE, VEE, EVE, VVE, EEV, VEV, EVV, VVV),
+)
+
+#: the structures by name: scikit-learn's four names, and the letters of all fourteen
 STRUCTURES: dict[str, type[Covariance]] = {
-    structure.name: structure for structure in (Full, Tied, Diagonal, Spherical)
+    **{structure.name: structure for structure in (Full, Tied, Diagonal, Spherical)},
+    **{structure.model: structure for structure in FOURTEEN},
 }

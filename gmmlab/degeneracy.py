@@ -34,7 +34,7 @@ def trouble(mixture: Mixture, counts: np.ndarray, own: Covariance | None) -> str
         shares = mixture.covariance.relative_to(own)
         who = ["component " + str(k) for k in range(len(shares))]
         if len(shares) < mixture.n_components:  # one covariance for all
-            who = ["the tied covariance"]
+            who = ["the shared covariance"]
         found += [
             f"{who[k]} has collapsed (smallest variance below {COLLAPSED:g} of the data's own)"
             for k in np.flatnonzero(~(shares >= COLLAPSED))

@@ -212,7 +212,8 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     Raises
     ------
     TypeError, ValueError
-        If `fit` is not a `Fit`, or `X` not data of its width.
+        If `fit` is not a `Fit`, or `X` not data of its width; or if the covariances are free
+        and components share a part of them (VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV).
 
     Notes
     -----
@@ -241,6 +242,11 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     True
     """
     mixture = check_fit(fit).mixture
+    if "covariances" in fit.free and mixture.covariance.curved:
+        raise ValueError(
+            "fit must have covariances that are known, or of which components share all or "
+            f"nothing; got {mixture.covariance.name}: go on from fit.mixture to see what remains"
+        )
     samples = _samples(X, mixture, sample_weight)
     # A component that collapses divides by 0, and has no maximum to go to.
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):

@@ -135,13 +135,9 @@ def maximise(
         means = np.where(alone[:, None], means, sums.means())
     moments = sums.moments(type(covariance), means)
     if "covariances" in free:
-        covariance = covariance.estimate(sums.counts, moments)
-        if alone.any():
-            covariance = covariance.hold(alone, mixture.covariance)
-        if ridge:
-            covariance = covariance.ridged(ridge)
-        if floor is not None:
-            covariance, floored = covariance.clipped(floor)
+        said = np.where(per_component(alone, moments), covariance.moments(*means.shape), moments)
+        said = said + covariance.of_variances(np.full(means.shape, ridge)) if ridge else said
+        covariance, floored = covariance.update(sums.counts, said, floor)
     new = Mixture._trusted(weights, means, covariance)
     return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
 
@@ -470,6 +466,8 @@ def _sound(mixture: Mixture) -> bool:
 
 def _remaining_gain(problem: _Problem, found: Sums, mixture: Mixture, n_iter: int) -> float:
     """Estimate what is still to be had, where that is cheap against the fit; or NaN."""
+    if "covariances" in problem.free and mixture.covariance.curved:
+        return np.nan
     samples, (k, d) = problem.samples, mixture.means.shape
     p = mixture.n_parameters(problem.free)
     fit_work = samples.n_samples * n_iter * k * (d + 3) ** 2

@@ -23,6 +23,7 @@ from gmmlab import missing, start
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.em import fit
+from gmmlab.families import Variances
 from gmmlab.many_starts import MIXED, STARTS, check_starts, search
 from gmmlab.mixture import Mixture, normalise
 from gmmlab.result import DegenerateError, Fit
@@ -48,8 +49,9 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     ----------
     n_components : int, default 1
         Number of components k.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default "full"
-        Covariance structure: `Full`, `Tied`, `Diagonal` or `Spherical`.
+    covariance_type : {"full", "tied", "diag", "spherical", "EII", …, "VVV"}, default "full"
+        Covariance structure: `Full`, `Tied`, `Diagonal` or `Spherical`, or the letters of one of
+        the fourteen in `gmmlab.covariance`.
     tol : float, default 1e-3
         Stop one step after an iteration that gains no more than this in mean log-likelihood.
     reg_covar : float, default 1e-6
@@ -355,7 +357,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             ),
             "precisions_init": (
                 "covariance",
-                lambda given: structure(_precisions(given, shape, structure.name)).inverse(),
+                lambda given: structure(_precisions(given, shape, structure)).inverse(),
             ),
         }
         blocks: dict[str, Any] = {}
@@ -545,9 +547,10 @@ def _weights(given: Any, n_components: int) -> np.ndarray:
     return np.maximum(weights, np.finfo(float).tiny)
 
 
-def _precisions(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+def _precisions(given: Any, shape: tuple[int, ...], structure: type[Covariance]) -> np.ndarray:
+    name = structure.name
     precisions = _shaped(given, shape, f"{name} precision")
-    if name in ("diag", "spherical"):
+    if issubclass(structure, Variances):
         if (precisions <= 0).any():
             raise ValueError(f"'{name} precision' should be positive")
         return precisions

@@ -103,7 +103,7 @@ def search(
         Number of components; at most the number of samples.
     rng : numpy.random.Generator
         Source of the draws.
-    structure : {Full, Tied, Diagonal, Spherical}, default Full
+    structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     starts : mapping of str to int, optional
         How many starts of each kind: "kmeans", "k-means++", "random", "random_from_data" (see

@@ -91,8 +91,8 @@ class Mixture:
         Mixing weights π, strictly positive, summing to 1.
     means : array_like, shape (n_components, n_features)
         Component means μ, in data units.
-    covariance : Full, Tied, Diagonal or Spherical
-        Component covariances Σ, in squared data units.
+    covariance : Full, Tied, Diagonal, Spherical or another structure
+        Component covariances Σ, in squared data units; see `gmmlab.covariance`.
 
     Raises
     ------
@@ -131,7 +131,7 @@ class Mixture:
             )
         if not isinstance(self.covariance, Covariance):
             raise TypeError(
-                "covariance must be a Full, Tied, Diagonal or Spherical; "
+                "covariance must be a structure, such as Full or Tied; "
                 f"got {type(self.covariance).__name__}"
             )
         if not self.covariance.fits(n_components, n_features):
@@ -295,7 +295,9 @@ class Mixture:
         Returns
         -------
         Mixture
-            With the same weights and structure (Bishop 2006, equation 2.98).
+            With the same weights (Bishop 2006, equation 2.98), and the same structure; but
+            parts of the features share neither equal volumes nor axes, so that of EVI it is
+            `Diagonal`, of EVE, VVE, EEV, VEV and EVV `Full`.
 
         Raises
         ------
@@ -326,7 +328,7 @@ class Mixture:
         Returns
         -------
         Mixture
-            Of the remaining features in their order, with the same structure: weights
+            Of the remaining features in their order, with the structure of `marginal`: weights
             πₖ N(values) normalised, means and covariances by Gaussian conditioning
             (Bishop 2006, equations 2.81 and 2.82).
 

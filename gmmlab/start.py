@@ -31,7 +31,7 @@ from gmmlab._validation import (
     listed,
     numeric,
 )
-from gmmlab.covariance import STRUCTURES, Covariance, Full
+from gmmlab.covariance import FOURTEEN, Covariance, Full
 from gmmlab.mixture import Mixture
 from gmmlab.samples import Samples, as_samples
 from gmmlab.scale import relative_floor, total_moment
@@ -61,7 +61,7 @@ def kmeans(
         Number of components; at most the number of samples.
     rng : numpy.random.Generator
         Source of the draws.
-    structure : {Full, Tied, Diagonal, Spherical}, default Full
+    structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
         How often each sample counts.
@@ -217,7 +217,7 @@ def from_labels(
         Class of each sample, from 0; every class must occur.
     n_components : int, optional
         Number of classes; by default one more than the largest label.
-    structure : {Full, Tied, Diagonal, Spherical}, default Full
+    structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
         How often each sample counts.
@@ -261,7 +261,7 @@ def from_responsibilities(
         Samples, in data units.
     responsibilities : array_like, shape (n_samples, n_components)
         Not negative; each row sums to 1.
-    structure : {Full, Tied, Diagonal, Spherical}, default Full
+    structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
         How often each sample counts.
@@ -311,7 +311,7 @@ def from_parameters(
     covariances : array_like, optional
         Values of the structure, in its own shape; by default every component gets the
         covariance of all samples.
-    structure : {Full, Tied, Diagonal, Spherical}, default Full
+    structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
         How often each sample counts.
@@ -402,8 +402,9 @@ def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
 
 
 def _check_structure(structure: Any) -> None:
-    if structure not in STRUCTURES.values():
-        raise TypeError(f"structure must be Full, Tied, Diagonal or Spherical; got {structure!r}")
+    if structure not in FOURTEEN:
+        names = ", ".join(each.__name__ for each in FOURTEEN)
+        raise TypeError(f"structure must be one of {names}; got {structure!r}")
 
 
 def _whole(samples: Samples, structure: Structure) -> Covariance:

@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 
-from gmmlab import Diagonal, Full, Spherical, Tied, datasets, start
+from gmmlab import EEI, EII, Diagonal, Full, Spherical, Tied, datasets, start
+from gmmlab.covariance import FOURTEEN
+from gmmlab.families import Matrices
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
+STRUCTURES = FOURTEEN
+CURVED = tuple(structure for structure in FOURTEEN if structure.curved)
+LINEAR = tuple(structure for structure in FOURTEEN if not structure.curved)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 BLOCKS = ("weights", "means", "covariances")
-#: iris from the species labels: R, mclust 6.0, tolerance 1e-14, models VII, VVI, EEE and VVV
+every_linear = pytest.mark.parametrize("structure", LINEAR, ids=lambda s: s.__name__)
+every_curved = pytest.mark.parametrize("structure", CURVED, ids=lambda s: s.__name__)
+#: iris from the species labels: R, mclust 6.0, tolerance 1e-14
 iris_from_labels = pytest.mark.parametrize(
     ("structure", "log_likelihood"),
     [
@@ -16,8 +22,50 @@ iris_from_labels = pytest.mark.parametrize(
         (Diagonal, -306.860460506224),
         (Tied, -256.354043125584),
         (Full, -180.185477131304),
+        (EII, -401.802175788983),
+        (EEI, -361.425522042766),
     ],
 )
+
+
+def parts(model, rng, k, d):
+    """Return random volumes (k,), shapes (k, d) and axes (k, d, d) that go with three letters."""
+    times = {"E": 1, "V": k, "I": 1}
+    volume, shape, orientation = model
+    volumes = np.exp(rng.normal(size=times[volume]))
+    shapes = np.zeros((1, d)) if shape == "I" else rng.normal(size=(times[shape], d))
+    shapes = np.exp(shapes - shapes.mean(axis=1, keepdims=True))
+    axes = np.linalg.qr(rng.normal(size=(times[orientation], d, d)))[0]
+    axes = np.eye(d)[None] if orientation == "I" else axes
+    return (np.broadcast_to(a, (k, *a.shape[1:])) for a in (volumes, shapes, axes))
+
+
+def composed(volumes, shapes, axes):
+    """Return λₖ Dₖ Aₖ Dₖᵀ, shape (k, d, d)."""
+    return (axes * (volumes[:, None] * shapes)[:, None, :]) @ axes.swapaxes(1, 2)
+
+
+def in_shape(structure, dense):
+    """Return covariances (k, d, d) that are of a structure in the shape of its values."""
+    return {
+        ("n_components", "n_features", "n_features"): dense,
+        ("n_features", "n_features"): dense[0],
+        ("n_components", "n_features"): np.diagonal(dense, axis1=1, axis2=2),
+        ("n_features",): np.diagonal(dense[0]),
+        ("n_components",): dense[:, 0, 0],
+        (): dense[0, 0, 0],
+    }[structure.shape]
+
+
+def in_family(structure, matrices):
+    """Return matrices (…, d, d) in the shape in which the structure takes moments."""
+    diagonal = np.diagonal(matrices, axis1=-2, axis2=-1).copy()
+    return matrices if issubclass(structure, Matrices) else diagonal
+
+
+def random_structure(structure, rng, k, d):
+    """Return random values, by the constructor alone."""
+    return structure(in_shape(structure, composed(*parts(structure.model, rng, k, d))))
 
 
 def problem(seed, k=3, d=2, n=120, structure=Full):

@@ -12,6 +12,8 @@ PACKAGE = Path(__file__).parent.parent / "gmmlab"
 FLOORS = (
     "_validation",
     "_threads",
+    "families",
+    "parsimonious",
     "covariance",
     "mixture",
     "datasets",

@@ -1,0 +1,278 @@
+"""What components share: volumes, shapes and axes of Σₖ = λₖ Dₖ Aₖ Dₖᵀ, estimated from moments.
+
+The volume λₖ = |Σₖ|^(1/d) says how large component k is, the shape Aₖ, diagonal with |Aₖ| = 1,
+how long it is along each axis, and the orthogonal Dₖ holds the axes (Banfield and Raftery 1993;
+Celeux and Govaert 1995). Each function finds the minimum of
+
+    Σₖ Nₖ [log|Σₖ| + tr Σₖ⁻¹ Mₖ]                                                     (P1)
+
+for second moments Mₖ, under what it says is shared. Moments are matrices (k, d, d), or variances
+(k, d) along axes that are known. `bounded` asks for Σₖ ⪰ I as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import brentq
+
+# Log-volumes are found when a step no longer changes them by this: the Newton step after it
+# would be its square, the alternating one a share of it.
+_NEWTON, _ALTERNATING = 1e-9, 1e-12
+# Newton steps this short need no check that they lead down, which rounding would hide.
+_NEAR = 1e-3
+_MOST_STEPS = 1000
+# Axes in a plane in which no component is longer one way than the other cannot be told; and
+# they are found when turning them gains no more than this, both for each sample.
+_ROUND, _TURNED = 1e-14, 1e-20
+_MOST_SWEEPS = 500
+
+
+def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return Σₖ Nₖ Mₖ / n: the estimate where all components share one covariance."""
+    return np.tensordot(counts / counts.sum(), moments, axes=1)
+
+
+# ---- volumes and shapes --------------------------------------------------------------------
+
+
+def free(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+    """Return Σₖ = Mₖ for variances (k, d): nothing is shared."""
+    del counts
+    return np.maximum(moments, 1) if bounded else moments
+
+
+def equal(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+    """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): volume and shape are shared."""
+    one = pooled(counts, moments)
+    return np.broadcast_to(np.maximum(one, 1) if bounded else one, moments.shape)
+
+
+def proportional(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+    """Return Σₖ = λₖ C: volumes of their own, everything else shared.
+
+    Of all C, Σₖ Nₖ Mₖ / (n λₖ) is best, which leaves Σₖ Nₖ d log λₖ + n log|C|: convex in log λ,
+    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995), sections
+    3.1 (VEE) and 4 (VEI), alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same
+    point, later. Under a bound that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
+    """
+    d = moments.shape[1]
+    if bounded:
+        return _proportional_bounded(counts, moments)
+    size = _traces(moments)
+    alive = size > 0  # a component that is a point has no volume
+    if not counts[alive].any():
+        return moments
+    weights, inner = counts[alive] / counts[alive].sum(), moments[alive]
+    logs = np.log(size[alive] / d)
+    try:
+        cost, relative = _profile(weights, inner, logs)
+        for _ in range(_MOST_STEPS):
+            shares = _traces(relative) / d
+            flat = relative.reshape(len(relative), -1)
+            # Row k divided by its weight; all volumes times a factor are the same, so that w adds.
+            curvature = np.diag(shares) + weights - flat @ flat.T * weights / d
+            step = np.linalg.solve(curvature, shares - 1)
+            tried = _profile(weights, inner, logs + step)
+            while not tried[0] <= cost and np.abs(step).max() > _NEAR:
+                step = step / 2
+                tried = _profile(weights, inner, logs + step)
+            logs = logs + step
+            cost, relative = tried
+            if np.abs(step).max() <= _NEWTON:
+                break
+    except np.linalg.LinAlgError:  # the data lie in fewer dimensions
+        logs = np.log(size[alive] / d)
+    volumes = np.zeros(len(moments))
+    volumes[alive] = np.exp(logs)
+    common = np.tensordot(weights / volumes[alive], inner, axes=1)
+    return _per(volumes, moments) * common
+
+
+def _profile(
+    weights: np.ndarray, moments: np.ndarray, logs: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return what is to be minimised over log-volumes, and Pₖ."""
+    scaled = moments * _per(np.exp(-logs), moments)
+    common = np.tensordot(weights, scaled, axes=1)
+    if moments.ndim == 2:
+        if not (common > 0).all():
+            raise np.linalg.LinAlgError("a feature has no variance")
+        return len(common) * (weights @ logs) + np.log(common).sum(), scaled / common
+    factor = np.linalg.cholesky(common)
+    whitening = np.linalg.inv(factor)
+    log_det = 2 * np.log(np.diagonal(factor)).sum()
+    return len(common) * (weights @ logs) + log_det, whitening @ scaled @ whitening.T
+
+
+def _proportional_bounded(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    d = moments.shape[1]
+    logs = np.zeros(len(moments))
+    for _ in range(_MOST_STEPS):
+        common = _raised(pooled(counts, moments * _per(np.exp(-logs), moments)))
+        if moments.ndim == 2:
+            size = (moments / common).sum(axis=1)
+        else:
+            size = np.einsum("ij,kji->k", np.linalg.inv(common), moments)
+        last, logs = logs, np.log(np.maximum(size / d, 1))
+        if np.abs(logs - last).max() <= _ALTERNATING:
+            break
+    return _per(np.exp(logs), moments) * common
+
+
+def _raised(moment: np.ndarray) -> np.ndarray:
+    """Return variances (d,), or a matrix (d, d), with what is below 1 raised to it."""
+    if moment.ndim == 1:
+        return np.maximum(moment, 1)
+    eigenvalues, vectors = np.linalg.eigh(moment)
+    return (vectors * np.maximum(eigenvalues, 1)) @ vectors.T
+
+
+def equal_volume(counts: np.ndarray, variances: np.ndarray, bounded: bool = False) -> np.ndarray:
+    """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, shapes of their own.
+
+    Aₖ = Mₖ / |Mₖ|^(1/d) and λ = Σₖ Nₖ |Mₖ|^(1/d) / n (Celeux and Govaert 1995, section 4, EVI).
+    A component without variance in some direction has no shape and is left as it is.
+
+    Under a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ) with tₖ such that all sum to the same c, and c
+    such that Σₖ Nₖ exp(−tₖ) = n, as the derivatives of (P1) say.
+    """
+    if bounded:
+        return _equal_volume_bounded(counts, variances)
+    whole = (variances > 0).all(axis=1)
+    own = np.exp(np.log(np.where(whole[:, None], variances, 1)).mean(axis=1))
+    volume = counts @ (own * whole) / counts.sum()
+    return variances * np.where(whole, volume / own, 1)[:, None]
+
+
+def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    weights = counts / counts.sum()
+    logs = np.log(np.maximum(variances, np.finfo(float).tiny))
+    sums = np.cumsum(-np.sort(-logs, axis=1), axis=1)  # of the 1, 2, … largest
+    parts = np.arange(1, logs.shape[1] + 1)
+
+    def shifts(c: float) -> np.ndarray:
+        # Σⱼ max(0, log Mₖⱼ + t) is the largest of its sums over the 1, 2, … largest
+        return ((c - sums) / parts).min(axis=1)
+
+    def slope(c: float) -> float:
+        return 1 - weights @ np.exp(np.minimum(-shifts(c), 700))
+
+    largest = np.maximum(logs, 0).sum(axis=1).max()
+    c = 0.0 if slope(0.0) >= 0 else brentq(slope, 0.0, largest + 1e-9, xtol=1e-14, rtol=1e-15)
+    return np.exp(np.maximum(logs + shifts(c)[:, None], 0))
+
+
+# ---- axes ----------------------------------------------------------------------------------
+
+
+def own_axes(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances (k, d), smallest first, along the axes (k, d, d) of each component.
+
+    Where shapes are shared, too, axes in this order are the best: tr Σ⁻¹ M is least where both
+    have the same eigenvectors and their eigenvalues the same order (von Neumann's inequality).
+    """
+    variances, axes = np.linalg.eigh(moments)
+    return np.maximum(variances, 0), axes
+
+
+def common_axes(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    estimate: Callable[[np.ndarray], np.ndarray],
+    begin: Iterable[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
+
+    Parameters
+    ----------
+    counts, moments : ndarray, shapes (k,) and (k, d, d)
+    estimate : callable
+        Gives the Λₖ that minimise (P1), for variances of Mₖ along known axes.
+    begin : iterable of ndarray, shape (d, d)
+        Axes to begin at; the best result is returned.
+
+    Notes
+    -----
+    For known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is least over all turns in the plane of two axes where
+    tan 2θ = b / a, with Σₖ Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ for a and b. Turns go
+    through all planes in sweeps, as those of Flury and Gautschi (1986) do, and Λ is estimated
+    anew before each, so that (P1) falls with every turn (Browne and McNicholas 2014 turn all
+    planes at once, by a shorter way). It can have several minima: the best of those that are
+    found is no promise of the least.
+    """
+    found = [_turned(counts, moments, estimate, axes) for axes in begin]
+    return min(found, key=lambda each: each[0])[1:]
+
+
+def cost(counts: np.ndarray, variances: np.ndarray, moments: np.ndarray) -> float:
+    """Return (P1) for variances and moments (k, d) along the same axes."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        each = np.log(variances) + np.where(moments > 0, moments / variances, 0)
+    return float(counts @ each.sum(axis=1))
+
+
+def cost_along(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    estimate: Callable[[np.ndarray], np.ndarray],
+    axes: np.ndarray,
+) -> float:
+    """Return (P1) for the best variances along given axes (d, d)."""
+    variances = along(moments, axes)
+    return cost(counts, estimate(variances), variances)
+
+
+def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Return the variances (k, d) of second moments along axes (d, d)."""
+    return np.maximum(np.einsum("ij,kil,lj->kj", axes, moments, axes), 0)
+
+
+def _turned(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    estimate: Callable[[np.ndarray], np.ndarray],
+    axes: np.ndarray,
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return (P1), variances and axes after turns from `axes` on."""
+    axes, turned, total = axes.copy(), axes.T @ moments @ axes, counts.sum()
+    diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
+    for _ in range(_MOST_SWEEPS):
+        gained = 0.0
+        for plane in map(list, combinations(range(len(axes)), 2)):
+            i, j = plane
+            with np.errstate(divide="ignore", invalid="ignore"):
+                precisions = 1 / estimate(np.maximum(diagonal, 0))[:, plane]
+                wanted = counts * (precisions[:, 1] - precisions[:, 0])
+                a = wanted @ (turned[:, i, i] - turned[:, j, j]) / 2
+                b = wanted @ turned[:, i, j]
+                length = np.hypot(a, b)
+            if not _ROUND * total < length < np.inf:
+                continue
+            gained += b * b / (length + a) if a > 0 else length - a
+            angle = np.arctan2(b, a) / 2
+            c, s = np.cos(angle), np.sin(angle)
+            turn = np.array([[c, -s], [s, c]])
+            axes[:, plane] = axes[:, plane] @ turn
+            turned[:, :, plane] = turned[:, :, plane] @ turn
+            turned[:, plane, :] = turn.T @ turned[:, plane, :]
+        if gained <= _TURNED * total:
+            break
+    # Turns add up roundings; one QR takes them out, and keeps directions and order.
+    axes = np.linalg.qr(axes)[0]
+    moments_along = along(moments, axes)
+    variances = estimate(moments_along)
+    return cost(counts, variances, moments_along), variances, axes
+
+
+# ---- helpers -------------------------------------------------------------------------------
+
+
+def _per(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    return values.reshape(-1, *[1] * (moments.ndim - 1))
+
+
+def _traces(moments: np.ndarray) -> np.ndarray:
+    return moments.sum(axis=1) if moments.ndim == 2 else np.trace(moments, axis1=1, axis2=2)
