@@ -390,7 +390,8 @@ class EVI(_Curved, Variances):
         return 2
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        return Diagonal._trusted(self.values[:, features])
+        kind = EVI if len(features) == self.values.shape[1] else Diagonal
+        return kind._trusted(self.values[:, features])
 
 
 class VEE(_Curved, Matrices):
@@ -439,7 +440,8 @@ class _Oriented(_Curved, Matrices):
         return np.full(len(floor), floor.max())
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        return Full._trusted(self.values[:, features[:, None], features])
+        kind = type(self) if len(features) == self.values.shape[1] else Full
+        return kind._trusted(self.values[:, features[:, None], features])
 
     def coordinates(self, new: Self, n_features: int) -> np.ndarray:
         """Logarithms of Λ'/Λ, and S of the turn R = Dᵀ D' = (I − S)⁻¹ (I + S), S = −Sᵀ (Cayley)."""

@@ -209,8 +209,8 @@ class Covariance(ABC):
     def marginal(self, features: np.ndarray) -> Covariance:
         """Return the covariances of these features alone.
 
-        They are of the same structure, or of one with nothing shared where parts of the features
-        do not share what the whole does: equal volumes, and axes.
+        They are of the same structure, or of one with nothing shared where some of the features
+        do not share what all of them do: equal volumes, and axes.
         """
 
     @abstractmethod
@@ -519,13 +519,12 @@ class Matrices(Covariance):
         # With C the Cholesky factor, known features first: Σᵤₖ Σₖₖ⁻¹ = Cᵤₖ Cₖₖ⁻¹, and what is
         # left is Cᵤᵤ Cᵤᵤᵀ: nothing is subtracted.
         n = len(known)
-        ordered = self.marginal(np.concatenate([known, unknown]))
-        factor = ordered._cholesky
+        factor = self.marginal(np.concatenate([known, unknown]))._cholesky
         transposed = factor.transpose(0, 2, 1)
         coefficients = np.linalg.solve(transposed[:, :n, :n], transposed[:, :n, n:])
         left = factor[:, n:, n:] @ transposed[:, n:, n:]
         left = left.reshape(*self.values.shape[:-2], *left.shape[1:])
-        return coefficients.transpose(0, 2, 1), ordered._trusted(left)
+        return coefficients.transpose(0, 2, 1), self.marginal(unknown)._trusted(left)
 
     @staticmethod
     def in_units(moments: np.ndarray, units: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ _NEAR = 1e-3
 _MOST_STEPS = 1000
 # Axes in a plane in which no component is longer one way than the other cannot be told; and
 # they are found when turning them gains no more than this, both for each sample.
-_ROUND, _TURNED = 1e-14, 1e-20
+_ROUND, _TURNED = 1e-14, 1e-24
 _MOST_SWEEPS = 500
 
 
@@ -203,7 +203,8 @@ def common_axes(
     planes at once, by a shorter way). It can have several minima: the best of those that are
     found is no promise of the least.
     """
-    found = [_turned(counts, moments, estimate, axes) for axes in begin]
+    shares = counts / counts.sum()
+    found = [_turned(shares, moments, estimate, axes) for axes in begin]
     return min(found, key=lambda each: each[0])[1:]
 
 
@@ -236,8 +237,8 @@ def _turned(
     estimate: Callable[[np.ndarray], np.ndarray],
     axes: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return (P1), variances and axes after turns from `axes` on."""
-    axes, turned, total = axes.copy(), axes.T @ moments @ axes, counts.sum()
+    """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
+    axes, turned = axes.copy(), axes.T @ moments @ axes
     diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
     for _ in range(_MOST_SWEEPS):
         gained = 0.0
@@ -249,7 +250,7 @@ def _turned(
                 a = wanted @ (turned[:, i, i] - turned[:, j, j]) / 2
                 b = wanted @ turned[:, i, j]
                 length = np.hypot(a, b)
-            if not _ROUND * total < length < np.inf:
+            if not _ROUND < length < np.inf:
                 continue
             gained += b * b / (length + a) if a > 0 else length - a
             angle = np.arctan2(b, a) / 2
@@ -258,7 +259,7 @@ def _turned(
             axes[:, plane] = axes[:, plane] @ turn
             turned[:, :, plane] = turned[:, :, plane] @ turn
             turned[:, plane, :] = turn.T @ turned[:, plane, :]
-        if gained <= _TURNED * total:
+        if gained <= _TURNED:
             break
     # Turns add up roundings; one QR takes them out, and keeps directions and order.
     axes = np.linalg.qr(axes)[0]

@@ -10,8 +10,11 @@ from gmmlab.families import Matrices
 STRUCTURES = FOURTEEN
 CURVED = tuple(structure for structure in FOURTEEN if structure.curved)
 LINEAR = tuple(structure for structure in FOURTEEN if not structure.curved)
+#: those that scikit-learn has
+FOUR = (Full, Tied, Diagonal, Spherical)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 BLOCKS = ("weights", "means", "covariances")
+every_one_of_four = pytest.mark.parametrize("structure", FOUR, ids=lambda s: s.__name__)
 every_linear = pytest.mark.parametrize("structure", LINEAR, ids=lambda s: s.__name__)
 every_curved = pytest.mark.parametrize("structure", CURVED, ids=lambda s: s.__name__)
 #: iris from the species labels: R, mclust 6.0, tolerance 1e-14
@@ -66,6 +69,18 @@ def in_family(structure, matrices):
 def random_structure(structure, rng, k, d):
     """Return random values, by the constructor alone."""
     return structure(in_shape(structure, composed(*parts(structure.model, rng, k, d))))
+
+
+def nearest(structure, matrices):
+    """Return the likeliest of a structure for second moments (k, d, d), through the constructor."""
+    moments = in_family(structure, matrices)
+    return structure(structure.estimate(np.ones(len(matrices)), moments).values)
+
+
+def still(*fits):
+    """Return what log-likelihoods may differ by for what is still to be had, or 1e-9 at least."""
+    # Where it is not estimated: what 1e7 steps of 1e-13 are.
+    return max(np.nan_to_num(fit.remaining_gain, nan=1e-6) for fit in fits) + 1e-9
 
 
 def problem(seed, k=3, d=2, n=120, structure=Full):

@@ -9,14 +9,13 @@ import pytest
 from problems import every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, relative_floor, start
+from gmmlab import Full, Mixture, datasets, fit, relative_floor, start
 from gmmlab.samples import DaskSamples, Samples, as_samples
 from gmmlab.sums import ResidualForm
 
 dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
 #: blocks of many sizes, the samples of `problem` together
 UNEVEN = (1, 400, 799, 0, 300, 500)
 

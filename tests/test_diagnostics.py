@@ -7,7 +7,7 @@ import pytest
 import sklearn.metrics
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import every_structure
+from problems import every_one_of_four, every_structure
 
 from gmmlab import Diagonal, Fit, Full, Mixture, Spherical, Tied, diagnostics, fit
 from gmmlab.result import Row, Trace
@@ -288,7 +288,7 @@ def test_a_tied_component_lives_on_the_others_until_it_is_empty():
     assert reasons(diagnostics.degenerate(with_one, X[:40])) == [(1, "samples")]
 
 
-@every_structure
+@every_one_of_four
 def test_a_collapsed_component_is_listed(structure):
     X = two_clusters()
     thin = {
@@ -329,7 +329,7 @@ def test_thin_is_the_share_at_which_a_component_counts_as_collapsed():
     assert reasons(diagnostics.degenerate(mixture, X, thin=0.0101)) == [(0, "collapsed")]
 
 
-@every_structure
+@every_one_of_four
 @pytest.mark.parametrize("floor", [0.25, [0.25, 0.25]])
 def test_a_component_on_the_floor_is_listed(structure, floor):
     on_floor = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import every_structure
+from problems import FOUR, every_linear
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, start
 from gmmlab.coordinates import Coordinates
@@ -18,7 +18,6 @@ from gmmlab.information import information
 from gmmlab.result import DegenerateError
 from gmmlab.samples import Samples
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
 ALL = frozenset({"weights", "means", "covariances"})
 every_free = pytest.mark.parametrize(
     "free",
@@ -54,7 +53,7 @@ def at(samples, mixture, free):
 # ---- what it is --------------------------------------------------------------------------------
 
 
-@every_structure
+@every_linear
 @every_free
 @pytest.mark.parametrize("weighted", [False, True])
 def test_observed_information_is_minus_the_hessian_of_the_log_likelihood(structure, free, weighted):
@@ -83,7 +82,7 @@ def test_observed_information_is_minus_the_hessian_of_the_log_likelihood(structu
     np.testing.assert_allclose(found.observed, -hessian, atol=1e-4 * samples.total)
 
 
-@every_structure
+@every_linear
 @every_free
 def test_an_em_step_shrinks_distances_by_1_less_complete_into_observed(structure, free):
     """The map's Jacobian is I − I_com⁻¹ I_obs (Dempster, Laird and Rubin 1977).
@@ -103,7 +102,7 @@ def test_an_em_step_shrinks_distances_by_1_less_complete_into_observed(structure
     np.testing.assert_allclose(np.transpose(columns), wanted, atol=1e-5)
 
 
-@every_structure
+@every_linear
 def test_em_converges_at_the_rate_that_the_information_says(structure):
     """Gains fall by (1 − ε)², for the smallest eigenvalue ε of I_com⁻¹ I_obs.
 
@@ -121,7 +120,7 @@ def test_em_converges_at_the_rate_that_the_information_says(structure):
     assert gains[-1] / gains[-2] == pytest.approx((1 - smallest) ** 2, abs=2e-3)
 
 
-@every_structure
+@every_linear
 def test_of_one_component_nothing_is_missing(structure):
     """Then EM is there in one step: N for every mean and covariance."""
     X = np.random.default_rng(0).normal(size=(80, 3)) @ np.diag([1, 2, 3])
@@ -131,14 +130,14 @@ def test_of_one_component_nothing_is_missing(structure):
     np.testing.assert_array_equal(found.complete, 80 * np.eye(coordinates.size))
 
 
-@every_structure
+@every_linear
 def test_of_components_far_apart_nothing_is_missing(structure):
     samples, mixture = case(structure, separation=60)
     _, found = at(samples, mixture, ALL)
     np.testing.assert_allclose(found.observed, found.complete, atol=1e-8 * samples.total)
 
 
-@every_structure
+@every_linear
 def test_complete_information_of_weights_is_that_of_the_multinomial_anywhere(structure):
     """n (diag π − π πᵀ), wherever the mixture is: positive definite, unlike with Nₖ for n π."""
     X = np.random.default_rng(0).normal(size=(100, 2))
@@ -149,7 +148,7 @@ def test_complete_information_of_weights_is_that_of_the_multinomial_anywhere(str
     np.testing.assert_allclose(found.complete, wanted, rtol=1e-13)
 
 
-@every_structure
+@every_linear
 @given(seed=st.integers(0, 2**32 - 1))
 def test_weights_that_are_whole_numbers_are_copies(structure, seed):
     rng = np.random.default_rng(seed)
@@ -177,7 +176,7 @@ def test_many_chunks_add_up_to_the_sum_over_samples():
 def drawn(number):
     """Return data, a start and what is free, as benchmarks/convergence.py does."""
     rng = np.random.default_rng(number)
-    kind, structure = number % 4, STRUCTURES[number // 4 % 4]
+    kind, structure = number % 4, FOUR[number // 4 % 4]
     if kind == 0:
         X = datasets.iris().X
     elif kind == 1:
@@ -212,7 +211,7 @@ def test_the_remaining_gain_covers_what_going_on_finds_and_is_not_much_more():
     assert np.median(ratios) <= 3
 
 
-@every_structure
+@every_linear
 def test_it_is_the_newton_decrement_doubled_near_a_maximum(structure):
     """So it is twice the gain, but for the third order, a few percent here."""
     samples, mixture = case(structure)
@@ -225,7 +224,7 @@ def test_it_is_the_newton_decrement_doubled_near_a_maximum(structure):
     assert result.remaining_gain == pytest.approx(2 * gain, rel=0.1)
 
 
-@every_structure
+@every_linear
 def test_nothing_remains_at_the_maximum(structure):
     """A step there is rounding, about 10⁻⁸ in each coordinate where log L no longer changes."""
     samples, mixture = case(structure)
@@ -233,7 +232,7 @@ def test_nothing_remains_at_the_maximum(structure):
     assert 0 <= result.remaining_gain < 1e-9 * samples.total
 
 
-@every_structure
+@every_linear
 @pytest.mark.parametrize("free", [ALL, {"means"}])
 def test_on_a_saddle_it_is_infinite_and_the_message_says_so(structure, free):
     """Two components that coincide stay together; what curvature there is, is no maximum."""
@@ -256,7 +255,7 @@ def test_coinciding_components_are_no_saddle_where_the_data_are_one_cluster_by_w
     assert better.log_likelihood - result.log_likelihood <= result.remaining_gain < np.inf
 
 
-@every_structure
+@every_linear
 def test_the_diagnostic_is_what_the_fit_says(structure):
     X = datasets.old_faithful().X
     mixture = start.kmeans(X, 3, np.random.default_rng(0), structure=structure)
@@ -269,7 +268,7 @@ def test_the_diagnostic_is_what_the_fit_says(structure):
             )
 
 
-@every_structure
+@every_linear
 def test_copies_of_samples_are_weights(structure):
     X = datasets.iris().X
     copies = np.random.default_rng(0).integers(0, 4, size=len(X))
@@ -322,7 +321,7 @@ def test_it_is_left_out_where_entries_are_missing():
         remaining_gain(result, X)
 
 
-@every_structure
+@every_linear
 @pytest.mark.parametrize("free", [(), ("weights",)])
 def test_where_there_is_no_parameter_nothing_remains(structure, free):
     """With one component, the only weight is no parameter either."""

@@ -7,7 +7,6 @@ from problems import every_structure
 from gmmlab import (
     DegenerateError,
     Diagonal,
-    Full,
     Mixture,
     Spherical,
     Tied,
@@ -18,7 +17,6 @@ from gmmlab import (
 )
 from gmmlab.many_starts import MIXED, STARTS, Search, search
 
-STRUCTURES = (Full, Tied, Diagonal, Spherical)
 FEW = {"kmeans": 2, "k-means++": 2, "random": 1, "random_from_data": 4}
 
 

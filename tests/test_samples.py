@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from problems import every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import Diagonal, Full, Spherical, Tied, _threads, fit, start
+from gmmlab import Full, _threads, fit, start
 from gmmlab._threads import n_threads, parallel_map
 from gmmlab.samples import Samples, as_samples
-
-ALL = (Full, Tied, Diagonal, Spherical)
 
 
 class Rows(list):

@@ -217,7 +217,9 @@ def test_scaling_all_weights_leaves_a_converged_fit(structure, factor):
         for data in (X, X.astype(np.float32))
         for share in (weight, factor * weight)
     ]
-    for one, other, rtol in ((*ends[:2], 1e-9), (*ends[2:], 1e-3)):
+    # With axes in common, a slow fit in single precision stops an iteration sooner or later.
+    single = 1e-2 if structure.curved else 1e-3
+    for one, other, rtol in ((*ends[:2], 1e-9), (*ends[2:], single)):
         assert one.status == other.status == "converged"
         close(one.mixture, other.mixture, rtol)
 
