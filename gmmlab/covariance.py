@@ -50,6 +50,8 @@ from gmmlab.families import Covariance, Matrices, Variances
 # Values may be this much less likely than the nearest of their structure: what they should share
 # then differs by about the square root, as single precision and printed numbers make it.
 _SHARED = 1e-8
+# Moments of so small a ratio of eigenvalues are of samples that lie in fewer dimensions.
+_FLAT = 1e-10
 # A smallest eigenvalue this near the floor is on it.
 _ON_FLOOR = 1 + 1e-9
 
@@ -432,7 +434,8 @@ class _Oriented(_Curved, Matrices):
 
     @classmethod
     def _composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
-        return cls._trusted((axes * variances[:, None, :]) @ axes.swapaxes(-1, -2))
+        values = (axes * variances[:, None, :]) @ axes.swapaxes(-1, -2)
+        return cls._trusted((values + values.swapaxes(1, 2)) / 2)
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
@@ -606,17 +609,23 @@ class _CommonAxes(_Oriented):
         def shared(variances: np.ndarray) -> np.ndarray:
             return cls._shared(counts, variances, bounded)
 
-        # The axes of EEE, VEE, VVI and of each component
-        likely = [
+        # The axes of EEE, VEE and VVI
+        one, multiple = (
             parsimonious.pooled(counts, moments),
-            parsimonious.proportional(counts, moments)[0],
-        ]
-        begin = [*np.linalg.eigh(np.stack([*likely, *moments]))[1], np.eye(moments.shape[1])]
-        if near is not None:
-            begin = [near._along[1][0], *begin]
-            begin = [
-                min(begin, key=lambda axes: parsimonious.cost_along(counts, moments, shared, axes))
-            ]
+            parsimonious.proportional(counts, moments),
+        )
+        begin = [np.eye(len(one)), *np.linalg.eigh(np.stack([one, multiple[0]]))[1]]
+        if near is None:
+            # and of components, but not of those that would be flat along them
+            eigenvalues, axes = np.linalg.eigh(moments)
+            begin += list(axes[eigenvalues[:, 0] > _FLAT * eigenvalues[:, -1]])
+        else:
+            begin += [near._along[1][0]]
+
+            def cost(axes: np.ndarray) -> float:
+                return parsimonious.cost_along(counts, moments, shared, axes)
+
+            begin = [min(begin, key=cost)]
         return parsimonious.common_axes(counts, moments, shared, begin)
 
 

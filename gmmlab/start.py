@@ -431,10 +431,13 @@ def _from_responsibilities(
                 f"component {listed(empty)}"
             )
         whole = _whole(samples, structure)
-        thin = structure.estimate(counts, within).relative_to(whole) < _THIN
         # As if each thin component had one more sample, which varies as the whole data do.
         share = per_component(counts, within)
         padded = (share * within + whole.stack) / (share + 1)
-        within = np.where(per_component(thin, within), padded, within)
         covariance = structure.estimate(counts, within)
+        for _ in range(k):  # where components share axes, others may become thin along new ones
+            if not (thin := covariance.relative_to(whole) < _THIN).any():
+                break
+            within = np.where(per_component(thin, within), padded, within)
+            covariance = structure.estimate(counts, within)
     return Mixture(counts / counts.sum(), means, structure(covariance.values))

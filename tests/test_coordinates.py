@@ -30,11 +30,11 @@ def random_mixture(rng, k, d, structure):
     )
 
 
-linear = st.sampled_from(LINEAR)
+every, linear = st.sampled_from(STRUCTURES), st.sampled_from(LINEAR)
 
 
 @st.composite
-def pairs(draw, kinds=st.sampled_from(STRUCTURES)):
+def pairs(draw, kinds=every):
     """Draw an origin, another mixture of its shape, and what is free."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     k, d, structure = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(kinds)

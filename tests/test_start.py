@@ -6,7 +6,7 @@ import scipy.linalg
 import sklearn.cluster
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import FOUR, every_structure
+from problems import FOUR, every_one_of_four, every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Diagonal, Full, Spherical, Tied, relative_floor, start
@@ -69,10 +69,11 @@ def test_a_start_has_the_structure_and_the_scale_of_the_data(draw, structure, k)
     assert abs(mixture.weights.sum() - 1) < 1e-12
     among = shares(mixture, X)
     assert among.min() > 1e-6
-    assert among.max() < 100  # spherical ones are round where the data are not
+    # Spherical ones are round where the data are not; of a few points, shared shapes are wide.
+    assert among.max() < (400 if structure.curved else 100)
 
 
-@every_structure
+@every_one_of_four
 @pytest.mark.parametrize("d", [1, 2, 5])
 def test_a_cluster_of_one_point_takes_half_the_spread_of_the_data(structure, d):
     rng = np.random.default_rng(0)
