@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import (
     BLOCKS,
+    FOUR,
     STRUCTURES,
     every_structure,
     iris_from_labels,
@@ -93,7 +94,9 @@ def test_the_log_likelihood_never_falls_whatever_is_free_floored_or_weighted(
     values = result.trace["log_likelihood"]
     assert np.diff(values).min(initial=0) >= -1e-11 * (np.abs(values).max() + X.size)
     assert not diagnostics.falls(result)
-    assert result.log_likelihood == values[-1] == values.max() or result.status == "not_increasing"
+    highest = values.max() - 1e-11 * (np.abs(values).max() + X.size)
+    assert result.log_likelihood == values[-1]
+    assert values[-1] >= highest or result.status == "not_increasing"
 
 
 @given(problems, st.sampled_from(FREE), st.sampled_from([None, 0.05]))
@@ -166,12 +169,12 @@ def test_iris_from_the_species_labels(structure, log_likelihood):
 def slow_cases():
     """Random starts of Old Faithful and of overlapping clusters."""
     faithful = datasets.old_faithful().X
-    for seed, structure in itertools.product(range(12), STRUCTURES):
+    for seed, structure in itertools.product(range(12), FOUR):
         yield (
             faithful,
             start.random_points(faithful, 3, np.random.default_rng(seed), structure=structure),
         )
-    for seed, structure in itertools.product(range(6), STRUCTURES):
+    for seed, structure in itertools.product(range(6), FOUR):
         yield flat(structure, seed)
 
 

@@ -11,6 +11,7 @@ from problems import (
     BLOCKS,
     FOUR,
     STRUCTURES,
+    every_linear,
     every_one_of_four,
     every_structure,
     iris_from_labels,
@@ -554,7 +555,7 @@ def test_an_empty_component_raises_or_is_held():
     assert "component 1 is empty" in result.trace["event"][1]
 
 
-@every_structure
+@every_linear
 def test_a_ridge_is_added_as_scikit_learn_adds_it(structure):
     X, mixture = problem(0, structure=structure)
     plain = fit(X, mixture, max_iter=1, tol=0).mixture.covariances
