@@ -163,7 +163,7 @@ class EEI(_One, Variances):
     Notes
     -----
     The M-step is the diagonal of the pooled covariance, λ A = diag Σₖ Nₖ Mₖ / n
-    (Celeux and Govaert 1995, section 4).
+    (Celeux and Govaert 1995).
     """
 
     name = model = "EEI"
@@ -232,7 +232,7 @@ class EII(_One, _Round):
 
     Notes
     -----
-    The M-step is σ² = Σₖ Nₖ tr Mₖ / (n d) (Celeux and Govaert 1995, section 5). Where σ² is known
+    The M-step is σ² = Σₖ Nₖ tr Mₖ / (n d) (Celeux and Govaert 1995). Where σ² is known
     and goes to 0, EM becomes k-means (Bishop 2006, section 9.3.2).
     """
 
@@ -353,8 +353,7 @@ class VEI(_Curved, Variances):
 
     Notes
     -----
-    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995,
-    section 4).
+    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995).
     """
 
     name = model = "VEI"
@@ -381,7 +380,7 @@ class EVI(_Curved, Variances):
     Notes
     -----
     The M-step is Aₖ = diag Mₖ / |diag Mₖ|^(1/d) and λ = Σₖ Nₖ |diag Mₖ|^(1/d) / n
-    (Celeux and Govaert 1995, section 4).
+    (Celeux and Govaert 1995).
     """
 
     name = model = "EVI"
@@ -412,8 +411,7 @@ class VEE(_Curved, Matrices):
 
     Notes
     -----
-    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995,
-    section 3.1).
+    The M-step has no closed form; see `gmmlab.parsimonious.proportional` (Celeux and Govaert 1995).
     """
 
     name = model = "VEE"
@@ -505,7 +503,7 @@ class EEV(_OwnAxes):
     Notes
     -----
     The M-step is Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, eigenvalues in order, and λ A = Σₖ Nₖ Ωₖ / n
-    (Celeux and Govaert 1995, section 3.2).
+    (Celeux and Govaert 1995).
     """
 
     name = model = "EEV"
@@ -533,7 +531,7 @@ class VEV(_OwnAxes):
     Notes
     -----
     The M-step is Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, eigenvalues in order, and λₖ A from Ωₖ as VEI has it from
-    variances (Celeux and Govaert 1995, section 3.2).
+    variances (Celeux and Govaert 1995).
     """
 
     name = model = "VEV"
@@ -560,7 +558,7 @@ class EVV(_OwnAxes):
     Notes
     -----
     The M-step is Σₖ = λ Mₖ / |Mₖ|^(1/d) with λ = Σₖ Nₖ |Mₖ|^(1/d) / n
-    (Celeux and Govaert 1995, section 3.2).
+    (Celeux and Govaert 1995).
     """
 
     name = model = "EVV"
@@ -646,7 +644,7 @@ class EVE(_CommonAxes):
     Notes
     -----
     The M-step turns D until λ Aₖ, which is estimated from diag Dᵀ Mₖ D as EVI has it, can
-    gain no more; see `gmmlab.parsimonious.common_axes` (Celeux and Govaert 1995, section 3.1;
+    gain no more; see `gmmlab.parsimonious.common_axes` (Celeux and Govaert 1995;
     Browne and McNicholas 2014). It never is less likely than the D before; another D may
     be likelier still.
     """
@@ -676,7 +674,7 @@ class VVE(_CommonAxes):
     Notes
     -----
     The M-step turns D until Λₖ = diag Dᵀ Mₖ D can gain no more; see
-    `gmmlab.parsimonious.common_axes` (Flury 1984; Celeux and Govaert 1995, section 3.1; Browne and
+    `gmmlab.parsimonious.common_axes` (Flury 1984; Celeux and Govaert 1995; Browne and
     McNicholas 2014). It never is less likely than the D before; another D may be likelier still.
     """
 

@@ -54,9 +54,8 @@ def proportional(counts: np.ndarray, moments: np.ndarray, bounded: bool = False)
     """Return Σₖ = λₖ C: volumes of their own, everything else shared.
 
     Of all C, Σₖ Nₖ Mₖ / (n λₖ) is best, which leaves Σₖ Nₖ d log λₖ + n log|C|: convex in log λ,
-    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995), sections
-    3.1 (VEE) and 4 (VEI), alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same
-    point, later. Under a bound that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
+    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995)
+    alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same point, later. Under a bound that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
     """
     d = moments.shape[1]
     if bounded:
@@ -133,7 +132,7 @@ def _raised(moment: np.ndarray) -> np.ndarray:
 def equal_volume(counts: np.ndarray, variances: np.ndarray, bounded: bool = False) -> np.ndarray:
     """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, shapes of their own.
 
-    Aₖ = Mₖ / |Mₖ|^(1/d) and λ = Σₖ Nₖ |Mₖ|^(1/d) / n (Celeux and Govaert 1995, section 4, EVI).
+    Aₖ = Mₖ / |Mₖ|^(1/d) and λ = Σₖ Nₖ |Mₖ|^(1/d) / n (Celeux and Govaert 1995).
     A component without variance in some direction has no shape and is left as it is.
 
     Under a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ) with tₖ such that all sum to the same c, and c

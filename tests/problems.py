@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gmmlab import EEI, EII, Diagonal, Full, Spherical, Tied, datasets, start
+from gmmlab import EEI, EII, VEI, VVE, Diagonal, Full, Spherical, Tied, datasets, start
 from gmmlab.covariance import FOURTEEN
 from gmmlab.families import Matrices
 
@@ -15,6 +15,8 @@ FOUR = (Full, Tied, Diagonal, Spherical)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 BLOCKS = ("weights", "means", "covariances")
 every_one_of_four = pytest.mark.parametrize("structure", FOUR, ids=lambda s: s.__name__)
+#: for tests that are slow: those four, and one that is found by iteration of either family
+some_structures = pytest.mark.parametrize("structure", [*FOUR, VEI, VVE], ids=lambda s: s.__name__)
 every_linear = pytest.mark.parametrize("structure", LINEAR, ids=lambda s: s.__name__)
 every_curved = pytest.mark.parametrize("structure", CURVED, ids=lambda s: s.__name__)
 #: iris from the species labels: R, mclust 6.0, tolerance 1e-14

@@ -437,7 +437,7 @@ def test_what_an_m_step_made_singular_is_a_linalg_error_and_no_warning(structure
     ],
 )
 def test_n_parameters_are_the_published_ones(model, by_formula, for_k_3_d_4):
-    """Celeux and Govaert (1995), table 1; Scrucca et al. (2016), table 3, has the same."""
+    """Celeux and Govaert (1995), table 1; and as mclust counts them."""
     structure = getattr(gmmlab, model)
     assert structure.n_parameters(3, 4) == for_k_3_d_4
     for k, d in itertools.product((1, 2, 5), (1, 2, 7)):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import every_structure
+from problems import some_structures
 
 from gmmlab import (
     DegenerateError,
@@ -65,7 +65,7 @@ def test_it_finds_the_best_known_optimum_with_tied_covariances(data, k, log_like
     assert found.best.converged
 
 
-@every_structure
+@some_structures
 def test_no_single_start_ends_in_a_sound_optimum_that_is_better(clusters, structure):
     found = search(clusters, 3, rng(), structure=structure)
     for seed in range(10):
@@ -80,7 +80,7 @@ def test_no_single_start_ends_in_a_sound_optimum_that_is_better(clusters, struct
                 assert one.log_likelihood <= found.best.log_likelihood + 1e-3
 
 
-@every_structure
+@some_structures
 def test_one_component_needs_no_search(structure):
     """Every start ends in the mean and covariance of all."""
     X = datasets.old_faithful().X
@@ -169,7 +169,7 @@ def test_where_no_fit_ends_the_error_holds_the_one_that_came_highest():
 # ---- the draws ---------------------------------------------------------------------------------
 
 
-@every_structure
+@some_structures
 def test_the_same_generator_finds_the_same_bits(clusters, structure):
     one, two = (search(clusters, 3, rng(5), structure=structure, starts=FEW) for _ in range(2))
     assert [f.mixture.to_json() for f in one.fits] == [f.mixture.to_json() for f in two.fits]
@@ -206,7 +206,7 @@ def test_no_fit_has_more_than_max_iter_iterations(clusters, max_iter):
 # ---- what else fit takes -----------------------------------------------------------------------
 
 
-@every_structure
+@some_structures
 def test_blocks_that_are_given_start_every_fit_and_stay_where_they_are_not_free(
     clusters, structure
 ):
@@ -226,7 +226,7 @@ def test_blocks_that_are_given_start_every_fit_and_stay_where_they_are_not_free(
     assert found.best.n_parameters == 6
 
 
-@every_structure
+@some_structures
 def test_whole_weights_are_copies(structure):
     """The starts are drawn otherwise, but the optimum is the same."""
     X = datasets.random_mixture(150, 2, 2, separation=5, rng=rng()).X
@@ -246,7 +246,7 @@ def test_samples_of_weight_0_are_not_there():
     assert one.best.log_likelihood == pytest.approx(other.best.log_likelihood, abs=1e-4)
 
 
-@every_structure
+@some_structures
 def test_missing_entries_are_integrated_out(structure):
     X = datasets.random_mixture(200, 2, 2, separation=6, rng=rng()).X
     holes = np.where(rng(1).random(X.shape) < 0.1, np.nan, X)
