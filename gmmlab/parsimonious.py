@@ -13,7 +13,7 @@ for second moments Mₖ, under what it says is shared. Moments are matrices (k, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from itertools import combinations
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -54,8 +54,9 @@ def proportional(counts: np.ndarray, moments: np.ndarray, bounded: bool = False)
     """Return Σₖ = λₖ C: volumes of their own, everything else shared.
 
     Of all C, Σₖ Nₖ Mₖ / (n λₖ) is best, which leaves Σₖ Nₖ d log λₖ + n log|C|: convex in log λ,
-    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995)
-    alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same point, later. Under a bound that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
+    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995) alternate
+    between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same point, later. Under a bound
+    that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
     """
     d = moments.shape[1]
     if bounded:
@@ -198,9 +199,9 @@ def common_axes(
     For known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is least over all turns in the plane of two axes where
     tan 2θ = b / a, with Σₖ Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ for a and b. Turns go
     through all planes in sweeps, as those of Flury and Gautschi (1986) do, and Λ is estimated
-    anew before each, so that (P1) falls with every turn (Browne and McNicholas 2014 turn all
-    planes at once, by a shorter way). It can have several minima: the best of those that are
-    found is no promise of the least.
+    anew before each, so that (P1) falls with every turn. Planes without an axis in common are
+    turned together (Browne and McNicholas 2014 turn all at once, by a shorter way). There can be
+    several minima: the best of those that are found is no promise of the least.
     """
     shares = counts / counts.sum()
     found = [_turned(shares, moments, estimate, axes) for axes in begin]
@@ -241,23 +242,23 @@ def _turned(
     diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
     for _ in range(_MOST_SWEEPS):
         gained = 0.0
-        for plane in map(list, combinations(range(len(axes)), 2)):
-            i, j = plane
+        for i, j in _disjoint_planes(len(axes)):
             with np.errstate(divide="ignore", invalid="ignore"):
-                precisions = 1 / estimate(np.maximum(diagonal, 0))[:, plane]
-                wanted = counts * (precisions[:, 1] - precisions[:, 0])
-                a = wanted @ (turned[:, i, i] - turned[:, j, j]) / 2
-                b = wanted @ turned[:, i, j]
+                precisions = 1 / estimate(np.maximum(diagonal, 0))
+                wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])
+                a = (wanted * (diagonal[:, i] - diagonal[:, j])).sum(axis=0) / 2
+                b = (wanted * turned[:, i, j]).sum(axis=0)
                 length = np.hypot(a, b)
-            if not _ROUND < length < np.inf:
-                continue
-            gained += b * b / (length + a) if a > 0 else length - a
-            angle = np.arctan2(b, a) / 2
-            c, s = np.cos(angle), np.sin(angle)
-            turn = np.array([[c, -s], [s, c]])
-            axes[:, plane] = axes[:, plane] @ turn
-            turned[:, :, plane] = turned[:, :, plane] @ turn
-            turned[:, plane, :] = turn.T @ turned[:, plane, :]
+                told = (length > _ROUND) & (length < np.inf)
+                gain = np.where(a > 0, b * b / (length + a), length - a)
+            gained += gain[told].sum()
+            angle = np.where(told, np.arctan2(b, a), 0) / 2
+            turn = np.eye(len(axes))
+            turn[i, i] = turn[j, j] = np.cos(angle)
+            turn[j, i] = np.sin(angle)
+            turn[i, j] = -turn[j, i]
+            axes = axes @ turn
+            turned[:] = turn.T @ turned @ turn
         if gained <= _TURNED:
             break
     # Turns add up roundings; one QR takes them out, and keeps directions and order.
@@ -265,6 +266,23 @@ def _turned(
     moments_along = along(moments, axes)
     variances = estimate(moments_along)
     return cost(counts, variances, moments_along), variances, axes
+
+
+@cache
+def _disjoint_planes(d: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return all pairs of axes, in rounds of pairs that have no axis in common.
+
+    As players meet in a tournament: the first stays, the others move on by one place.
+    """
+    players = list(range(d + d % 2))  # with an odd number, one has nobody to meet
+    rounds = []
+    for _ in players[1:]:
+        half = len(players) // 2
+        met = zip(players[:half], reversed(players[half:]), strict=True)
+        pairs = np.array([pair for pair in met if max(pair) < d], dtype=np.intp).reshape(-1, 2)
+        rounds.append((pairs[:, 0], pairs[:, 1]))
+        players = [players[0], players[-1], *players[1:-1]]
+    return rounds
 
 
 # ---- helpers -------------------------------------------------------------------------------
