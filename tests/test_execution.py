@@ -184,6 +184,13 @@ def test_a_disk_that_cannot_be_written_to_is_no_failure_of_the_notebook(run, mon
         run(RECORD)
 
 
+def test_a_cell_that_was_not_run_has_not_completed():
+    cells = [nbformat.v4.new_code_cell("1", execution_count=1), nbformat.v4.new_code_cell("2")]
+    with pytest.raises(CellFailed, match="was not run") as caught:
+        execution._check_completed(nbformat.v4.new_notebook(cells=cells))
+    assert caught.value.cell == 1
+
+
 def test_failures_travel():
     import pickle
 

@@ -89,6 +89,7 @@ def test_imports_are_done_ahead_and_randomness_is_each_kernels_own(tmp_path):
 import marker
 import random
 import numpy as np
+import numpy.random  # it is loaded when it is first used, else
 import os
 record(ahead=marker.where != os.getpid(), draws=[float(np.random.rand()), random.random()])"""
     before = os.environ.get("PYTHONPATH", "")
@@ -182,6 +183,8 @@ def test_killing_one_tells_of_that_one(two):
 def test_kernels_die_with_the_keeper(two):
     kernels, one, other = two
     processes = kernels_of(kernels)
+    for process in processes:
+        process.suspend()  # or they would see for themselves, after a second
     kernels._keeper.kill()
     kernels._keeper.wait()
     assert all_gone(processes)
