@@ -183,11 +183,16 @@ def test_killing_one_tells_of_that_one(two):
 def test_kernels_die_with_the_keeper(two):
     kernels, one, other = two
     processes = kernels_of(kernels)
+    # each writes its connection file when it is a kernel
+    assert eventually(lambda: len(list(kernels.folder.glob("*.json"))) == 2)
     for process in processes:
         process.suspend()  # or they would see for themselves, after a second
     kernels._keeper.kill()
     kernels._keeper.wait()
-    assert all_gone(processes)
+    gone = all_gone(processes)
+    for process in processes if not gone else ():
+        process.kill()  # or it would stay for ever
+    assert gone
     assert one.wait() == other.wait() == -signal.SIGKILL
     with pytest.raises(RuntimeError, match="has died"):
         start(kernels, kernels.folder)
