@@ -20,7 +20,7 @@ reports: $(READY)  ## run every notebook: pages, and an index, in reports/
 test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest -q -n auto --dist loadgroup tests gmmlab
+	$(RUN) -m pytest -q -n auto tests gmmlab
 # One notebook after the other: nbval's kernels talk over TCP, and two that start together can
 # take each other's ports.
 	$(RUN) -m pytest -q --nbval notebooks

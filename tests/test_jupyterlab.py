@@ -16,7 +16,6 @@ import pytest
 from gmmlab.workbook.recording import differences, recorded
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group("jupyterlab")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,4 @@
-"""Every notebook at its defaults: reported, made again, and opened in a browser.
-
-The runs are made once, into a workbook whose notebooks and data are the real ones.
-"""
+"""Every notebook at its defaults, as a user meets it: reported, opened, and made again."""
 
 import json
 import subprocess
@@ -14,104 +11,63 @@ from gmmlab.workbook.notebooks import Workbook
 from gmmlab.workbook.store import Run
 
 ROOT = Path(__file__).parent.parent
-NAMES = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-# one worker makes the runs, and has them for all these tests
-pytestmark = pytest.mark.xdist_group("reports")
+NAMES = [path.stem for path in Workbook(ROOT).notebooks]
 
 
 def gmmlab(workbook, *arguments):
-    command = [sys.executable, "-m", "gmmlab", "-C", str(workbook), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-@pytest.fixture(scope="module")
-def workbook(tmp_path_factory):
-    root = tmp_path_factory.mktemp("a workbook")
-    for name in ("notebooks", "data"):
-        (root / name).symlink_to(ROOT / name)
-    reported = gmmlab(root, "report", "--jobs", 2, "--json")
-    assert reported.returncode == 0, reported.stderr
-    return root
-
-
-@pytest.fixture(scope="module")
-def runs(workbook):
-    folders = (workbook / "reports" / "runs").glob("*/*")
-    return {run.notebook: run for run in map(Run, folders)}
-
-
-def test_the_index_has_a_card_for_every_notebook(workbook, runs):
-    assert sorted(runs) == NAMES
-    index = (workbook / "reports" / "index.html").read_text()
-    for run in runs.values():
-        assert str(run.page.relative_to(workbook / "reports")) in index
+    """Run the command on a workbook; return what it prints as JSON."""
+    command = [sys.executable, "-m", "gmmlab", "-C", str(workbook), *arguments, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_is_whole(runs, name):
-    run = runs[name]
+def test_a_notebook_is_reported_and_its_results_come_out_again(name, tmp_path, chromium):
+    """One thread for the report and two for the check: the same to the last bit (Provenance)."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / f"{name}.ipynb").symlink_to(ROOT / "notebooks" / f"{name}.ipynb")
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    gmmlab(tmp_path, "report")
+    (run,) = map(Run, (tmp_path / "reports" / "runs" / name).iterdir())
+    is_whole(run, Workbook(ROOT).notebook(name))
+    for page in (run.page, tmp_path / "reports" / "index.html"):
+        opens_with_the_network_off(chromium, page)
+    assert run.provenance["threads"]["OMP_NUM_THREADS"] == "1"
+    assert gmmlab(tmp_path, "rerun", run.name, "--check", "--threads", "2")["same"] is True
+
+
+def is_whole(run, notebook):
     assert run.completed
     assert run.results
-    assert set(run.parameters) == set(Workbook(ROOT).notebook(name).parameters)
-    figures = sorted(path.name for path in (run.folder / "figures").iterdir())
-    assert figures
-    assert {path.split(".")[0] for path in figures if path.endswith(".png")} == {
-        path.split(".")[0] for path in figures if path.endswith(".svg")
-    }
+    assert set(run.parameters) == set(notebook.parameters)
+    figures = [path.name.split(".") for path in (run.folder / "figures").iterdir()]
+    numbers = {kind: {number for number, its in figures if its == kind} for kind in ("png", "svg")}
+    assert numbers["png"] == numbers["svg"] != set()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_made_again_on_two_threads_the_results_are_the_same_to_the_last_bit(workbook, runs, name):
-    """The report used one thread; see Provenance."""
-    run = runs[name]
-    assert run.provenance["threads"]["OMP_NUM_THREADS"] == "1"
-    checked = gmmlab(workbook, "rerun", run.name, "--check", "--threads", 2, "--json")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert json.loads(checked.stdout)["same"] is True
-
-
-# ---- in a browser ------------------------------------------------------------------------------
-
-
-def problems_of(chromium, page_file):
-    """Open a page with the network off; return what goes wrong, and what is on it."""
+def opens_with_the_network_off(chromium, file):
+    """No request fails or leaves the machine, nothing is said on the console, all is drawn."""
     context = chromium.new_context(offline=True)
     page = context.new_page()
-    problems = []
-    page.on("requestfailed", lambda request: problems.append(request.url[:200]))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
-    page.on(
-        "request",
-        lambda request: (
-            problems.append(request.url)
-            if not request.url.startswith(("file:", "data:", "blob:"))
-            else None
-        ),
-    )
-    page.goto(page_file.as_uri())
-    page.wait_for_load_state("load")
+    wrong = []
+    page.on("requestfailed", lambda request: wrong.append(request.url[:200]))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on("request", lambda request: wrong.extend(elsewhere(request.url)))
+    page.goto(file.as_uri())
     images = page.eval_on_selector_all("img", "all => all.map(i => [i.alt, i.naturalWidth])")
-    formulas = page.eval_on_selector_all(
+    widths = page.eval_on_selector_all(
         "math", "all => all.map(m => m.getBoundingClientRect().width)"
     )
+    text = page.inner_text("main")
     context.close()
-    return problems, images, formulas
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_report_opens_with_the_network_off(chromium, runs, name):
-    problems, images, formulas = problems_of(chromium, runs[name].page)
-    assert problems == []
+    assert wrong == []
     assert images
     assert all(len(alt.split()) > 3 and width > 0 for alt, width in images)
-    if "$" in (ROOT / "notebooks" / f"{name}.ipynb").read_text():
-        assert formulas
-        assert sum(width > 0 for width in formulas) == len(formulas)
+    assert all(width > 0 for width in widths)
+    assert "$$" not in text
 
 
-def test_the_index_opens_with_the_network_off(chromium, workbook, runs):
-    problems, images, _ = problems_of(chromium, workbook / "reports" / "index.html")
-    assert problems == []
-    assert len(images) == len(runs)
-    assert all(alt and width > 0 for alt, width in images)
+def elsewhere(url):
+    return [] if url.startswith(("file:", "data:", "blob:")) else [url]
