@@ -33,9 +33,9 @@ from workbooks import (
 
 from gmmlab.workbook import provenance, runs
 from gmmlab.workbook.execution import Limits
-from gmmlab.workbook.failures import CannotWrite, CellFailed, KernelDied
+from gmmlab.workbook.failures import CannotWrite, CellFailed, Changed, KernelDied
 from gmmlab.workbook.kernels import Kernels
-from gmmlab.workbook.runs import Maker, Settings
+from gmmlab.workbook.runs import Maker, Settings, run
 from gmmlab.workbook.store import Store
 
 FILES = ["figures", "notebook.ipynb", "parameters.json", "provenance.json", "report.html"]
@@ -483,7 +483,7 @@ def test_whoever_stops_listening_ends_the_kernels(tmp_path):
     assert folders(workbook) == [first.run.id]
 
 
-def test_a_keeper_that_is_killed_fails_the_run_and_says_so(tmp_path):
+def test_a_keeper_that_is_killed_fails_the_run_and_not_the_next(tmp_path):
     workbook = make_workbook(tmp_path, slow=(PARAMETERS, CHECK, STAY, RECORD))
     maker = Maker(workbook)
     task = maker.task(workbook.notebook("slow"), {})
@@ -493,6 +493,15 @@ def test_a_keeper_that_is_killed_fails_the_run_and_says_so(tmp_path):
         kernels._keeper.kill()
         outcome = future.result()
         assert isinstance(outcome.failure, KernelDied)
-        again = maker.make_one(task, kernels, Settings())
-        assert isinstance(again.failure, KernelDied)
-        assert "the kernel did not start" in again.failure.reason
+        assert maker.make_one(task, kernels, Settings()).failure is None
+
+
+def test_data_that_change_while_a_run_is_made_fail_it(tmp_path):
+    """Else the run would stand under an id that says other data."""
+    change = "open('../data/d.txt', 'w').write('two')"
+    workbook = make_workbook(tmp_path, quick=(PARAMETERS, CHECK, change, RECORD))
+    (tmp_path / "data").mkdir(exist_ok=True)
+    (tmp_path / "data" / "d.txt").write_text("one")
+    with pytest.raises(Changed, match="were changed while it was made"):
+        run("quick", workbook=workbook)
+    assert [each.completed for each in Store(workbook.reports / "runs").runs()] == [False]

@@ -11,6 +11,7 @@ from gmmlab.workbook.failures import CannotWrite
 from gmmlab.workbook.store import Run, Store, write_json
 
 ID = "0123456789abcdef"
+NOBODY = 2**30  # the number of no process
 
 
 @pytest.fixture
@@ -187,15 +188,22 @@ def test_a_run_whose_owner_is_not_known_is_given_a_moment(store):
 
 def test_a_run_that_was_being_replaced_is_put_back(store):
     run = keep(store, x=1)
-    run.folder.rename(run.folder.with_name(f".replaced-{ID}-0a0b0c0d"))
+    run.folder.rename(run.folder.with_name(f".replaced-{ID}-{NOBODY}-0a0b0c0d"))
     (said,) = store.recover()
     assert said == f"the run one/{ID}, while being replaced, is back"
     assert store.completed("one", ID).results == {"x": 1}
 
 
+def test_a_run_that_is_just_being_replaced_is_left_alone(store):
+    run = keep(store, x=1)
+    run.folder.rename(run.folder.with_name(f".replaced-{ID}-{os.getpid()}-0a0b0c0d"))
+    assert store.recover() == []
+    assert store.runs() == []
+
+
 def test_what_was_replaced_is_removed(store):
     run = keep(store, x=2)
-    old = run.folder.with_name(f".replaced-{ID}-0a0b0c0d")
+    old = run.folder.with_name(f".replaced-{ID}-{NOBODY}-0a0b0c0d")
     old.mkdir()
     write_json(old / "results.json", {"x": 1})
     assert store.recover() == []

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 
+import numpy as np
 import pandas as pd
 import pytest
 from workbooks import (
@@ -38,7 +39,9 @@ def workbook(tmp_path):
 
 
 def table(workbook, name="k", notebook="quick"):
-    return workbook.reports / "sweeps" / notebook / name / "sweep.csv"
+    """Return the table of the sweep that was begun last."""
+    folders = (workbook.reports / "sweeps" / notebook).glob(f"{name}-????????")
+    return max(folders, key=lambda folder: folder.stat().st_mtime) / "sweep.csv"
 
 
 def rows(path):
@@ -180,8 +183,9 @@ def test_an_interrupted_sweep_goes_on_where_it_was(tmp_path, number):
     workbook = make_workbook(tmp_path, quick=(PARAMETERS, CHECK, wait, COUNT, RECORD))
     words = ("sweep", "quick", "-g", "k", "1:5", "--jobs", "1")
     process = start_command(workbook, *words)
+    assert eventually(lambda: list(workbook.reports.glob("sweeps/quick/*/sweep.csv")))
     path = table(workbook)
-    assert eventually(lambda: path.exists() and len(rows(path)) == 2)
+    assert eventually(lambda: len(rows(path)) == 2)
     processes = descendants(process.pid)
     os.kill(process.pid, number)
     process.communicate(timeout=30)
@@ -246,3 +250,37 @@ def test_the_page_leads_to_the_runs(workbook):
     for run in Store(workbook.reports / "runs").runs():
         assert f"../../../runs/quick/{run.id}/report.html" in page
     assert io.StringIO(page).readline().lower().startswith("<!doctype html>")
+
+
+def test_lists_can_be_swept_and_are_shown(tmp_path):
+    digits = "digits: list[int] = [1]  # some digits"
+    workbook = make_workbook(tmp_path, quick=(digits, CHECK, "record(total=sum(digits))"))
+    found = sweep("quick", {"digits": [[1, 2], [3, 4]]}, workbook=workbook, jobs=1)
+    assert list(found["total"]) == [3, 7]
+    page = table(workbook, "digits").with_name("sweep.html").read_text()
+    assert "[1, 2]" in page
+    assert "[3, 4]" in page
+
+
+@pytest.mark.parametrize("values", [3, "12", {"a": 1}])
+def test_values_that_are_no_list_are_refused(workbook, values):
+    with pytest.raises(TypeError, match="k must be swept over a list of values; got"):
+        sweep("quick", {"k": values}, workbook=workbook)
+    assert folders(workbook) == []
+
+
+def test_sweeps_over_other_values_leave_each_others_tables_alone(workbook):
+    sweep("quick", {"k": [1, 2]}, workbook=workbook, jobs=1)
+    first = table(workbook)
+    before = first.read_bytes()
+    sweep("quick", {"k": [1, 2, 3]}, workbook=workbook, jobs=1)
+    sweep("quick", {"k": [1, 2]}, fixed={"name": "other"}, workbook=workbook, jobs=1)
+    assert first.read_bytes() == before
+    assert len(list(first.parent.parent.iterdir())) == 3
+
+
+def test_numpy_values_are_the_numbers_they_are(workbook):
+    one = sweep("quick", {"k": np.arange(1, 3)}, workbook=workbook, jobs=1)
+    other = sweep("quick", {"k": [1, 2]}, workbook=workbook, jobs=1)
+    assert list(one["run"]) == list(other["run"])
+    assert sorted(executions(workbook)) == ["1", "2"]

@@ -15,7 +15,7 @@ import click
 
 from gmmlab.workbook.failures import DIFFERENT, EXIT_CODES, RunFailed
 from gmmlab.workbook.notebooks import Notebook, Workbook
-from gmmlab.workbook.parameters import Parameter, unknown
+from gmmlab.workbook.parameters import Parameter, check_values, unknown
 
 if TYPE_CHECKING:
     from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
@@ -595,7 +595,7 @@ def report(
                 bar.update()
         of = {outcome.task.id: outcome.run for outcome in outcomes}
         found = [of[task.id] for task in tasks if of[task.id] is not None]
-    with writing(workbook.reports):
+    with _asked(), writing(workbook.reports):
         for run in found:
             reports.renew(run)
         index = reports.write_index(found, workbook.reports)
@@ -667,6 +667,9 @@ def rerun(
     with _asked():
         old = store.find(run)
         notebook = comparison.recorded_notebook(old)
+        check_values(notebook.parameters, old.parameters)
+        if tolerance and not only_check:
+            raise ValueError("--tolerance goes with --check")
         if only_check:
             comparison.check_completed(old)
     with _cells(notebook, hidden=as_json) as on_cell:
@@ -677,7 +680,8 @@ def rerun(
             new = comparison.rerun(old, workbook=workbook, **options)
             found = comparison.compare(old, new)
     if as_json:
-        _print_json({"same": found.same, **vars(found)})
+        made = {} if only_check else {"run": new.name}
+        _print_json({"same": found.same, **made, **vars(found)})
     elif found.same:
         click.echo(f"{old.name}: the same results" + (" to the last bit" if not tolerance else ""))
     else:

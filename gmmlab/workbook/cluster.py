@@ -9,18 +9,22 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from gmmlab.workbook.failures import Elsewhere, RunFailed
-from gmmlab.workbook.kernels import Kernels
+from gmmlab.workbook.kernels import KernelManager, Kernels
 from gmmlab.workbook.notebooks import Workbook
 from gmmlab.workbook.provenance import Surroundings
 from gmmlab.workbook.store import Store
 
 if TYPE_CHECKING:
+    from distributed import Worker
+
     from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
 
 
@@ -32,22 +36,20 @@ def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> I
 
     Raises
     ------
-    ImportError
-        If Dask is not installed.
     Elsewhere
-        If the scheduler cannot be reached.
+        If Dask is not installed, or the scheduler cannot be reached.
     """
     try:
         from distributed import Client, as_completed
     except ImportError:
-        raise ImportError("--scheduler needs Dask: pip install 'gmmlab[dask]'") from None
+        raise Elsewhere("a scheduler needs Dask here too: pip install -e '.[dask]'") from None
     try:
         with ThreadPoolExecutor(1) as executor:  # there may be a loop in this thread, as in Jupyter
             executor.submit(asyncio.run, _greet(settings.scheduler)).result()
         client = Client(settings.scheduler, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:
         raise Elsewhere(f"no scheduler answers at {settings.scheduler}: {error}") from None
-    there = replace(settings, scheduler=None, on_cell=_nothing, force=True)
+    there = replace(settings, scheduler=None, on_cell=_nothing)
     with client:
         futures = {
             client.submit(
@@ -113,15 +115,55 @@ def make_here(
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
         maker = Maker(workbook, Store(Path(folder)))
         _check_the_same(surroundings, maker.surroundings)
-        outcome = maker.make_one(
-            task, _kernels(tuple(task.notebook.sources), settings.threads), settings
-        )
+        with _Wanted(_kernels(tuple(task.notebook.sources), settings.threads)) as kernels:
+            outcome = maker.make_one(task, kernels, settings)
         if outcome.run is None:
             return None, outcome.failure
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as files:
             files.add(outcome.run.folder, arcname=".")
         return archive.getvalue(), outcome.failure
+
+
+class _Wanted(AbstractContextManager):
+    """The kernels of one run, killed if the client takes the run back, or is no more.
+
+    Dask forgets such a task, but cannot stop one that has begun.
+    """
+
+    def __init__(self, kernels: Kernels) -> None:
+        self.environment = kernels.environment
+        self.closed = False
+        self._kernels = kernels
+        self._managers: list[KernelManager] = []
+        self._over = Event()
+
+    def __enter__(self) -> _Wanted:
+        from distributed import get_worker
+
+        with suppress(ValueError):  # called by hand, on no worker
+            worker = get_worker()
+            Thread(target=self._watch, args=(worker, worker.get_current_task())).start()
+        return self
+
+    def manager(self) -> KernelManager:
+        """Return a manager, as `Kernels.manager` does."""
+        self._managers.append(self._kernels.manager())
+        return self._managers[-1]
+
+    def _watch(self, worker: Worker, key: str) -> None:
+        while not self._over.wait(0.5):
+            task = worker.state.tasks.get(key)
+            if task is not None and task.state != "cancelled":
+                continue
+            self.closed = True  # so that the run is not taken for a failed one
+            for manager in self._managers:
+                process = manager.provisioner and manager.provisioner.process
+                if process:
+                    process.kill()
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
 
 
 def _check_the_same(wanted: Surroundings, here: Surroundings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import hashlib
 import logging
@@ -16,6 +17,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_core.utils import ensure_event_loop
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
@@ -173,7 +175,9 @@ class _Kernel:
 
 
 def _save(notebook: nbformat.NotebookNode, to: Path) -> None:
-    to.write_text(nbformat.writes(notebook), encoding="utf-8")
+    aside = to.with_name(f".{to.name}")  # whole, also if the process is killed in this moment
+    aside.write_text(nbformat.writes(notebook), encoding="utf-8")
+    aside.replace(to)
 
 
 class _Engine(NBClientEngine):
@@ -201,6 +205,7 @@ class _Engine(NBClientEngine):
         except RuntimeError as error:  # of jupyter_client, from before the first cell
             raise KernelDied(f"the kernel did not start: {error}") from error
         finally:
+            _end_tasks()
             kernel.save(nb_man.nb)
 
     @staticmethod
@@ -221,6 +226,17 @@ class _Engine(NBClientEngine):
 
 
 papermill_engines.register("gmmlab", _Engine)
+
+
+def _end_tasks() -> None:
+    """End what nbclient leaves waiting for outputs when a cell is given up."""
+    loop = ensure_event_loop()
+    if loop.is_running():  # the caller's own: not ours to end
+        return
+    waiting = asyncio.all_tasks(loop)
+    for task in waiting:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
 
 
 def _check_completed(notebook: nbformat.NotebookNode) -> None:

@@ -63,6 +63,12 @@ class Elsewhere(RunFailed):
     exit_code = 7
 
 
+class Changed(RunFailed):
+    """Code, data or libraries were changed while the run was made."""
+
+    exit_code = 8
+
+
 #: exit codes of commands, beside click's own 2 for what cannot be understood
 EXIT_CODES = {
     0: "done",
@@ -72,7 +78,8 @@ EXIT_CODES = {
     4: "out of time",
     5: "cannot write",
     6: "the results differ",
-    7: "a worker has other code, data or libraries",
+    7: "no scheduler answers, or a worker has other code, data or libraries",
+    8: "code, data or libraries were changed while a run was made",
     130: "interrupted (SIGINT)",
     143: "ended (SIGTERM)",
 }

@@ -98,6 +98,8 @@ class _Keeper:
                 if key.fileobj is sys.stdin:
                     for pid in self.kernels:
                         _kill(pid)
+                    for pid in self.kernels:  # that none writes where we clear up
+                        os.waitpid(pid, 0)
                     return
                 if key.fileobj is self.listener:
                     self._start()
@@ -131,9 +133,12 @@ class _Keeper:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None:
                 return
-            _kill(ended.si_pid)  # what it has started, before its number can be another's
+            if ended.si_pid in self.kernels:
+                _kill(ended.si_pid)  # what it has started, before its number can be another's
             pid, status = os.waitpid(ended.si_pid, 0)
-            connection = self.kernels.pop(pid)
+            connection = self.kernels.pop(pid, None)
+            if connection is None:  # not a kernel: something that was imported started it
+                continue
             with contextlib.suppress(KeyError):
                 self.selector.unregister(connection)
             with contextlib.suppress(OSError):

@@ -63,19 +63,24 @@ class Kernels(AbstractContextManager):
             tempfile.mkdtemp(prefix="nb-", dir="/tmp" if os.name == "posix" else None)
         )
         self._numbers = count(1)
+        self._lock = Lock()
+        self._statements = import_statements(sources) if threads == 1 else []
         self._keeper: subprocess.Popen | None = None
         if sys.platform == "linux":
-            self._start_keeper(import_statements(sources) if threads == 1 else [])
+            self._start_keeper()
 
-    def _start_keeper(self, statements: list[str]) -> None:
-        self._address = str(self.folder / "keeper")
+    def _start_keeper(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)  # a keeper that has died took it along
+        place = self.folder / "keeper"
+        place.unlink(missing_ok=True)
+        self._address = str(place)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self._address)
             listener.listen(128)
             number = listener.fileno()
             command = [sys.executable, "-m", "gmmlab.workbook.keeper"]
             self._keeper = subprocess.Popen(
-                [*command, str(number), str(self.folder), json.dumps(statements)],
+                [*command, str(number), str(self.folder), json.dumps(self._statements)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env=os.environ | self.environment,
@@ -92,6 +97,9 @@ class Kernels(AbstractContextManager):
 
     def manager(self) -> KernelManager:
         """Return a manager, not yet started, of a kernel with sockets and a log of its own."""
+        with self._lock:
+            if self._keeper is not None and self._keeper.poll() is not None and not self.closed:
+                self._start_keeper()
         path = self.folder / f"{next(self._numbers)}"
         config = Config()
         config.KernelManager.connection_file = f"{path}.json"

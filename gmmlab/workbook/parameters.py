@@ -29,7 +29,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
-_BUILT_IN = {"int": int, "float": float, "bool": bool, "str": str, "list": list}
+_BUILT_IN = {"int": int, "float": float, "bool": bool, "str": str}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RULES = (
     ("in", re.compile(rf"in \[({_NUMBER}), ({_NUMBER})\]")),
@@ -88,7 +88,7 @@ class Parameter:
         """Return what is wrong with a value, or None."""
         if (
             is_a(value, self.type)
-            and _is_finite(value)
+            and _can_be_written(value)
             and (self.rule is None or self.rule.allows(value))
         ):
             return None
@@ -299,9 +299,12 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_finite(value: Any) -> bool:
+def _can_be_written(value: Any) -> bool:
+    """Return whether JSON and UTF-8 have such a value: finite numbers, whole characters."""
     if isinstance(value, list):
-        return all(map(_is_finite, value))
+        return all(map(_can_be_written, value))
+    if isinstance(value, str):
+        return not any("\ud800" <= sign <= "\udfff" for sign in value)
     return not isinstance(value, float) or math.isfinite(value)
 
 

@@ -65,7 +65,8 @@ def differences(
     one, other : mapping
         What `recorded` gave.
     tolerance : float, default 1e-6
-        Numbers may differ by this much, relative to their size where that is above 1.
+        Numbers may differ by this much, relative to their size where that is above 1; with 0,
+        not by a bit.
 
     Returns
     -------
@@ -85,6 +86,8 @@ def differences(
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
+    if tolerance == 0:  # to the last bit: 0.0 is not −0.0, nor 1.0 a 1
+        return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other, [tolerance] * len(one)))
     if isinstance(one, Mapping) and isinstance(other, Mapping):

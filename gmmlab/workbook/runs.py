@@ -18,14 +18,14 @@ import nbformat
 
 from gmmlab.workbook import provenance
 from gmmlab.workbook.execution import Limits, execute
-from gmmlab.workbook.failures import CellFailed, RunFailed
+from gmmlab.workbook.failures import CellFailed, Changed, RunFailed
 from gmmlab.workbook.kernels import Kernels
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.page import to_html
 from gmmlab.workbook.parameters import check_values
 from gmmlab.workbook.recording import recorded
 from gmmlab.workbook.store import Run, Store, now, write_json, writing
-from gmmlab.workbook.values import to_text
+from gmmlab.workbook.values import as_declared, to_text
 
 _IMAGES = {"image/png": "png", "image/svg+xml": "svg", "image/jpeg": "jpg"}
 
@@ -127,9 +127,10 @@ class Maker:
             If a parameter is unknown, or its value is not one it may have.
         """
         contract = notebook.parameters
+        given = {n: as_declared(contract[n], v) if n in contract else v for n, v in given.items()}
         check_values(contract, given)
-        defaults = {name: parameter.default for name, parameter in contract.items()}
-        parameters = defaults | dict(given)
+        defaults = {name: as_declared(each, each.default) for name, each in contract.items()}
+        parameters = defaults | given
         return Task(
             notebook,
             {name: value for name, value in given.items() if not _same(value, defaults[name])},
@@ -160,10 +161,11 @@ class Maker:
             return
         with _KernelsOf(settings.threads) as kernels:
             executor = ThreadPoolExecutor(min(settings.jobs, len(missing)))
-            futures = {
-                executor.submit(self.make_one, task, kernels(task.notebook), settings): task
-                for task in missing
-            }
+
+            def make(task: Task) -> Outcome:
+                return self.make_one(task, kernels(task.notebook), settings)
+
+            futures = {executor.submit(make, task): task for task in missing}
             with _ended_together(executor, futures, kernels):
                 yield from as_outcomes(futures)
 
@@ -202,6 +204,9 @@ class Maker:
                     raise
                 failure = error
                 executed = nbformat.read(notebook, as_version=4)
+            if failure is None and provenance.Surroundings.of(self.workbook) != self.surroundings:
+                # Nobody can say with which of them it was made, and its id says the first.
+                failure = Changed("code, data or libraries were changed while it was made")
             if failure is None:
                 try:
                     write_json(aside / "results.json", recorded(executed))
@@ -393,13 +398,14 @@ def write_page(folder: Path, notebook: Notebook, failure: str | None = None) -> 
             "allowed": contract[name].allowed,
         }
         for name, value in run.parameters.items()
+        if name in contract
     }
     where_from = run.provenance
     html = to_html(
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=notebook.title,
         run={
-            "id": where_from["id"],
+            "id": run.id,
             "notebook": notebook.name,
             "parameters": shown,
             "results": run._read("results.json"),

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -27,7 +28,7 @@ from gmmlab.workbook.parameters import nearest
 
 _FAILED = "-failed"
 _MAKING = re.compile(r"\.making-([0-9a-f]+)-")
-_REPLACED = re.compile(r"\.replaced-([0-9a-f]+(?:-failed)?)-")
+_REPLACED = re.compile(r"\.replaced-([0-9a-f]+(?:-failed)?)-(\d+)-")
 _OWNER = "owner.json"
 _REASON = "FAILED.txt"
 
@@ -39,8 +40,8 @@ class Run:
     Parameters
     ----------
     folder : Path
-        With `notebook.ipynb`, `report.html`, `parameters.json`, `provenance.json` and
-        `figures`; and `results.json` if it completed, or `FAILED.txt` if not.
+        With `notebook.ipynb`, `parameters.json` and `provenance.json`; with `results.json` if it
+        completed, or `FAILED.txt` if not; and, unless it was cut off, `report.html` and `figures`.
     """
 
     folder: Path
@@ -129,7 +130,7 @@ class Store:
         ----------
         name : str
             Its folder, its id or the beginning of it, with or without its notebook:
-            ``02-full-em/3f2a``.
+            ``02-full-em/3f2a``. A single sign is no beginning: it would be taken for a notebook's.
 
         Raises
         ------
@@ -143,7 +144,8 @@ class Store:
         found = [
             run
             for run in self.runs()
-            if run.folder.name.startswith(start) and start and notebook in ("", run.notebook)
+            if run.folder.name.startswith(start)
+            and (notebook == run.notebook if notebook else len(start) > 1)
         ]
         if exact := [run for run in found if run.folder.name == start]:
             found = exact
@@ -190,7 +192,7 @@ class Store:
     def _move(self, aside: Path, place: Path) -> Run:
         old = None
         if place.exists():
-            old = _new_folder(place.parent, f".replaced-{place.name}")
+            old = _new_folder(place.parent, f".replaced-{place.name}-{os.getpid()}")
             place.rename(old)
         try:
             aside.rename(place)
@@ -223,10 +225,12 @@ class Store:
         if match is None:  # not one of ours
             return []
         place = old.parent / match.group(1)
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if psutil.pid_exists(int(match.group(2))):  # the process that replaces it is at it
             return []
-        with suppress(FileNotFoundError):  # the process that was replacing it has gone on
+        with suppress(FileNotFoundError):  # another call has found it too, and was quicker
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+                return []
             old.rename(place)
             return [f"the run {Run(place).name}, while being replaced, is back"]
         return []
@@ -241,11 +245,13 @@ class Store:
             f"the run {aside.parent.name}/{match.group(1)}{begun} was cut off: "
             "its process was killed"
         )
-        if not (aside / "notebook.ipynb").exists():
-            shutil.rmtree(aside, ignore_errors=True)
-            return [f"{reason}. There is nothing of it to keep"]
-        run = self.keep_failed(aside, aside.parent.name, match.group(1), reason)
-        return [f"{reason}. What there is of it is kept as {run.name}"]
+        with suppress(FileNotFoundError):  # another call has found it too, and was quicker
+            if not (aside / "notebook.ipynb").exists():
+                shutil.rmtree(aside)
+                return [f"{reason}. There is nothing of it to keep"]
+            run = self.keep_failed(aside, aside.parent.name, match.group(1), reason)
+            return [f"{reason}. What there is of it is kept as {run.name}"]
+        return []
 
 
 @contextmanager
@@ -278,7 +284,8 @@ def _is_alive(owner: dict[str, Any], aside: Path) -> bool:
     if owner["host"] != socket.gethostname():
         return True  # not ours to judge
     with suppress(psutil.Error):
-        return psutil.Process(owner["pid"]).create_time() == owner["created"]
+        # to the second: it is counted from a boot time that moves when the clock is set
+        return abs(psutil.Process(owner["pid"]).create_time() - owner["created"]) < 1
     return False
 
 

@@ -24,11 +24,19 @@ if TYPE_CHECKING:
 def grid(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
     """Return every combination of values; the last parameter varies fastest.
 
+    Raises
+    ------
+    TypeError
+        If the values of a parameter are not a list or the like.
+
     Examples
     --------
     >>> grid({"k": [2, 3], "seed": range(2)})
     [{'k': 2, 'seed': 0}, {'k': 2, 'seed': 1}, {'k': 3, 'seed': 0}, {'k': 3, 'seed': 1}]
     """
+    for name, each in values.items():
+        if isinstance(each, str | Mapping) or not isinstance(each, Iterable):
+            raise TypeError(f"{name} must be swept over a list of values; got {each!r}")
     names = list(values)
     return [
         dict(zip(names, combination, strict=True))
@@ -155,7 +163,7 @@ def make(
         for name in notebook.parameters
         if len({json.dumps(task.parameters[name]) for task in tasks}) > 1
     ]
-    folder = maker.workbook.reports / "sweeps" / notebook.name / _name(swept, fixed)
+    folder = maker.workbook.reports / "sweeps" / notebook.name / _name(swept, tasks)
     outcomes = {}
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -245,12 +253,10 @@ def _entry(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list) else value
 
 
-def _name(swept: Sequence[str], fixed: Mapping[str, Any]) -> str:
-    """Return the name of a sweep: by what varies, so that a grid that has grown finds its own."""
-    name = "-".join(swept) or "single"
-    if fixed:
-        name += "-" + hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
-    return name
+def _name(swept: Sequence[str], tasks: Sequence[Task]) -> str:
+    """Return the name of a sweep: by what varies, and a hash of all its parameters."""
+    given = json.dumps([task.given for task in tasks], sort_keys=True)
+    return "-".join([*swept, hashlib.sha256(given.encode()).hexdigest()[:8]])
 
 
 def _write(sweep: Sweep, notebook: Notebook, fixed: Mapping[str, Any]) -> None:
@@ -270,13 +276,17 @@ def _write(sweep: Sweep, notebook: Notebook, fixed: Mapping[str, Any]) -> None:
         if outcome.run is not None
     }
     table = sweep.table
+    parameters = [column(name) for name in notebook.parameters]
     lists = [name for name in table if any(isinstance(value, list) for value in table[name])]
+    for name in set(lists) & set(parameters):
+        table[name] = table[name].map(_entry)
     html = page.sweep(
         notebook.title,
-        table.drop(columns=lists),  # for programs: no table of theirs, no picture
+        # Lists that were recorded are for programs: there is no picture of them.
+        table.drop(columns=set(lists) - set(parameters)),
         [column(name) for name in sweep.swept],
         links=links,
-        parameters=[column(name) for name in notebook.parameters if name not in sweep.swept],
+        parameters=[name for name in parameters if name not in map(column, sweep.swept)],
     )
     aside = sweep.folder / ".sweep.html"
     aside.write_text(html, encoding="utf-8")

@@ -103,6 +103,8 @@ def many_from_text(parameter: Parameter, text: str) -> list[Any]:
     """
     values: list[Any] = []
     for part in _parts(text):
+        if not part:
+            raise ValueError(f"{parameter.name}: there is an empty value in {text!r}")
         match = _RANGE.fullmatch(part) if is_a(0, parameter.type) else None
         if match:
             bounds = [int(bound) for bound in match.groups() if bound is not None]
@@ -223,8 +225,16 @@ def _of_node(node: yaml.Node, type_: Any) -> Any:
                 return [_of_node(each, get_args(option)[0]) for each in node.value]
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError(node)
+    text = _whole(node.value)
     quoted = node.style is not None
-    return node.value if quoted and is_a(node.value, type_) else _of_type(node.value, type_)
+    return text if quoted and is_a(text, type_) else _of_type(text, type_)
+
+
+def _whole(text: str) -> str:
+    """Return a text with one sign where JSON, which YAML does not know that of, writes two."""
+    with suppress(UnicodeDecodeError):
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    return text
 
 
 def _is_union(type_: Any) -> bool:
@@ -254,8 +264,13 @@ def _of_type(text: str, type_: Any) -> Any:
 
 def _list(text: str, entry: Any) -> list[Any]:
     """Return the list that ``[1, 2]``, ``1, 2`` or ``["a", "b"]`` means."""
+    if not text:
+        return []
     if not text.startswith("["):
-        return [_of_type(part.strip(), entry) for part in text.split(",") if part.strip()]
+        parts = [part.strip() for part in text.split(",")]
+        if not all(parts):
+            raise ValueError(text)
+        return [_of_type(part, entry) for part in parts]
     with suppress(*_NOT_LITERAL):
         return [_as(value, entry) for value in _literal(text)]
     if not text.endswith("]"):
@@ -272,8 +287,22 @@ def _literal(text: str) -> Any:
         return ast.literal_eval(text)
 
 
+def as_declared(parameter: Parameter, value: Any) -> Any:
+    """Return a value as its parameter declares it, where it is that value already.
+
+    NumPy's numbers and arrays become Python's numbers and lists, and a whole number for a
+    float becomes a float, so that one value is always the same run.
+    """
+    return _as(value, parameter.type)
+
+
 def _as(value: Any, type_: Any) -> Any:
-    """Return a value as the text of it alone would be taken: a whole number for a float."""
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if _is_union(type_):
+        if any(option is not float and is_a(value, option) for option in get_args(type_)):
+            return value
+        fitting = (option for option in get_args(type_) if is_a(_as(value, option), option))
+        return _as(value, next(fitting, None))
     if get_origin(type_) is list and isinstance(value, list):
         return [_as(each, get_args(type_)[0]) for each in value]
     return float(value) if type_ is float and is_a(value, float) else value
