@@ -15,6 +15,7 @@ from problems import (
     iris_from_labels,
     problem,
     random_structure,
+    some_structures,
     still,
 )
 from threadpoolctl import threadpool_limits
@@ -137,7 +138,7 @@ def test_a_block_that_is_not_free_comes_back_bit_for_bit(case, free):
 # ---- the same optima, sooner -------------------------------------------------------------------
 
 
-@every_structure
+@some_structures
 @pytest.mark.parametrize("free", [ALL, ALL - {"weights"}, {"means"}, {"covariances"}])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_from_near_an_optimum_it_ends_in_the_optimum_of_plain_em(structure, free, weighted):
@@ -323,7 +324,7 @@ def test_scaling_and_shifting_the_data_does_so_to_the_fit(structure):
     np.testing.assert_allclose(two.covariance.values / scale**2, values, atol=1e-6 * values.max())
 
 
-@every_structure
+@some_structures
 def test_with_missing_entries_the_optimum_is_that_of_plain_em(structure):
     X, mixture = problem(3, n=200, structure=structure)
     X = np.where(np.random.default_rng(0).random(X.shape) < 0.15, np.nan, X)
@@ -336,7 +337,7 @@ def test_with_missing_entries_the_optimum_is_that_of_plain_em(structure):
     assert fast.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
 
 
-@every_structure
+@some_structures
 def test_with_a_floor_the_optimum_under_it_is_that_of_plain_em(structure):
     """A floor that is felt: components sit on it."""
     X, mixture = problem(3, n=200, structure=structure)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from problems import STRUCTURES, every_structure
+from problems import STRUCTURES, every_structure, some_structures
 
 from gmmlab import (
     DegenerateError,
@@ -206,7 +206,7 @@ def test_scaling_all_weights_leaves_the_parameters(case, power):
     assert scaled.log_likelihood / factor == pytest.approx(ours.log_likelihood, abs=1e-9 * size)
 
 
-@every_structure
+@some_structures
 @pytest.mark.parametrize("factor", [1e-200, 1e-50, 1e-9, 1e9, 1e50, 1e200])
 def test_scaling_all_weights_leaves_a_converged_fit(structure, factor):
     """`tol` is a gain per sample, and what counts as empty is a share."""
