@@ -3,7 +3,7 @@
     parameters, values      the parameters cell as a contract; values as people write them
     recording               what a notebook leaves for whoever ran it
     notebooks               the workbook's folder, and notebooks before they are run
-    failures                what can go wrong with a run
+    failures, files         what can go wrong with a run; files that are whole
     keeper, kernels         processes that run code, none of which is left behind
     execution               one notebook executed, within limits
     provenance              what results depend on

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gmmlab.workbook.notebooks import Notebook, Workbook
-from gmmlab.workbook.recording import differences
+from gmmlab.workbook.recording import differences, flat
 from gmmlab.workbook.runs import Maker, Settings
 from gmmlab.workbook.store import Run, Store
 
@@ -52,15 +52,7 @@ def compare(one: Run, other: Run, *, tolerance: float = 0.0) -> Comparison:
 
 def _environment(run: Run) -> dict[str, Any]:
     found = run.provenance
-    return dict(_flat({name: found[name] for name in found if name not in _OF_ONE_RUN}))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        nested = isinstance(value, Mapping)
-        flat += _flat(value, f"{prefix}{name}.") if nested else [(f"{prefix}{name}", value)]
-    return flat
+    return flat({name: found[name] for name in found if name not in _OF_ONE_RUN})
 
 
 def recorded_notebook(run: Run) -> Notebook:

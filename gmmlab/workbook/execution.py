@@ -25,6 +25,7 @@ from papermill.engines import NBClientEngine, papermill_engines
 from papermill.execute import remove_error_markers
 
 from gmmlab.workbook.failures import CellFailed, KernelDied, OutOfTime
+from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.kernels import KernelManager, Kernels
 
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -175,9 +176,7 @@ class _Kernel:
 
 
 def _save(notebook: nbformat.NotebookNode, to: Path) -> None:
-    aside = to.with_name(f".{to.name}")  # whole, also if the process is killed in this moment
-    aside.write_text(nbformat.writes(notebook), encoding="utf-8")
-    aside.replace(to)
+    write_whole(to, nbformat.writes(notebook))
 
 
 class _Engine(NBClientEngine):
@@ -290,9 +289,7 @@ def refresh(notebook: Path) -> None:
             if output.get("name") == "stderr":
                 raise ValueError(f"{notebook.name}: a cell wrote to stderr: {output.text}")
     nbformat.validate(node)
-    aside = notebook.with_name(f".{notebook.name}.tmp")
-    aside.write_text(nbformat.writes(node) + "\n")
-    aside.replace(notebook)
+    write_whole(notebook, nbformat.writes(node) + "\n")
 
 
 def source_hash(source: str) -> str:

@@ -85,6 +85,23 @@ def differences(
     }
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested values by dotted names.
+
+    Examples
+    --------
+    >>> flat({"a": 1, "b": {"c": [2], "d": {"e": 3}}})
+    {'a': 1, 'b.c': [2], 'b.d.e': 3}
+    """
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{inner}": each for inner, each in flat(value).items()}
+        else:
+            found[name] = value
+    return found
+
+
 def _same(one: Any, other: Any, tolerance: float) -> bool:
     if tolerance == 0:  # to the last bit: 0.0 is not −0.0, nor 1.0 a 1
         return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)

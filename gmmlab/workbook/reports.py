@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gmmlab.workbook import page
+from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.notebooks import Notebook
 from gmmlab.workbook.runs import write_page
 from gmmlab.workbook.store import Run
@@ -27,9 +28,7 @@ def write_index(runs: Sequence[Run], folder: Path) -> Path:
         The page.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    aside, place = folder / ".index.html", folder / "index.html"
-    aside.write_text(page.index([_card(run, folder) for run in runs]), encoding="utf-8")
-    return aside.replace(place)
+    return write_whole(folder / "index.html", page.index([_card(run, folder) for run in runs]))
 
 
 def _notebook(run: Run) -> Notebook:

@@ -19,6 +19,7 @@ import nbformat
 from gmmlab.workbook import provenance
 from gmmlab.workbook.execution import Limits, execute
 from gmmlab.workbook.failures import CellFailed, Changed, RunFailed
+from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.kernels import Kernels
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.page import to_html
@@ -414,9 +415,7 @@ def write_page(folder: Path, notebook: Notebook, failure: str | None = None) -> 
         },
         failure=failure,
     )
-    aside = folder / ".report.html"
-    aside.write_text(html, encoding="utf-8")
-    aside.replace(folder / "report.html")
+    write_whole(folder / "report.html", html)
 
 
 def _write_notebook(path: Path, executed: Any, task: Task) -> None:

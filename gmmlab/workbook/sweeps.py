@@ -6,14 +6,16 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gmmlab.workbook import page, provenance
+from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.notebooks import Notebook, Workbook
+from gmmlab.workbook.recording import flat
 from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
 from gmmlab.workbook.store import write_json, writing
 
@@ -192,21 +194,13 @@ def row(outcome: Outcome) -> dict[str, Any]:
     }
     given = outcome.task.parameters
     said |= {column(name): value for name, value in given.items()}
-    results = _flat(run.results if run is not None else {})
-    return said | {f"recorded {n}" if n in said else n: value for n, value in results}
+    results = flat(run.results if run is not None else {})
+    return said | {f"recorded {n}" if n in said else n: v for n, v in results.items()}
 
 
 def column(parameter: str) -> str:
     """Return the name of a parameter's column."""
     return f"parameter {parameter}" if parameter in ("run", "status", "reason") else parameter
-
-
-def _flat(results: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in results.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 class _Table:
@@ -229,9 +223,7 @@ class _Table:
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a table whole, in place of what was there."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(_csv(rows, _columns(rows), header=True), encoding="utf-8", newline="")
-    aside.replace(path)
+    write_whole(path, _csv(rows, _columns(rows), header=True))
 
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -288,6 +280,4 @@ def _write(sweep: Sweep, notebook: Notebook, fixed: Mapping[str, Any]) -> None:
         links=links,
         parameters=[name for name in parameters if name not in map(column, sweep.swept)],
     )
-    aside = sweep.folder / ".sweep.html"
-    aside.write_text(html, encoding="utf-8")
-    aside.replace(sweep.folder / "sweep.html")
+    write_whole(sweep.folder / "sweep.html", html)
