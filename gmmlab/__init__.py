@@ -11,6 +11,7 @@
     datasets                generators and real data
     diagnostics, plots, space
                             reading a fit, seeing it, and turning it
+    intervals               standard errors of a fit's parameters
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
 
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "datasets": ["load_mnist"],
         "em": ["e_step", "elbo", "fit", "m_step"],
         "estimator": ["GaussianMixture"],
+        "intervals": ["uncertainty"],
         "many_starts": ["search"],
         "mixture": ["Mixture"],
         "result": ["DegenerateError", "Fit"],

@@ -26,27 +26,35 @@ class Coordinates:
         Where the coordinates of each component are: of its weight, its mean and its
         covariance. The last weight follows from the others and has the place past the end;
         a covariance that is shared has the same places for all.
+    columns : dict of str to slice
+        Which columns of `places` belong to each free block.
     """
 
     def __init__(self, origin: Mixture, free: frozenset[str]) -> None:
         self.origin = origin
         self.free = free
         k, d = origin.means.shape
-        parts, begin = [], 0
+        parts: dict[str, np.ndarray] = {}
+        begin = 0
         if "weights" in free:
-            parts.append(np.append(np.arange(k - 1), -1)[:, None])
+            parts["weights"] = np.append(np.arange(k - 1), -1)[:, None]
             begin = k - 1
         if "means" in free:
-            parts.append(begin + np.arange(k * d).reshape(k, d))
+            parts["means"] = begin + np.arange(k * d).reshape(k, d)
             begin += k * d
         if "covariances" in free:
             rows, q = len(origin.covariance.stack), origin.covariance.n_parameters(1, d)
             places = begin + np.arange(rows * q).reshape(rows, q)
-            parts.append(np.broadcast_to(places, (k, q)))
+            parts["covariances"] = np.broadcast_to(places, (k, q))
             begin += rows * q
         self.size = begin
-        self.places = np.hstack(parts)
+        self.places = np.hstack(list(parts.values()))
         self.places[self.places < 0] = self.size
+        ends = np.cumsum([part.shape[1] for part in parts.values()])
+        self.columns = {
+            block: slice(end - part.shape[1], end)
+            for (block, part), end in zip(parts.items(), ends, strict=True)
+        }
 
     def of(self, mixture: Mixture) -> np.ndarray:
         """Return the coordinates of a mixture, shape (p,)."""

@@ -184,6 +184,9 @@ class _Round(Variances):
         variances = self.stack * np.exp(coordinates / np.sqrt(n_features / 2))
         return self._trusted(variances.reshape(self.values.shape))
 
+    def tangents(self, n_features: int) -> np.ndarray:
+        return self.stack[:, None] / np.sqrt(n_features / 2)
+
     def marginal(self, features: np.ndarray) -> Self:
         return self
 

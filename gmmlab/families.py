@@ -259,6 +259,13 @@ class Covariance(ABC):
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
         """Return the structure with these `coordinates`: positive definite wherever they are."""
 
+    @abstractmethod
+    def tangents(self, n_features: int) -> np.ndarray:
+        """Return ∂Σ/∂A at A = 0, one for each of the q numbers of A: (k, q, …) or (1, q, …).
+
+        Of linear structures; the dots stand for the dimensions of `stack` after the first.
+        """
+
     # ---- the structure's part ----------------------------------------------------------
 
     @property
@@ -377,12 +384,22 @@ class Matrices(Covariance):
         # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
         return logarithm[:, rows, columns] * np.sqrt(entries / 2)
 
-    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+    @staticmethod
+    def _logarithm(coordinates: np.ndarray, n_features: int) -> np.ndarray:
+        """Return √2 A, shape (b, d, d), whose coordinates (b, q) these are."""
         rows, columns, entries = _upper(n_features)
         logarithm = np.empty((len(coordinates), n_features, n_features))
         logarithm[:, rows, columns] = coordinates * np.sqrt(2 / entries)
         logarithm[:, columns, rows] = logarithm[:, rows, columns]
-        eigenvalues, vectors = np.linalg.eigh(logarithm)
+        return logarithm
+
+    def tangents(self, n_features: int) -> np.ndarray:
+        each = self._logarithm(np.eye(self.n_pairs(n_features)), n_features)
+        cholesky = self._cholesky[:, None]
+        return cholesky @ each @ cholesky.swapaxes(-1, -2)
+
+    def at(self, coordinates: np.ndarray, n_features: int) -> Self:
+        eigenvalues, vectors = np.linalg.eigh(self._logarithm(coordinates, n_features))
         relative = (vectors * np.exp(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
         return self._trusted(self.unwhiten(relative).reshape(self.values.shape))
 
@@ -571,6 +588,9 @@ class Variances(Covariance):
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
         variances = self.stack * np.exp(np.sqrt(2) * coordinates)
         return self._trusted(variances.reshape(self.values.shape))
+
+    def tangents(self, n_features: int) -> np.ndarray:
+        return self.stack[:, None] * (np.sqrt(2) * np.eye(n_features))
 
     def _check_positive(self) -> None:
         if (self.values <= 0).any():

@@ -282,6 +282,26 @@ class Mixture:
         """Return the component with the largest responsibility, shape (n_samples,)."""
         return self.log_joint(X).argmax(axis=1)
 
+    def classification_uncertainty(self, X: np.ndarray) -> np.ndarray:
+        """Return 1 − maxₖ p(component k | xᵢ), shape (n_samples,), in [0, 1 − 1/k].
+
+        The probability that `predict` is wrong about a sample, if the mixture is right: 0 in the
+        middle of a component that is far from the others, 1 − 1/k where all are as likely
+        (Fraley and Raftery 2002, section 2.3).
+
+        Parameters and errors as in `log_joint`.
+
+        Examples
+        --------
+        >>> from gmmlab import Mixture, Spherical
+        >>> mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], Spherical([1.0, 1.0]))
+        >>> mixture.classification_uncertainty([[0.0], [1.0]]).round(3)
+        array([0.119, 0.5  ])
+        """
+        responsibilities = self.responsibilities(X)
+        np.put_along_axis(responsibilities, responsibilities.argmax(axis=1)[:, None], 0.0, axis=1)
+        return responsibilities.sum(axis=1)  # not 1 − max, which is rounding where it is small
+
     # ---- parts of the features -----------------------------------------------------------
 
     def marginal(self, features: Any) -> Mixture:

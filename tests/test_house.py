@@ -29,6 +29,7 @@ FLOORS = (
     "em",
     "start",
     "diagnostics",
+    "intervals",
     "many_starts",
     "estimator",
     "_drawing",
