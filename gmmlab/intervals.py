@@ -144,6 +144,16 @@ class Uncertainty:
         return DataFrame(rows).astype(whole)
 
 
+def check_uncertainty(found: Any) -> Uncertainty:
+    """Return `found` if it is what `uncertainty` returns, for those who take it as an argument."""
+    if not isinstance(found, Uncertainty):
+        raise TypeError(
+            f"found must be an Uncertainty, as gmmlab.uncertainty returns it; "
+            f"got {type(found).__name__}"
+        )
+    return found
+
+
 def uncertainty(
     fit: Fit,
     X: Any,

@@ -237,3 +237,18 @@ def test_scores_are_uncorrelated_with_mean_0_and_variance_1(structure, d):
     assert len(scores) == d + covariance.n_parameters(1, d)
     np.testing.assert_allclose(scores @ mass, 0, atol=1e-13)
     np.testing.assert_allclose((scores * mass) @ scores.T, np.eye(len(scores)), atol=1e-13)
+
+
+@every_linear
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_tangents_are_the_derivatives_of_the_covariance_along_its_coordinates(structure, d):
+    """Central differences with h = 10⁻⁴ are off by h²/6 times third derivatives."""
+    covariance = random_mixture(np.random.default_rng(d), 3, d, structure).covariance
+    tangents, h = covariance.tangents(d), 1e-4
+    rows, q = len(covariance.stack), covariance.n_parameters(1, d)
+    assert tangents.shape == (rows, q, *covariance.stack.shape[1:])
+    for j in range(q):
+        step = np.zeros((rows, q))
+        step[:, j] = h
+        ahead, behind = covariance.at(step, d).stack, covariance.at(-step, d).stack
+        np.testing.assert_allclose(tangents[:, j], (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-6)

@@ -7,7 +7,8 @@ import pytest
 import sklearn.metrics
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import every_one_of_four, every_structure
+from problems import every_one_of_four, every_structure, random_structure
+from scipy.stats import norm
 
 from gmmlab import Diagonal, Fit, Full, Mixture, Spherical, Tied, diagnostics, fit
 from gmmlab.result import Row, Trace
@@ -185,6 +186,53 @@ def test_matching_of_components_does_not_depend_on_units():
 def test_match_components_names_what_is_wrong(means, error, message):
     with pytest.raises(error, match=message):
         diagnostics.match_components(mixture_at([[0.0], [1.0]]), means)
+
+
+def bhattacharyya(first, second):
+    """−log ∫ √(p q), for normal densities on a fine grid of the line."""
+    x = np.linspace(-60, 60, 200_001)
+    product = norm(*first).pdf(x) * norm(*second).pdf(x)
+    return -np.log(np.sqrt(product).sum() * (x[1] - x[0]))
+
+
+@few
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4))
+def test_mixtures_are_matched_by_the_least_total_bhattacharyya_distance(seed, k):
+    rng = np.random.default_rng(seed)
+    parameters = rng.normal(scale=2, size=(2, k)), rng.uniform(0.2, 3, size=(2, k))
+    one, other = (
+        Mixture(np.full(k, 1 / k), means[:, None], Spherical(deviations**2))
+        for means, deviations in zip(*parameters, strict=True)
+    )
+    ours, theirs = (list(zip(*both, strict=True)) for both in zip(*parameters, strict=True))
+    distance = np.array([[bhattacharyya(mine, wanted) for mine in ours] for wanted in theirs])
+    totals = {order: distance[range(k), order].sum() for order in itertools.permutations(range(k))}
+    found = tuple(diagnostics.match_mixtures(one, other))
+    assert totals[found] == pytest.approx(min(totals.values()), abs=1e-6)
+
+
+@every_structure
+def test_a_permuted_mixture_is_matched_back_wherever_its_means_are(structure):
+    """Where components share their covariance, means tell them apart; else both do."""
+    rng = np.random.default_rng(0)
+    mixture = Mixture(
+        [0.2, 0.5, 0.3], rng.normal(size=(3, 2)), random_structure(structure, rng, 3, 2)
+    )
+    for order in itertools.permutations(range(3)):
+        back = diagnostics.match_mixtures(mixture.take(order), mixture)
+        assert mixture.take(order).take(back) == mixture
+
+
+def test_match_mixtures_names_what_is_wrong():
+    mixture = mixture_at([[0.0], [1.0]])
+    with pytest.raises(TypeError, match="mixture must be a Mixture"):
+        diagnostics.match_mixtures(None, mixture)
+    with pytest.raises(TypeError, match="reference must be a Mixture"):
+        diagnostics.match_mixtures(mixture, [[0.0]])
+    with pytest.raises(
+        ValueError, match=r"reference must have .* of mixture, \(2, 1\); got \(1, 1\)"
+    ):
+        diagnostics.match_mixtures(mixture, mixture_at([[0.0]]))
 
 
 # ---- falls -------------------------------------------------------------------------------

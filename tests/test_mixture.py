@@ -682,7 +682,27 @@ BAD_SAMPLES = [
 ]
 
 
-@pytest.mark.parametrize("method", ["log_joint", "log_prob", "responsibilities", "predict"])
+@few
+@given(cases())
+def test_classification_uncertainty_is_the_probability_of_the_other_components(case):
+    mixture, rng = case
+    X = mixture.means[0] + 3 * rng.standard_normal((20, mixture.n_features))
+    found = mixture.classification_uncertainty(X)
+    np.testing.assert_allclose(found, 1 - mixture.responsibilities(X).max(axis=1), atol=1e-14)
+    assert (found >= 0).all()
+    assert (found <= 1 - 1 / mixture.n_components + 1e-14).all()
+
+
+def test_classification_uncertainty_keeps_its_digits_where_it_is_small():
+    """Odds of e⁻⁸⁰ are e⁻⁸⁰, not 0, which 1 − max r would be."""
+    mixture = Mixture([0.5, 0.5], [[0.0], [10.0]], Spherical([1.0, 1.0]))
+    found = mixture.classification_uncertainty([[-3.0], [5.0]])
+    np.testing.assert_allclose(found, [np.exp(-80.0), 0.5], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "method", ["log_joint", "log_prob", "responsibilities", "predict", "classification_uncertainty"]
+)
 @pytest.mark.parametrize(("X", "error", "message"), BAD_SAMPLES)
 def test_samples_that_do_not_fit_are_refused(mixture, method, X, error, message):
     with pytest.raises(error, match=message):

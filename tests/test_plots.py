@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Ellipse
 
-from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, fit, plots
+from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, fit, plots, uncertainty
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +53,14 @@ def small_fit(max_iter=5):
     return fit(X, Mixture([0.5, 0.5], X[:2], Spherical([1.0, 1.0])), max_iter=max_iter, tol=0)
 
 
+def unsure(method="information", level=0.9):
+    """How sure a fit of two features is."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2)) + np.repeat([[0.0], [6.0]], 30, axis=0)
+    found = fit(X, Mixture([0.5, 0.5], [[0.0, 0.0], [6.0, 6.0]], Full.unit(2, 2)), tol=1e-12)
+    return uncertainty(found, X, method=method, level=level, rng=rng, n_bootstrap=30)
+
+
 def distances(points, mean, covariance):
     """Mahalanobis distances of points (…, d) from a mean."""
     residuals = points - mean
@@ -72,6 +80,11 @@ DRAWINGS = {
     "ellipses": lambda ax: plots.ellipses(tilted(), ax=ax),
     "density": lambda ax: plots.density(tilted(), X2, ax=ax),
     "density of one feature": lambda ax: plots.density(line_mixture(), X2[:, :1], ax=ax),
+    "mean_regions": lambda ax: plots.mean_regions(unsure("weighted"), ax=ax),
+    "bootstrap_distribution": lambda ax: plots.bootstrap_distribution(
+        unsure("bootstrap"), "means", (0, 1), ax=ax
+    ),
+    "classification_uncertainty": lambda ax: plots.classification_uncertainty(tilted(), X2, ax=ax),
     "trace": lambda ax: plots.trace(small_fit(), ax=ax),
     "staircase": lambda ax: plots.staircase(small_fit(), ax=ax),
     "images": lambda ax: plots.images(np.ones((3, 4)), shape=(2, 2), ax=ax),
@@ -425,6 +438,86 @@ def test_contours_find_the_peak_of_a_narrow_component(flat):
         np.testing.assert_allclose(away, q, rtol=0.1)
 
 
+# ---- uncertainty -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_region_of_a_mean_holds_its_share_of_a_normal_distribution(flat, level):
+    found = unsure(level=level)
+    plots.mean_regions(found, ax=flat)
+    noise = np.random.default_rng(0).standard_normal((4000, 2))
+    for patch, mean, covariance in zip(
+        flat.patches, found.mixture.means, found.mean_covariances, strict=True
+    ):
+        draws = mean + noise @ np.linalg.cholesky(covariance).T
+        inside = patch.get_patch_transform().inverted().transform(draws)
+        assert (np.hypot(*inside.T) < 1).mean() == pytest.approx(level, abs=0.03)
+
+
+def test_regions_are_of_the_components_asked_for_and_told_apart_by_method(flat):
+    for method in ("information", "bootstrap", "weighted"):
+        plots.mean_regions(unsure(method), components=[1], ax=flat)
+    assert len({patch.get_linestyle() for patch in flat.patches}) == len(flat.patches) == 3
+    assert {to_rgb(patch.get_edgecolor()) for patch in flat.patches} == {to_rgb(plots.colour(1))}
+    names = ["90 %, information", "90 %, bootstrap", "90 %, weighted bootstrap"]
+    assert texts(flat.get_legend()) == names
+    plots.mean_regions(unsure(), components=[0], ax=flat)
+    assert texts(flat.get_legend()) == names
+
+
+def test_replicates_of_means_are_dots(flat):
+    found = unsure("weighted")
+    plots.mean_regions(found, components=[0], ax=flat)
+    (dots,) = (line for line in flat.lines if line.get_marker() == ".")
+    np.testing.assert_array_equal(dots.get_xydata(), found.replicates.means[:, 0])
+
+
+def test_the_distribution_is_of_all_replicates_under_their_interval(flat):
+    found = unsure("bootstrap")
+    plots.bootstrap_distribution(found, "covariances", (1, 0, 1), name="s (m²)", ax=flat)
+    assert sum(bar.get_height() for bar in flat.containers[0]) == len(found.replicates.means)
+    (span,) = set(flat.patches) - set(flat.containers[0])
+    low, high = span.get_x(), span.get_x() + span.get_width()
+    assert low == pytest.approx(found.lower.covariances[1, 0, 1])
+    assert high == pytest.approx(found.upper.covariances[1, 0, 1])
+    assert flat.lines[0].get_xdata()[0] == found.mixture.covariances[1, 0, 1]
+    assert flat.get_xlabel() == "s (m²)"
+    assert plots.bootstrap_distribution(found, "weights", 1).get_xlabel() == "weights[1]"
+
+
+def test_samples_are_the_larger_the_less_sure_they_are(flat):
+    mixture = tilted(k=3)
+    plots.classification_uncertainty(mixture, X2, background=False, ax=flat)
+    drawn = [
+        (*point, size)
+        for collection in flat.collections
+        for point, size in zip(collection.get_offsets(), collection.get_sizes(), strict=True)
+    ]
+    sizes = {(x, y): size for x, y, size in drawn}
+    unsure = mixture.classification_uncertainty(X2)
+    areas = np.array([sizes[tuple(point)] for point in X2])
+    assert (np.diff(areas[np.argsort(unsure)]) >= 0).all()
+    assert areas.max() > 4 * areas.min()
+    assert texts(flat.get_legend()) == ["0", "0.33", "0.67"]
+
+
+def test_the_map_is_darkest_where_components_are_as_likely(flat):
+    mixture = Mixture([0.5, 0.5], [[-2.0, 0.0], [2.0, 0.0]], Tied(np.eye(2)))
+    plots.classification_uncertainty(mixture, ax=flat)
+    (filled,) = flat.collections
+    assert filled.levels[0] == 0
+    assert filled.levels[-1] == pytest.approx(0.5)
+    darkest = filled.get_paths()[-1].vertices
+    assert abs(darkest[:, 0]).max() < 0.2
+    assert np.ptp(darkest[:, 1]) > 5
+
+
+def test_of_one_component_everything_is_sure():
+    ax = plots.classification_uncertainty(tilted(k=1), X2)
+    ax.figure.canvas.draw()
+    assert ax.get_legend() is None
+
+
 # ---- fits --------------------------------------------------------------------------------
 
 
@@ -681,6 +774,41 @@ WRONG = {
     "density: X": (lambda: plots.density(tilted(), X3), ValueError, "X must have 2 features"),
     "density: inf": (lambda: plots.density(tilted(), [[0, np.inf]]), ValueError, "X contains inf"),
     "density: a fit": (lambda: plots.density(small_fit()), TypeError, "mixture must be"),
+    "regions: no uncertainty": (
+        lambda: plots.mean_regions(small_fit()),
+        TypeError,
+        "found must be an Uncertainty",
+    ),
+    "regions: components": (
+        lambda: plots.mean_regions(unsure(), components=[2]),
+        ValueError,
+        r"components must be numbers in range\(0, 2\); got",
+    ),
+    "distribution: no replicates": (
+        lambda: plots.bootstrap_distribution(unsure(), "means", (0, 0)),
+        ValueError,
+        "found must have replicates; its method is 'information'",
+    ),
+    "distribution: block": (
+        lambda: plots.bootstrap_distribution(unsure("weighted"), "mean", (0, 0)),
+        ValueError,
+        "block must be one of",
+    ),
+    "distribution: index": (
+        lambda: plots.bootstrap_distribution(unsure("weighted"), "means", (0, 2)),
+        ValueError,
+        r"index must be a place in means of shape \(2, 2\); got \(0, 2\)",
+    ),
+    "uncertainty: space": (
+        lambda: plots.classification_uncertainty(tilted(d=3)),
+        ValueError,
+        "mixture must have two features",
+    ),
+    "uncertainty: nothing": (
+        lambda: plots.classification_uncertainty(tilted(), background=False),
+        ValueError,
+        "X must be given where there is no background",
+    ),
     "trace: no fit": (lambda: plots.trace(tilted()), TypeError, "fit must be"),
     "staircase: no fit": (lambda: plots.staircase(tilted()), TypeError, "fit must be"),
     "staircase: iterations": (
