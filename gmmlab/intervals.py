@@ -220,6 +220,8 @@ def uncertainty(
     to normal, and the ends are weights and variances again. Covariances of two features have
     either sign and are left on their own scale.
 
+    It takes the model for right, as the bootstraps do not.
+
     *Bootstraps.* Standard errors are standard deviations over the replicates; intervals are
     between percentiles. Each replicate is put in the fit's order by
     `diagnostics.match_mixtures`, never by sorting a coordinate. Replicates with a degenerate
@@ -415,7 +417,7 @@ def _by_bootstrap(
     _check_maximum(np.sqrt(2 * max(0, gain)))
 
     jobs = (
-        delayed(_replicate)(samples, weight, fit, _DRAWS[method], own, settings)
+        delayed(_replicate)(samples, weight, fit.mixture, _DRAWS[method], own, settings)
         for own in rng.spawn(n_bootstrap)
     )
     sound = [found for found in Parallel(n_jobs=n_jobs)(jobs) if found is not None]
@@ -457,27 +459,31 @@ class _Replicate(NamedTuple):
 def _replicate(
     samples: Samples,
     weight: np.ndarray,
-    fit: Fit,
+    reference: Mixture,
     draw: Callable[[np.ndarray, np.random.Generator], np.ndarray],
     rng: np.random.Generator,
     settings: dict[str, Any],
 ) -> _Replicate | None:
-    """Fit the samples with weights that are drawn; None where that degenerates."""
+    """Fit the samples with weights that are drawn, from `reference`; None if that degenerates."""
     try:
         drawn = Samples(samples.X, draw(weight, rng), missing=samples.has_missing)
-        found = fit_by_em(drawn, fit.mixture, **settings)
+        found = fit_by_em(drawn, reference, **settings)
     except ValueError:  # DegenerateError too; that the arguments are right is known by now
         return None
-    if "covariances" in fit.free and diagnostics.degenerate(found.mixture, drawn):
+    if "covariances" in found.free and diagnostics.degenerate(found.mixture, drawn):
         return None
-    return _Replicate(Parameters.of(_in_order(found.mixture, fit)), found.converged)
+    ordered = _in_order(found.mixture, reference, found.free)
+    return _Replicate(Parameters.of(ordered), found.converged)
 
 
-def _in_order(mixture: Mixture, fit: Fit) -> Mixture:
-    """Return a replicate's mixture with its components in the order of the fit."""
-    matched = mixture.take(diagnostics.match_mixtures(mixture, fit.mixture))
-    known = [number for number, block in enumerate(BLOCKS) if block not in fit.free]
-    blocks, wanted = Parameters.of(matched), Parameters.of(fit.mixture)
-    # What is known of each component gives it a name that it keeps wherever it goes.
-    moved = any(not np.array_equal(blocks[number], wanted[number]) for number in known)
-    return mixture if moved else matched
+def _in_order(mixture: Mixture, reference: Mixture, free: frozenset[str]) -> Mixture:
+    """Return a mixture with its components in the order of the reference."""
+    matched = mixture.take(diagnostics.match_mixtures(mixture, reference))
+    # What is known of each component gives it a name, which it keeps wherever it goes.
+    same = all(
+        block in free or np.array_equal(here, there)
+        for block, here, there in zip(
+            BLOCKS, Parameters.of(matched), Parameters.of(reference), strict=True
+        )
+    )
+    return matched if same else mixture
