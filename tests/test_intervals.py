@@ -243,15 +243,11 @@ def test_wald_ends_are_weights_and_variances_however_wide(structure):
 
 
 @every_method
-def test_intervals_hold_the_estimate_and_grow_with_their_level(method):
+def test_intervals_grow_with_their_level(method):
     X, found = fitted()
     widths = []
     for level in (0.5, 0.9, 0.99):
         one = told(found, X, method, level=level, n_bootstrap=30)
-        estimates = found.mixture.weights, found.mixture.means, found.mixture.covariance.values
-        for low, estimate, high in zip(one.lower, estimates, one.upper, strict=True):
-            assert (low <= estimate).all()
-            assert (estimate <= high).all()
         ends = zip(one.lower, one.upper, strict=True)
         widths.append(np.concatenate([(high - low).ravel() for low, high in ends]))
     assert (np.diff(widths, axis=0) > 0).all()
