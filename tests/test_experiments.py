@@ -163,6 +163,33 @@ def test_elbo(run, parameters):
         assert results["log_likelihood"] == pytest.approx(-1130.2639601847, abs=1e-4)
 
 
+# ---- 07: uncertainty ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"data_set": "old_faithful", "n_components": 2},
+        {"n_samples": 40, "n_components": 5, "structure": "full", "level": 0.5},
+        {"data_set": "two_gaussians", "n_components": 2, "structure": "tied", "tol": 1e-2},
+    ],
+)
+def test_uncertainty(run, parameters):
+    results = run("07-uncertainty", n_bootstrap=20, n_repeats=10, **parameters)
+    # what is asked for and refused is made good by fewer components, never by silence
+    assert results["n_components"] + results["n_refused"] == parameters["n_components"]
+    assert (np.array(results["standard_errors"]["information"]) > 0).all()
+    # knowing the other blocks never makes a mean less sure (Schur complement of the information)
+    assert results["gain_by_knowing"] >= 1 - 1e-3
+    # overlap costs: the factor is largest at the smallest separation
+    assert max(results["factors"]) == results["factors"][0]
+    assert results["laplace_ratio"] > 1
+    if parameters.get("data_set") == "old_faithful":
+        # issue 5, of order: bootstrap standard errors of (0.028, 0.603) and (0.031, 0.476)
+        errors = sorted(results["standard_errors"]["bootstrap"])
+        assert np.allclose(errors, [[0.028, 0.603], [0.031, 0.476]], rtol=0.5)
+
+
 # ---- wrong parameters --------------------------------------------------------------------------
 
 
@@ -174,6 +201,7 @@ def test_elbo(run, parameters):
         ("03-three-dimensions", {"data_set": "cubes"}, "data_set must be str, one of"),
         ("04-mnist", {"digits": [3, 10]}, r"digits must be list\[int\], in \[0, 9\]"),
         ("05-elbo", {"tol": 0}, "tol must be float, > 0"),
+        ("07-uncertainty", {"level": 1.0}, r"level must be float, in \[0.5, 0.99\]"),
     ],
 )
 def test_a_wrong_parameter_stops_the_notebook_in_its_check(run, name, parameters, message):
