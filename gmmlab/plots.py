@@ -441,7 +441,7 @@ def mean_regions(
         style = {"edgecolor": colour(k), "linestyle": linestyle, "zorder": 3}
         ax.add_patch(_ellipse(mixture.means[k], found.mean_covariances[k], radius, **style))
         ax.plot(*mixture.means[k], marker="+", color="black", markersize=9, mew=1.5)
-    _name_axes(ax, features, 2)
+    _name_axes(ax, feature_names(features, 2))
     share = f"{100 * found.level:g} %, {name}"
     _add_to_legend(ax, Line2D([], [], color="0.3", linestyle=linestyle, label=share))
     return ax
@@ -556,7 +556,7 @@ def classification_uncertainty(
             _add_to_legend(ax, Line2D([], [], linestyle="", label=f"{share * most:.2g}", **disc))
         if legend := ax.get_legend():
             legend.set_title("uncertainty", {"size": "small"})
-    _name_axes(ax, features, 2)
+    _name_axes(ax, feature_names(features, 2))
     return ax
 
 
