@@ -8,6 +8,10 @@
     coordinates, information, acceleration
                             how far there is to go, and how to go faster
     start, many_starts      where to begin; many beginnings
+    selection               which mixture: how many components, what structure
+    grid, neighbours        every structure by every number of components, helping each other
+    cross_validation, likelihood_ratio, merging
+                            held-out samples; one component more; clusters of components
     datasets                generators and real data
     diagnostics, plots, space
                             reading a fit, seeing it, and turning it
@@ -24,7 +28,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "diagnostics", "plots", "space", "start", "workbook"],
+    submodules=["datasets", "diagnostics", "plots", "selection", "space", "start", "workbook"],
     submod_attrs={
         "covariance": [
             *("Diagonal", "Full", "Spherical", "Tied"),
@@ -36,6 +40,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "estimator": ["GaussianMixture"],
         "intervals": ["uncertainty"],
         "many_starts": ["search"],
+        "merging": ["merge"],
         "mixture": ["Mixture"],
         "result": ["DegenerateError", "Fit"],
         "scale": ["relative_floor"],

@@ -54,6 +54,9 @@ _SHARED = 1e-8
 _FLAT = 1e-10
 # A smallest eigenvalue this near the floor is on it.
 _ON_FLOOR = 1 + 1e-9
+# Rounds of turns in a step of EM, which the next one goes on from: a generalised M-step raises the
+# log-likelihood too (Dempster, Laird and Rubin 1977).
+_STEPPED = 12
 
 
 # ---- each component has its own, or all share one ----------------------------------------
@@ -627,6 +630,7 @@ class _CommonAxes(_Oriented):
                 return parsimonious.cost_along(counts, moments, shared, axes)
 
             begin = [min(begin, key=cost)]
+            return parsimonious.common_axes(counts, moments, shared, begin, _STEPPED)
         return parsimonious.common_axes(counts, moments, shared, begin)
 
 

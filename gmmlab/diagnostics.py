@@ -17,7 +17,7 @@ from gmmlab.em import maximise, sums
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
 from gmmlab.samples import Samples, as_samples
-from gmmlab.scale import relative_floor, total_moment
+from gmmlab.scale import whole_covariance
 
 # Expected counts are not whole: half a sample short of what is needed is short.
 _HALF = 0.5
@@ -367,8 +367,7 @@ def degenerate(
         )
         for k in np.flatnonzero(counts < needed - _HALF)
     ]
-    whole = covariance.estimate(np.ones(1), total_moment(samples, type(covariance)))
-    whole, _ = whole.clipped(relative_floor(samples))
+    whole = whole_covariance(samples, type(covariance))
     shares = np.broadcast_to(covariance.relative_to(whole), mixture.n_components)
     found += [
         Degeneracy(

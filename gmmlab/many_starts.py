@@ -8,9 +8,10 @@ after some hundred accelerated passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,22 +20,23 @@ from gmmlab import diagnostics, start
 from gmmlab._validation import BLOCKS, check_choice, check_count, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.em import fit
-from gmmlab.mixture import Mixture
+from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import as_samples
 
-#: kinds of start, by scikit-learn's names
+#: kinds of start, by scikit-learn's names where it has them
 STARTS: dict[str, Callable[..., Mixture]] = {
     "kmeans": start.kmeans,
     "k-means++": start.kmeans_plus_plus,
     "random": start.random_responsibilities,
     "random_from_data": start.random_points,
+    "hierarchical": start.hierarchical,
 }
 #: how many starts of each kind a search draws unless told otherwise
 MIXED = {"kmeans": 10, "k-means++": 20, "random_from_data": 70}
 
-# Passes of a short run, and how many of them are run to convergence.
-_SHORT, _CARRIED = 150, 10
+#: passes of a short run, and how many of them go on
+ROUNDS = ((150, 10),)
 # Two fits this close in total log-likelihood, in nats, have found the same optimum.
 _SAME = 1e-3
 
@@ -87,6 +89,8 @@ def search(
     *,
     structure: type[Covariance] = Full,
     starts: Mapping[str, int] | None = None,
+    begin: Iterable[Mixture] = (),
+    rounds: Sequence[tuple[int, int]] = ROUNDS,
     given: Mapping[str, Any] | None = None,
     sample_weight: Any = None,
     tol: float = 1e-8,
@@ -106,9 +110,14 @@ def search(
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     starts : mapping of str to int, optional
-        How many starts of each kind: "kmeans", "k-means++", "random", "random_from_data" (see
-        `gmmlab.start`). By default `MIXED`: 10 from k-means, 20 from k-means++ seeds and 70
-        from random samples.
+        How many starts of each kind: "kmeans", "k-means++", "random", "random_from_data",
+        "hierarchical" (see `gmmlab.start`). By default `MIXED`: 10 from k-means, 20 from k-means++
+        seeds and 70 from random samples.
+    begin : iterable of Mixture, optional
+        More starts, of that many components and that structure; with `starts={}` the only ones.
+    rounds : sequence of (int, int), default ((150, 10),)
+        How many passes the short runs of each round take, and how many of them go on to the next:
+        after the last, to convergence.
     given : mapping, optional
         Blocks of a `Mixture` ("weights", "means", "covariance") that every start has.
     sample_weight : array_like, shape (n_samples,), optional
@@ -141,7 +150,10 @@ def search(
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
     filled = start.completed_samples(samples)
     rng = check_rng(rng)
-    starts = check_starts(MIXED if starts is None else starts)
+    begin = tuple(check_mixture(one, name="begin") for one in begin)
+    if not (begin and starts == {}):
+        starts = check_starts(MIXED if starts is None else starts)
+    rounds = _check_rounds(rounds)
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
     failed: list[DegenerateError] = []
 
@@ -165,18 +177,22 @@ def search(
         replace(STARTS[kind](filled, n_components, own, structure=structure), **(given or {}))
         for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
     )
-    short = ranked(run(drawn, min(_SHORT, max_iter)))
+    runners: Iterable[Mixture] = chain(begin, drawn)
+    *early, (passes, carried) = rounds
+    for few, kept in early:
+        runners = [one.mixture for one in ranked(run(runners, min(few, max_iter)))[:kept]]
+    short = ranked(run(runners, min(passes, max_iter)))
     fits: list[Fit] = []
     while short and not any(map(sound, fits)):  # where the best all degenerate, others have a turn
-        carried, short = short[:_CARRIED], short[_CARRIED:]
-        fits = ranked([*fits, *run((one.mixture for one in carried), max_iter)])
+        going, short = short[:carried], short[carried:]
+        fits = ranked([*fits, *run((one.mixture for one in going), max_iter)])
     if not fits:
         raise max(failed, key=lambda error: error.fit.log_likelihood)
 
     best = fits[0]
     thin = [error.fit for error in failed] + [one for one in fits + short if not sound(one)]
     aside = [one for one in thin if one.log_likelihood > best.log_likelihood + _SAME]
-    found = Search(best, tuple(fits), tuple(aside), len(kinds), not sound(best))
+    found = Search(best, tuple(fits), tuple(aside), len(begin) + len(kinds), not sound(best))
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
 
 
@@ -191,3 +207,20 @@ def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:
         check_choice(kind, STARTS, name=name): check_count(count, name=f"{name}[{kind!r}]")
         for kind, count in starts.items()
     }
+
+
+def _check_rounds(rounds: Any) -> list[tuple[int, int]]:
+    """Return passes and survivors of each round."""
+    try:
+        pairs = [(passes, kept) for passes, kept in rounds]
+    except (TypeError, ValueError):
+        pairs = []
+    if not pairs:
+        raise TypeError(
+            "rounds must hold pairs of passes and how many go on, e.g. ((150, 10),); "
+            f"got {rounds!r}"
+        )
+    return [
+        (check_count(passes, name="rounds' passes"), check_count(kept, name="rounds' survivors"))
+        for passes, kept in pairs
+    ]

@@ -27,7 +27,6 @@ _MOST_STEPS = 1000
 # Axes in a plane in which no component is longer one way than the other cannot be told; and
 # they are found when turning them gains no more than this, both for each sample.
 _ROUND, _TURNED = 1e-14, 1e-24
-_MOST_SWEEPS = 500
 
 
 def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -183,6 +182,7 @@ def common_axes(
     moments: np.ndarray,
     estimate: Callable[[np.ndarray], np.ndarray],
     begin: Iterable[np.ndarray],
+    most_rounds: int = 1500,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
 
@@ -193,6 +193,8 @@ def common_axes(
         Gives the Λₖ that minimise (P1), for variances of Mₖ along known axes.
     begin : iterable of ndarray, shape (d, d)
         Axes to begin at; the best result is returned.
+    most_rounds : int, default 1500
+        About how many rounds of turns in disjoint planes to make at the most.
 
     Notes
     -----
@@ -204,7 +206,7 @@ def common_axes(
     several minima: the best of those that are found is no promise of the least.
     """
     shares = counts / counts.sum()
-    found = [_turned(shares, moments, estimate, axes) for axes in begin]
+    found = [_turned(shares, moments, estimate, axes, most_rounds) for axes in begin]
     return min(found, key=lambda each: each[0])[1:]
 
 
@@ -236,13 +238,15 @@ def _turned(
     moments: np.ndarray,
     estimate: Callable[[np.ndarray], np.ndarray],
     axes: np.ndarray,
+    most_rounds: int,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
     axes, turned = axes.copy(), axes.T @ moments @ axes
     diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
-    for _ in range(_MOST_SWEEPS):
+    rounds = _disjoint_planes(len(axes))
+    for _ in range(0, most_rounds, max(len(rounds), 1)):
         gained = 0.0
-        for i, j in _disjoint_planes(len(axes)):
+        for i, j in rounds:
             with np.errstate(divide="ignore", invalid="ignore"):
                 precisions = 1 / estimate(np.maximum(diagonal, 0))
                 wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])

@@ -195,6 +195,22 @@ class Fit:
         """Schwarz's criterion, parameters × log n − 2 × log-likelihood: lower is better."""
         return float(self.n_parameters * np.log(self.n_samples) - 2 * self.log_likelihood)
 
+    @property
+    def entropy(self) -> float:
+        """Entropy of the responsibilities, in nats: 0 where no sample is in doubt."""
+        values = self.trace["log_likelihood"]
+        return float(self.trace["entropy"][np.flatnonzero(values == self.log_likelihood)[-1]])
+
+    @property
+    def icl(self) -> float:
+        """Integrated completed likelihood, BIC + 2 × entropy: lower is better.
+
+        Components that overlap count against a mixture (Biernacki, Celeux and Govaert 2000; with
+        the entropy in the place of that of the likeliest components, McLachlan and Peel 2000,
+        section 6.10.3).
+        """
+        return self.bic + 2 * self.entropy
+
 
 def check_fit(fit: Any) -> Fit:
     """Return `fit` if it is one, for the functions that take it as an argument."""

@@ -66,6 +66,8 @@ class Samples:
         self.X = self._read(X)
         self.n_samples, self.n_features = self.X.shape
         self.dtype: np.dtype = self.X.dtype
+        #: the covariance of all of them by structure, once `scale` has been asked
+        self.wholes: dict[type, Any] = {}
         self.weight = None
         #: number of samples, or the sum of their weights
         self.total: float = self.n_samples

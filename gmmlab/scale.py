@@ -66,6 +66,14 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
 
 
+def whole_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
+    """Return the covariance of all samples, positive definite also where a feature is constant."""
+    if structure not in samples.wholes:
+        whole = structure.estimate(np.ones(1), total_moment(samples, structure))
+        samples.wholes[structure] = whole.clipped(relative_floor(samples))[0]
+    return samples.wholes[structure]
+
+
 def _observed_variances(samples: Samples) -> np.ndarray:
     """Return the variance of the observed entries of each feature."""
     centre = samples.centre  # `powers` may travel to where the blocks are, the samples may not

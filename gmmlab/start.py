@@ -34,11 +34,13 @@ from gmmlab._validation import (
 from gmmlab.covariance import FOURTEEN, Covariance, Full
 from gmmlab.mixture import Mixture
 from gmmlab.samples import Samples, as_samples
-from gmmlab.scale import relative_floor, total_moment
+from gmmlab.scale import whole_covariance
 from gmmlab.sums import ResidualForm, per_component
 
 # A component with less than this share of the data's variance in some direction is thin.
 _THIN = 1e-6
+# Ward's method takes all distances between so many samples at the most.
+_WARD = 2000
 
 Structure = type[Covariance]
 
@@ -162,6 +164,33 @@ def random_responsibilities(
     samples = _check(X, n_components, sample_weight)
     draws = check_rng(rng).dirichlet(np.ones(n_components), size=samples.n_samples)
     return _from_responsibilities(samples, draws, structure)
+
+
+def hierarchical(
+    X: Any,
+    n_components: int,
+    rng: np.random.Generator,
+    *,
+    structure: Structure = Full,
+    sample_weight: Any = None,
+) -> Mixture:
+    """Start from the clusters of Ward's method, in units in which the data vary alike all ways.
+
+    Parameters, return value and errors as in `kmeans`. Of more than 2000 samples that many are
+    drawn and clustered; otherwise nothing is left to chance (Ward 1963; Fraley and Raftery 2002,
+    section 2.4).
+    """
+    from scipy.cluster.hierarchy import cut_tree, ward
+
+    samples = _check(X, n_components, sample_weight)
+    if samples.n_samples > _WARD:
+        some = check_rng(rng).choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
+        weight = None if samples.weight is None else samples.weight[some]
+        samples = Samples(samples.X[some], weight)
+    whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
+    tree = ward(whole.whiten(samples.X)[0].T) if samples.n_samples > 1 else np.empty((0, 4))
+    labels = cut_tree(tree, n_components).ravel()
+    return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
 
 
 def completed(X: Any) -> np.ndarray:
@@ -333,7 +362,7 @@ def from_parameters(
     if covariances is not None:
         return Mixture(weights, means, structure(covariances))
     with one_blas_thread():
-        whole = _whole(samples, structure)
+        whole = whole_covariance(samples, structure)
     return Mixture(weights, means, whole.repeated(k))
 
 
@@ -407,21 +436,17 @@ def _check_structure(structure: Any) -> None:
         raise TypeError(f"structure must be one of {names}; got {structure!r}")
 
 
-def _whole(samples: Samples, structure: Structure) -> Covariance:
-    """Return the covariance of all samples, positive definite also where a feature is constant."""
-    whole = structure.estimate(np.ones(1), total_moment(samples, structure))
-    return whole.clipped(relative_floor(samples, _THIN))[0]
-
-
 def _from_responsibilities(
     samples: Samples, responsibilities: np.ndarray, structure: Structure
 ) -> Mixture:
     """One M-step; a component too thin to start from is widened towards the whole data."""
     _check_structure(structure)
     k, d = responsibilities.shape[1], samples.n_features
-    with one_blas_thread():
+    # Where a search for what is shared goes too far, it turns back.
+    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         centre = np.broadcast_to(samples.centre, (k, d))
-        unit = Mixture(np.full(k, 1 / k), centre, structure.unit(k, d))
+        near = structure.unit(k, d)  # where a search for what is shared begins: a start need not
+        unit = Mixture(np.full(k, 1 / k), centre, near)  # be the likeliest of all
         means = samples.fold(ResidualForm(unit), responsibilities).means()
         found = samples.fold(ResidualForm(unit, means), responsibilities)
         counts, within = found.counts, found.moments(structure, means)
@@ -430,14 +455,14 @@ def _from_responsibilities(
                 f"sample_weight must not be 0 for all of a component's samples; they are for "
                 f"component {listed(empty)}"
             )
-        whole = _whole(samples, structure)
+        whole = whole_covariance(samples, structure)
         # As if each thin component had one more sample, which varies as the whole data do.
         share = per_component(counts, within)
         padded = (share * within + whole.stack) / (share + 1)
-        covariance = structure.estimate(counts, within)
+        covariance = near.update(counts, within)[0]
         for _ in range(k):  # where components share axes, others may become thin along new ones
             if not (thin := covariance.relative_to(whole) < _THIN).any():
                 break
             within = np.where(per_component(thin, within), padded, within)
-            covariance = structure.estimate(counts, within)
-    return Mixture(counts / counts.sum(), means, structure(covariance.values))
+            covariance = near.update(counts, within)[0]
+    return Mixture(counts / counts.sum(), means, covariance)

@@ -3,6 +3,7 @@
 import io
 import re
 import struct
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -14,7 +15,19 @@ from matplotlib.image import imread
 from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Ellipse
 
-from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, fit, plots, uncertainty
+from gmmlab import (
+    Diagonal,
+    Full,
+    Mixture,
+    Spherical,
+    Tied,
+    datasets,
+    fit,
+    plots,
+    selection,
+    start,
+    uncertainty,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -837,3 +850,73 @@ def test_what_cannot_be_drawn_is_refused_by_name(case):
     call, error, message = WRONG[case]
     with pytest.raises(error, match=message):
         call()
+
+
+# ---- choosing ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    X = datasets.old_faithful().X
+    settings = {"rng": np.random.default_rng(0), "n_jobs": 1, "progress": False}
+    return selection.compare(X, [1, 2], ["EII", "VII", "EEE"], starts={"kmeans": 1}, **settings)
+
+
+@pytest.mark.parametrize("name", ["bic", "aic", "icl"])
+def test_a_criterion_has_a_line_for_each_structure_and_a_ring_for_the_choice(comparison, name):
+    ax = plots.criterion(comparison, name)
+    *lines, ring = ax.lines
+    assert [line.get_label() for line in lines] == ["EII", "VII", "EEE"]
+    values = comparison.to_frame().set_index("structure")[name]
+    for line in lines:
+        np.testing.assert_allclose(line.get_ydata(), values[line.get_label()])
+    assert ring.get_ydata() == [values.min()]
+    looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
+    assert len(looks) == 3
+
+
+def test_a_degenerate_cell_is_a_gap_and_a_cross(comparison):
+    first, *others = comparison.cells
+    lost = replace(comparison, cells=(replace(first, degenerate="so"), *others))
+    ax = plots.criterion(lost)
+    assert np.isnan(ax.lines[0].get_ydata()[0])
+    (cross,) = (line for line in ax.lines if line.get_marker() == "x")
+    assert len(cross.get_xdata()) == 1
+    assert cross.get_color() == ax.lines[0].get_color()
+
+
+def test_merging_is_drawn_as_entropies_and_as_a_tree(comparison):
+    X = datasets.old_faithful().X
+    mixture = start.kmeans(X, 5, np.random.default_rng(0))
+    merging = selection.merge(mixture, X)
+    ax = plots.merging_entropy(merging)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), merging.entropies)
+    assert merging.bend < 5
+    assert f"bend: {merging.bend} clusters" in {line.get_label() for line in ax.lines}
+    tree = plots.merging_tree(merging)
+    assert sorted(tick.get_text() for tick in tree.get_xticklabels()) == list("01234")
+
+
+def test_the_likelihood_ratios_drawn_are_all_samples():
+    X = np.random.default_rng(0).normal(size=(30, 1))
+    test = selection.bootstrap_test(
+        X,
+        1,
+        rng=np.random.default_rng(0),
+        structure=Tied,
+        n_bootstrap=9,
+        n_jobs=1,
+        progress=False,
+    )
+    ax = plots.bootstrap_test(test)
+    assert sum(bar.get_height() for bar in ax.patches) == np.isfinite(test.replicates).sum()
+    assert ax.lines[0].get_xdata()[0] == test.statistic
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [plots.criterion, plots.merging_entropy, plots.merging_tree, plots.bootstrap_test],
+)
+def test_pictures_of_choosing_refuse_other_things(draw):
+    with pytest.raises(TypeError, match=r"must be a .*; got int"):
+        draw(3)

@@ -1,0 +1,93 @@
+"""Laws of merging components by entropy."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.cluster.hierarchy import is_valid_linkage
+from scipy.special import entr
+
+from gmmlab import Full, Mixture, Spherical, datasets, diagnostics, fit, merge, start
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def cross():
+    """Two clusters: a cross of two long Gaussians, and a round one far away."""
+    long = [[[9.0, 0.0], [0.0, 0.1]], [[0.1, 0.0], [0.0, 9.0]], [[0.5, 0.0], [0.0, 0.5]]]
+    mixture = Mixture([0.4, 0.3, 0.3], [[0, 0], [0, 0], [15, 15]], Full(long))
+    X, labels = mixture.sample(300, rng())
+    return fit(X, mixture).mixture, X, labels
+
+
+def test_what_overlaps_is_merged_first(cross):
+    mixture, X, labels = cross
+    merging = merge(mixture, X)
+    assert merging.partition(3) == ((0,), (1,), (2,))
+    assert merging.partition(2) == ((0, 1), (2,))
+    assert merging.partition(1) == ((0, 1, 2),)
+    assert merging.bend == 2
+    assert diagnostics.accuracy(labels == 2, merging.labels()) == 1
+    np.testing.assert_array_equal(merging.labels(), merging.labels(2))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_step_takes_away_the_most_entropy_there_is_to_take(seed):
+    X = datasets.random_mixture(100, 3, 2, separation=2, rng=rng(seed)).X
+    merging = merge(start.kmeans(X, 5, rng(seed)), X)
+    for k in range(5, 1, -1):
+        before = merging.cluster_responsibilities(k)
+        assert merging.entropies[k - 1] == pytest.approx(entr(before).sum(), abs=1e-9)
+        least = min(
+            entr(
+                np.column_stack([np.delete(before, [a, b], axis=1), before[:, [a, b]].sum(1)])
+            ).sum()
+            for a, b in combinations(range(k), 2)
+        )
+        assert merging.entropies[k - 2] == pytest.approx(least, abs=1e-9)
+    assert (np.diff(merging.entropies) >= -1e-9).all()
+    assert merging.entropies[0] == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(merging.merged[0], len(X))
+
+
+def test_the_bend_of_two_lines_is_found():
+    X = rng().normal(size=(10, 1))
+    merging = merge(Mixture(np.full(6, 1 / 6), np.arange(6.0)[:, None], Spherical(np.ones(6))), X)
+    object.__setattr__(merging, "entropies", np.array([0.0, 1, 2, 12, 22, 32]))
+    assert merging.bend == 3
+    np.testing.assert_allclose(merging.broken_line, merging.entropies, atol=1e-9)
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_few_components_have_no_bend(k):
+    X = rng().normal(size=(20, 1))
+    merging = merge(
+        Mixture(np.full(k, 1 / k), np.arange(float(k))[:, None], Spherical(np.ones(k))), X
+    )
+    assert merging.bend == k
+    assert len(np.unique(merging.labels())) <= k
+
+
+def test_the_linkage_is_one_of_scipy(cross):
+    merging = merge(*cross[:2])
+    linkage = merging.linkage()
+    assert is_valid_linkage(linkage)
+    assert linkage[-1, 3] == 3
+    assert set(linkage[0, :2]) == {0, 1}
+    assert linkage[-1, 2] == pytest.approx(merging.entropies[-1])
+
+
+@pytest.mark.parametrize("n_clusters", [0, 4])
+def test_a_number_of_clusters_that_there_is_not_is_refused(cross, n_clusters):
+    with pytest.raises(ValueError, match=r"n_clusters must be in \[1, 3\]"):
+        merge(*cross[:2]).labels(n_clusters)
+
+
+def test_bad_arguments_are_refused_by_name(cross):
+    with pytest.raises(TypeError, match="mixture must be a Mixture"):
+        merge(None, cross[1])
+    with pytest.raises(ValueError, match="X must have 2 features"):
+        merge(cross[0], [[1.0]])
