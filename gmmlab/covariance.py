@@ -54,9 +54,6 @@ _SHARED = 1e-8
 _FLAT = 1e-10
 # A smallest eigenvalue this near the floor is on it.
 _ON_FLOOR = 1 + 1e-9
-# Rounds of turns in a step of EM, which the next one goes on from: a generalised M-step raises the
-# log-likelihood too (Dempster, Laird and Rubin 1977).
-_STEPPED = 12
 
 
 # ---- each component has its own, or all share one ----------------------------------------
@@ -299,15 +296,29 @@ class _Curved(Covariance):
         return found._scaled(1 / units)
 
     @staticmethod
-    def _shared(counts: np.ndarray, moments: np.ndarray, bounded: bool) -> np.ndarray:
-        """Return the best covariances with the volumes and shapes of the structure."""
+    def _shared(
+        counts: np.ndarray, moments: np.ndarray, bounded: bool, near: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the best covariances with the volumes and shapes of the structure.
+
+        `near` holds log-volumes (k,) that a search may begin at.
+        """
         raise NotImplementedError
+
+    @staticmethod
+    def _log_volumes(near: Self | None, moments: np.ndarray) -> np.ndarray | None:
+        d = moments.shape[1]
+        try:
+            return None if near is None else near.log_det(d) / d
+        except np.linalg.LinAlgError:  # what is flat has no volume
+            return None
 
     @classmethod
     def _searched(
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
-        return cls._trusted(cls._shared(counts, moments, bounded))
+        begin = cls._log_volumes(near, moments)
+        return cls._trusted(cls._shared(counts, moments, bounded, begin))
 
     def _scaled(self, units: np.ndarray) -> Self:
         """Return the structure for features divided by the roots of `units`."""
@@ -490,7 +501,8 @@ class _OwnAxes(_Oriented):
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
         variances, axes = parsimonious.own_axes(moments)
-        return cls._composed(cls._shared(counts, variances, bounded), axes)
+        begin = cls._log_volumes(near, moments)
+        return cls._composed(cls._shared(counts, variances, bounded, begin), axes)
 
 
 class EEV(_OwnAxes):
@@ -611,26 +623,22 @@ class _CommonAxes(_Oriented):
         """Return variances, and the axes that they are along, (d, d)."""
 
         def shared(variances: np.ndarray) -> np.ndarray:
-            return cls._shared(counts, variances, bounded)
+            return cls._shared(counts, variances, bounded, None)
 
-        # The axes of EEE, VEE and VVI
-        one, multiple = (
-            parsimonious.pooled(counts, moments),
-            parsimonious.proportional(counts, moments),
-        )
-        begin = [np.eye(len(one)), *np.linalg.eigh(np.stack([one, multiple[0]]))[1]]
+        def cost(axes: np.ndarray) -> float:
+            return parsimonious.cost_along(counts, moments, shared, axes)
+
+        # The axes of VVI and EEE
+        one = parsimonious.pooled(counts, moments)
+        begin = [np.eye(len(one)), np.linalg.eigh(one)[1]]
         if near is None:
-            # and of components, but not of those that would be flat along them
+            # and of VEE, and of components, but not of those that would be flat along them
+            multiple = parsimonious.proportional(counts, moments)
             eigenvalues, axes = np.linalg.eigh(moments)
+            begin += [np.linalg.eigh(multiple[0])[1]]
             begin += list(axes[eigenvalues[:, 0] > _FLAT * eigenvalues[:, -1]])
-        else:
-            begin += [near._along[1][0]]
-
-            def cost(axes: np.ndarray) -> float:
-                return parsimonious.cost_along(counts, moments, shared, axes)
-
-            begin = [min(begin, key=cost)]
-            return parsimonious.common_axes(counts, moments, shared, begin, _STEPPED)
+        else:  # a step of EM goes on from what is best of them and its own
+            begin = [min([*begin, near._along[1][0]], key=cost)]
         return parsimonious.common_axes(counts, moments, shared, begin)
 
 

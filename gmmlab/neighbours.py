@@ -113,6 +113,4 @@ def _longest(residuals: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _from(samples: Samples, responsibilities: np.ndarray, structure: type[Covariance]) -> Mixture:
-    return start.from_responsibilities(
-        samples.X, responsibilities, structure=structure, sample_weight=samples.weight
-    )
+    return start.from_responsibilities(samples, responsibilities, structure=structure)

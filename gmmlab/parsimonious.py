@@ -7,26 +7,36 @@ Celeux and Govaert 1995). Each function finds the minimum of
     Σₖ Nₖ [log|Σₖ| + tr Σₖ⁻¹ Mₖ]                                                     (P1)
 
 for second moments Mₖ, under what it says is shared. Moments are matrices (k, d, d), or variances
-(k, d) along axes that are known. `bounded` asks for Σₖ ⪰ I as well.
+(k, d) along axes that are known. `bounded` asks for Σₖ ⪰ I as well; `near`, log-volumes (k,), is
+where a search may begin, which says nothing of where it ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
 # Log-volumes are found when a step no longer changes them by this: the Newton step after it
 # would be its square, the alternating one a share of it.
-_NEWTON, _ALTERNATING = 1e-9, 1e-12
+_NEWTON, _ALTERNATING = 1e-7, 1e-12
 # Newton steps this short need no check that they lead down, which rounding would hide.
 _NEAR = 1e-3
 _MOST_STEPS = 1000
 # Axes in a plane in which no component is longer one way than the other cannot be told; and
-# they are found when turning them gains no more than this, both for each sample.
-_ROUND, _TURNED = 1e-14, 1e-24
+# they are found when a sweep of turns gains no more than this, which the rounding of (P1) hides
+# a hundred times over: both for each sample.
+_ROUND, _TURNED = 1e-14, 1e-18
+_MOST_TURNS = 500
+# A Newton turn that promises this little is the last, for the next would gain its square; and it
+# needs no check that it leads down, which rounding would hide. Far turns are not made. The share
+# of a variance that a difference quotient is taken over.
+_LAST, _FAR, _SHORT = 1e-9, 0.5, 1e-6
+# A component with this share of the variance of all along an axis has turned flat.
+_COLLAPSED = 1e-14
 
 
 def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -37,19 +47,35 @@ def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
 # ---- volumes and shapes --------------------------------------------------------------------
 
 
-def free(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+def free(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    bounded: bool = False,
+    near: np.ndarray | None = None,
+) -> np.ndarray:
     """Return Σₖ = Mₖ for variances (k, d): nothing is shared."""
-    del counts
+    del counts, near
     return np.maximum(moments, 1) if bounded else moments
 
 
-def equal(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+def equal(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    bounded: bool = False,
+    near: np.ndarray | None = None,
+) -> np.ndarray:
     """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): volume and shape are shared."""
+    del near
     one = pooled(counts, moments)
     return np.broadcast_to(np.maximum(one, 1) if bounded else one, moments.shape)
 
 
-def proportional(counts: np.ndarray, moments: np.ndarray, bounded: bool = False) -> np.ndarray:
+def proportional(
+    counts: np.ndarray,
+    moments: np.ndarray,
+    bounded: bool = False,
+    near: np.ndarray | None = None,
+) -> np.ndarray:
     """Return Σₖ = λₖ C: volumes of their own, everything else shared.
 
     Of all C, Σₖ Nₖ Mₖ / (n λₖ) is best, which leaves Σₖ Nₖ d log λₖ + n log|C|: convex in log λ,
@@ -65,7 +91,7 @@ def proportional(counts: np.ndarray, moments: np.ndarray, bounded: bool = False)
     if not counts[alive].any():
         return moments
     weights, inner = counts[alive] / counts[alive].sum(), moments[alive]
-    logs = np.log(size[alive] / d)
+    logs = np.log(size[alive] / d) if near is None else near[alive]
     try:
         cost, relative = _profile(weights, inner, logs)
         for _ in range(_MOST_STEPS):
@@ -129,7 +155,12 @@ def _raised(moment: np.ndarray) -> np.ndarray:
     return (vectors * np.maximum(eigenvalues, 1)) @ vectors.T
 
 
-def equal_volume(counts: np.ndarray, variances: np.ndarray, bounded: bool = False) -> np.ndarray:
+def equal_volume(
+    counts: np.ndarray,
+    variances: np.ndarray,
+    bounded: bool = False,
+    near: np.ndarray | None = None,
+) -> np.ndarray:
     """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, shapes of their own.
 
     Aₖ = Mₖ / |Mₖ|^(1/d) and λ = Σₖ Nₖ |Mₖ|^(1/d) / n (Celeux and Govaert 1995).
@@ -138,6 +169,7 @@ def equal_volume(counts: np.ndarray, variances: np.ndarray, bounded: bool = Fals
     Under a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ) with tₖ such that all sum to the same c, and c
     such that Σₖ Nₖ exp(−tₖ) = n, as the derivatives of (P1) say.
     """
+    del near
     if bounded:
         return _equal_volume_bounded(counts, variances)
     whole = (variances > 0).all(axis=1)
@@ -182,7 +214,6 @@ def common_axes(
     moments: np.ndarray,
     estimate: Callable[[np.ndarray], np.ndarray],
     begin: Iterable[np.ndarray],
-    most_rounds: int = 1500,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
 
@@ -193,20 +224,19 @@ def common_axes(
         Gives the Λₖ that minimise (P1), for variances of Mₖ along known axes.
     begin : iterable of ndarray, shape (d, d)
         Axes to begin at; the best result is returned.
-    most_rounds : int, default 1500
-        About how many rounds of turns in disjoint planes to make at the most.
 
     Notes
     -----
-    For known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is least over all turns in the plane of two axes where
-    tan 2θ = b / a, with Σₖ Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ for a and b. Turns go
-    through all planes in sweeps, as those of Flury and Gautschi (1986) do, and Λ is estimated
-    anew before each, so that (P1) falls with every turn. Planes without an axis in common are
-    turned together (Browne and McNicholas 2014 turn all at once, by a shorter way). There can be
-    several minima: the best of those that are found is no promise of the least.
+    (P1), with Λ estimated anew wherever D turns, falls by Newton steps over turns of all axes at
+    once, which near a minimum double its digits. Where a step would not lead down, axes are turned
+    two by two, as those of Flury and Gautschi (1986) are: for known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is
+    least over all turns in the plane of two axes where tan 2θ = b / a, with a and b the sums of
+    Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ. Planes without an axis in common are turned
+    together (Browne and McNicholas 2014 turn all at once, by a shorter way). There can be several
+    minima: the best of those that are found is no promise of the least.
     """
     shares = counts / counts.sum()
-    found = [_turned(shares, moments, estimate, axes, most_rounds) for axes in begin]
+    found = [_turned(shares, moments, estimate, axes) for axes in begin]
     return min(found, key=lambda each: each[0])[1:]
 
 
@@ -238,38 +268,125 @@ def _turned(
     moments: np.ndarray,
     estimate: Callable[[np.ndarray], np.ndarray],
     axes: np.ndarray,
-    most_rounds: int,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
-    axes, turned = axes.copy(), axes.T @ moments @ axes
-    diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
-    rounds = _disjoint_planes(len(axes))
-    for _ in range(0, most_rounds, max(len(rounds), 1)):
-        gained = 0.0
-        for i, j in rounds:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                precisions = 1 / estimate(np.maximum(diagonal, 0))
-                wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])
-                a = (wanted * (diagonal[:, i] - diagonal[:, j])).sum(axis=0) / 2
-                b = (wanted * turned[:, i, j]).sum(axis=0)
-                length = np.hypot(a, b)
-                told = (length > _ROUND) & (length < np.inf)
-                gain = np.where(a > 0, b * b / (length + a), length - a)
-            gained += gain[told].sum()
-            angle = np.where(told, np.arctan2(b, a), 0) / 2
-            turn = np.eye(len(axes))
-            turn[i, i] = turn[j, j] = np.cos(angle)
-            turn[j, i] = np.sin(angle)
-            turn[i, j] = -turn[j, i]
+    height = cost_along(counts, moments, estimate, axes)
+    for _ in range(_MOST_TURNS):
+        here = axes.T @ moments @ axes
+        if _collapsed(counts, estimate(along(moments, axes))):
+            break  # (P1) falls without end, and the next step of EM finds a component degenerate
+        turn, gain = _newton_turn(counts, here, estimate)
+        if turn is not None and gain <= _LAST:
             axes = axes @ turn
-            turned[:] = turn.T @ turned @ turn
-        if gained <= _TURNED:
+            break
+        if turn is not None:
+            lower = cost_along(counts, moments, estimate, axes @ turn)
+        if turn is None or not lower < height:
+            turn, gain = _sweep(counts, here, estimate)
+            lower = cost_along(counts, moments, estimate, axes @ turn)
+        axes, height = axes @ turn, lower
+        if gain <= _TURNED:
             break
     # Turns add up roundings; one QR takes them out, and keeps directions and order.
     axes = np.linalg.qr(axes)[0]
     moments_along = along(moments, axes)
     variances = estimate(moments_along)
     return cost(counts, variances, moments_along), variances, axes
+
+
+def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
+    return bool((variances <= _COLLAPSED * (counts @ variances)).any())
+
+
+def _newton_turn(
+    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray | None, float]:
+    """Return a turn (d, d) from axes that moments are given along, and the gain it promises.
+
+    None where (P1) is not curved like a minimum, or the turn would be a far one.
+    """
+    k, d = moments.shape[:2]
+    i, j, planes, terms = _planes(d)
+    variances = moments.reshape(k, -1)[:, :: d + 1]
+    if not (variances > 0).all():
+        return None, np.nan
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        precisions = counts[:, None] / estimate(variances)
+        tilts = 2 * moments[:, i, j]
+        gradient = (tilts * (precisions[:, j] - precisions[:, i])).sum(axis=0)
+        # With the precisions as they are, a form in each column of what the turn adds, …
+        common = (precisions[:, :, None] * moments).sum(axis=0)
+        within = (precisions.T @ moments.reshape(k, -1)).reshape(d, d, d)
+        form = (2 * within - common - common.T).ravel()
+        curvature = sum(sign * form[at] for sign, at in terms)
+        # … and as they follow the variances.
+        slopes = np.zeros((len(i), k, d))
+        slopes[planes, :, j], slopes[planes, :, i] = tilts.T, -tilts.T
+        short = _SHORT / np.maximum(np.abs(slopes / variances).max(axis=(1, 2), initial=0), _SHORT)
+        moved = variances + short[:, None, None] * slopes
+        changes = np.array([counts[:, None] / estimate(each) - precisions for each in moved])
+        size = len(i), k * d
+        curvature = curvature + (changes.reshape(size) / short[:, None]) @ slopes.reshape(size).T
+    try:
+        factor = np.linalg.cholesky((curvature + curvature.T) / 2)
+    except np.linalg.LinAlgError:
+        return None, np.nan
+    half = np.linalg.solve(factor, -gradient)
+    step = np.linalg.solve(factor.T, half)
+    if not np.abs(step).max(initial=0) < _FAR:
+        return None, np.nan
+    skew = np.zeros((d, d))
+    skew[i, j], skew[j, i] = step / 2, -step / 2
+    one = np.eye(d)
+    return np.linalg.solve(one - skew, one + skew), float(half @ half) / 2  # Cayley's form
+
+
+@cache
+def _planes(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[Any, np.ndarray]]]:
+    """Return axes i < j of all planes, their numbers, and where pairs of planes meet in a form.
+
+    A turn adds e_i to column j and −e_j to column i; two of them meet in a column they share.
+    """
+    i, j = np.triu_indices(d, 1)
+    p, q = i[:, None], j[:, None]
+
+    def at(column: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        return (column * d + one) * d + other
+
+    terms = [
+        (1.0 * (q == j), at(q, p, i)),
+        (-1.0 * (q == i), at(q, p, j)),
+        (-1.0 * (p == j), at(p, q, i)),
+        (1.0 * (p == i), at(p, q, j)),
+    ]
+    return i, j, np.arange(len(i)), terms
+
+
+def _sweep(
+    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, float]:
+    """Return the product of a turn in every plane (d, d), and what it gains."""
+    d = moments.shape[1]
+    turned, total, gained = moments.copy(), np.eye(d), 0.0
+    diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
+    for i, j in _disjoint_planes(d):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precisions = 1 / estimate(np.maximum(diagonal, 0))
+            wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])
+            a = (wanted * (diagonal[:, i] - diagonal[:, j])).sum(axis=0) / 2
+            b = (wanted * turned[:, i, j]).sum(axis=0)
+            length = np.hypot(a, b)
+            told = (length > _ROUND) & (length < np.inf)
+            gain = np.where(a > 0, b * b / (length + a), length - a)
+        gained += gain[told].sum()
+        angle = np.where(told, np.arctan2(b, a), 0) / 2
+        turn = np.eye(d)
+        turn[i, i] = turn[j, j] = np.cos(angle)
+        turn[j, i] = np.sin(angle)
+        turn[i, j] = -turn[j, i]
+        total = total @ turn
+        turned[:] = turn.T @ turned @ turn
+    return total, gained
 
 
 @cache

@@ -66,8 +66,8 @@ class Samples:
         self.X = self._read(X)
         self.n_samples, self.n_features = self.X.shape
         self.dtype: np.dtype = self.X.dtype
-        #: the covariance of all of them by structure, once `scale` has been asked
-        self.wholes: dict[type, Any] = {}
+        #: what `scale` has found of all of them: the same is asked for by every fit of a search
+        self.remembered: dict[tuple[str, type], Any] = {}
         self.weight = None
         #: number of samples, or the sum of their weights
         self.total: float = self.n_samples

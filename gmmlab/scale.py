@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,22 @@ from gmmlab.sums import ResidualForm
 
 # A correlation matrix with a smaller eigenvalue than this is singular to working precision.
 _SINGULAR = 1e-13
+
+Found = TypeVar("Found")
+OfSamples = Callable[[Samples, type[Covariance]], Found]
+
+
+def _remembered(function: OfSamples[Found]) -> OfSamples[Found]:
+    """Keep what is found with the samples that it was found of."""
+
+    @wraps(function)
+    def asked(samples: Samples, structure: type[Covariance]) -> Found:
+        key = function.__name__, structure
+        if key not in samples.remembered:
+            samples.remembered[key] = function(samples, structure)
+        return samples.remembered[key]
+
+    return asked
 
 
 def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None) -> np.ndarray:
@@ -53,6 +71,7 @@ def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None)
     return fraction * np.where(constant, variances[~constant].mean(), variances)
 
 
+@_remembered
 def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     """Return the second moment of all samples about their mean, in a structure's shape, k = 1.
 
@@ -66,12 +85,11 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
 
 
+@_remembered
 def whole_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
     """Return the covariance of all samples, positive definite also where a feature is constant."""
-    if structure not in samples.wholes:
-        whole = structure.estimate(np.ones(1), total_moment(samples, structure))
-        samples.wholes[structure] = whole.clipped(relative_floor(samples))[0]
-    return samples.wholes[structure]
+    whole = structure.estimate(np.ones(1), total_moment(samples, structure))
+    return whole.clipped(relative_floor(samples))[0]
 
 
 def _observed_variances(samples: Samples) -> np.ndarray:
@@ -88,6 +106,7 @@ def _observed_variances(samples: Samples) -> np.ndarray:
     return second / count - (first / count) ** 2
 
 
+@_remembered
 def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
     """Return the covariance of all samples under a structure: the fit with k = 1, exact.
 

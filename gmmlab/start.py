@@ -180,7 +180,7 @@ def hierarchical(
     drawn and clustered; otherwise nothing is left to chance (Ward 1963; Fraley and Raftery 2002,
     section 2.4).
     """
-    from scipy.cluster.hierarchy import cut_tree, ward
+    from sklearn.cluster import AgglomerativeClustering
 
     samples = _check(X, n_components, sample_weight)
     if samples.n_samples > _WARD:
@@ -188,8 +188,10 @@ def hierarchical(
         weight = None if samples.weight is None else samples.weight[some]
         samples = Samples(samples.X[some], weight)
     whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
-    tree = ward(whole.whiten(samples.X)[0].T) if samples.n_samples > 1 else np.empty((0, 4))
-    labels = cut_tree(tree, n_components).ravel()
+    alike = whole.whiten(samples.X)[0].T
+    labels = np.zeros(len(alike), dtype=int)
+    if n_components > 1:
+        labels = AgglomerativeClustering(n_components, linkage="ward").fit(alike).labels_
     return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
 
 
