@@ -8,14 +8,14 @@
     coordinates, information, acceleration
                             how far there is to go, and how to go faster
     start, many_starts      where to begin; many beginnings
-    selection               which mixture: how many components, what structure
-    grid, neighbours        every structure by every number of components, helping each other
-    cross_validation, likelihood_ratio, merging
-                            held-out samples; one component more; clusters of components
     datasets                generators and real data
     diagnostics, plots, space
                             reading a fit, seeing it, and turning it
     intervals               standard errors of a fit's parameters
+    selection               which mixture: how many components, of what structure
+    grid, neighbours, cross_validation, likelihood_ratio, merging
+                            its parts: all cells of a comparison, starts they give each other,
+                            held-out samples, a test of one component more, clusters
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
 

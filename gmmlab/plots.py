@@ -2,7 +2,8 @@
 
 Each function draws into `ax` (a new figure if there is none) and returns the Axes; `show`
 puts a figure into the notebook together with its alt text. Fitted things are dashed,
-true things solid; predicted labels are colours, true labels are marker shapes.
+true things solid; predicted labels are colours, true labels are marker shapes. What is drawn
+of an uncertainty is in `gmmlab._plots_uncertainty`, of a choice in `gmmlab._plots_choosing`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 from PIL import Image
 
-from gmmlab._drawing import (
-    COLOURS as COLOURS,
-)
+from gmmlab._axes import MARKERS as MARKERS
+from gmmlab._axes import axes_for, ellipse, grid_over, marker, n_bins, name_axes
+from gmmlab._drawing import COLOURS as COLOURS
 from gmmlab._drawing import (
     MOST_ENTRIES,
     UNLABELLED,
@@ -38,27 +38,19 @@ from gmmlab._drawing import (
     means_and_covariances,
     surfaces,
 )
-from gmmlab._validation import (
-    BLOCKS,
-    check_choice,
-    check_count,
-    check_labels,
-    check_samples,
-)
-from gmmlab.covariance import FOURTEEN
-from gmmlab.grid import Cell
-from gmmlab.intervals import Parameters, Uncertainty, check_uncertainty
-from gmmlab.likelihood_ratio import BootstrapTest
-from gmmlab.merging import Merging
+from gmmlab._plots_choosing import bootstrap_test as bootstrap_test
+from gmmlab._plots_choosing import criterion as criterion
+from gmmlab._plots_choosing import merging_entropy as merging_entropy
+from gmmlab._plots_choosing import merging_tree as merging_tree
+from gmmlab._plots_uncertainty import bootstrap_distribution as bootstrap_distribution
+from gmmlab._plots_uncertainty import classification_uncertainty as classification_uncertainty
+from gmmlab._plots_uncertainty import mean_regions as mean_regions
+from gmmlab._validation import check_choice, check_count, check_samples
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
-from gmmlab.selection import CRITERIA, Comparison
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure as TurningFigure
-
-#: one marker shape for each of ten true labels
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 #: the mime type of a figure that turns
 TURNING_MIME_TYPE = "application/vnd.plotly.v1+json"
@@ -72,18 +64,7 @@ _TURNING_CONFIG = {
     "showSendToCloud": False,
 }
 _STYLES = {"true": "-", "fitted": "--"}
-#: lines and names of the methods of `uncertainty`
-_METHODS = {
-    "information": ("--", "information"),
-    "bootstrap": ("-.", "bootstrap"),
-    "weighted": (":", "weighted bootstrap"),
-}
 _DPI = 110
-
-
-def marker(k: int) -> str:
-    """Return the marker of true label `k`; it repeats after ten."""
-    return MARKERS[k % len(MARKERS)]
 
 
 def show(figure: Figure | Axes, *, alt: str, turning: TurningFigure | None = None) -> None:
@@ -202,13 +183,13 @@ def data(
     """
     X, names = check_drawable(X, features)
     n, d = X.shape
-    ax = _axes(ax, d)
+    ax = axes_for(ax, d)
     columns = [*X.T, np.arange(n)] if d == 1 else list(X.T)
     style = {"s": 18, "alpha": 0.7, "linewidths": 0.3, "edgecolors": "white"}
     for k, t, mine in groups(labels, true, n):
         face = UNLABELLED if labels is None else colour(k)
         ax.scatter(*(c[mine] for c in columns), color=face, marker=marker(t), **style)
-    _name_axes(ax, names)
+    name_axes(ax, names)
     if d == 1:
         ax.set_ylabel("sample")
     if legend:
@@ -265,10 +246,10 @@ def soft_assignment(
     """
     X, names = check_drawable(X, features)
     blended = blend(X, responsibilities)
-    ax = _axes(ax, X.shape[1])
+    ax = axes_for(ax, X.shape[1])
     columns = [*X.T, np.arange(len(X))] if X.shape[1] == 1 else list(X.T)
     ax.scatter(*columns, c=blended, s=18, alpha=0.8, linewidths=0.2, edgecolors="0.4")
-    _name_axes(ax, names)
+    name_axes(ax, names)
     return ax
 
 
@@ -310,21 +291,13 @@ def ellipses(
     """
     means, covariances = means_and_covariances(mixture, means, covariances, n_features=2)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
-    ax = _axes(ax, 2)
+    ax = axes_for(ax, 2)
     lines = line_colours(kind, order, len(means))
     for mean, covariance, line in zip(means, covariances, lines, strict=True):
         for sigma in sigmas:
-            ax.add_patch(_ellipse(mean, covariance, sigma, edgecolor=line, linestyle=linestyle))
+            ax.add_patch(ellipse(mean, covariance, sigma, edgecolor=line, linestyle=linestyle))
         ax.plot(*mean, marker="x" if kind == "true" else "+", color=line, markersize=9, mew=2)
     return ax
-
-
-def _ellipse(mean: np.ndarray, covariance: np.ndarray, sigma: float, **style: Any) -> Ellipse:
-    """Return the σ-ellipse of a covariance of two features, which may be singular."""
-    eigenvalues, vectors = np.linalg.eigh(covariance)
-    width, height = 2 * sigma * np.sqrt(np.maximum(eigenvalues, 0))
-    angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
-    return Ellipse(mean, width, height, angle=angle, fill=False, linewidth=1.4, **style)
 
 
 def density(
@@ -361,19 +334,19 @@ def density(
         raise ValueError(f"mixture must have one or two features to be drawn; got {d}")
     if X is not None:
         X = check_samples(X, n_features=d)
-    ax = _axes(ax, d)
+    ax = axes_for(ax, d)
     return (_density_1d if d == 1 else _density_2d)(mixture, X, features, ax)
 
 
 def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     if X is not None:
-        ax.hist(X.ravel(), bins=_n_bins(X), density=True, color="0.85", edgecolor="white")
-    grid = _grid(mixture, X, 500)[0][:, None]
+        ax.hist(X.ravel(), bins=n_bins(X), density=True, color="0.85", edgecolor="white")
+    grid = grid_over(mixture, X, 500)[0][:, None]
     joint = np.exp(mixture.log_joint(grid))
     for k in range(mixture.n_components):
         ax.plot(grid, joint[:, k], color=colour(k), linestyle="--", label=f"component {k}")
     ax.plot(grid, joint.sum(axis=1), color="black", label="mixture")
-    _name_axes(ax, feature_names(features, 1))
+    name_axes(ax, feature_names(features, 1))
     ax.set_ylabel("density")
     if mixture.n_components > 1:
         ax.legend(fontsize="small")
@@ -383,221 +356,13 @@ def _density_1d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
 def _density_2d(mixture: Mixture, X: Any, features: Any, ax: Axes) -> Axes:
     if X is not None:
         ax.scatter(*X.T, s=8, color="0.6", alpha=0.6, linewidths=0)
-    horizontal, vertical = _grid(mixture, X, 150)
+    horizontal, vertical = grid_over(mixture, X, 150)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
     log_density = mixture.log_prob(grid.reshape(-1, 2)).reshape(grid.shape[:2])
     levels = log_density.max() - np.array([3.0, 2.0, 1.0, 0.5]) ** 2 / 2
     ax.contour(horizontal, vertical, log_density, levels=levels, cmap="viridis", linestyles="--")
-    _name_axes(ax, feature_names(features, 2))
+    name_axes(ax, feature_names(features, 2))
     return ax
-
-
-def mean_regions(
-    found: Uncertainty,
-    *,
-    components: Iterable[int] | None = None,
-    features: Sequence[str] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw how sure each mean is: the ellipse that is to hold it, at the level of the intervals.
-
-    Parameters
-    ----------
-    found : Uncertainty
-        Of a mixture of two features. What is drawn for several of them into the same Axes can
-        be told apart: dashed by information, dash-dotted and dotted by the two bootstraps.
-    components : iterable of int, optional
-        Which to draw, all by default: means are small against the distances between them, and
-        one at a time shows more.
-    features : sequence of str, optional
-        Axis labels, with units.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-        The means of a bootstrap's replicates are dots.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `found` is no `Uncertainty`, or not of two features, or has no such components.
-
-    Notes
-    -----
-    Both features of a mean at once are in {μ : (μ − μ̂)ᵀ Var(μ̂)⁻¹ (μ − μ̂) ≤ q}, with q the
-    quantile of χ² with two degrees of freedom: the ellipse reaches farther than the intervals,
-    which are about one number each.
-    """
-    mixture = check_uncertainty(found).mixture
-    if mixture.n_features != 2:
-        raise ValueError(f"found must be of two features; got {mixture.n_features}")
-    every = range(mixture.n_components)
-    components = every if components is None else check_labels(list(components), name="components")
-    if not set(components) <= set(every):
-        raise ValueError(f"components must be numbers in {every}; got {list(components)}")
-    ax = _axes(ax, 2)
-    radius = np.sqrt(-2 * np.log(1 - found.level))
-    linestyle, name = _METHODS[found.method]
-    for k in components:
-        if found.replicates is not None:
-            dots = found.replicates.means[:, k].T
-            ax.plot(*dots, linestyle="", marker=".", markersize=3, color=colour(k), alpha=0.4)
-        style = {"edgecolor": colour(k), "linestyle": linestyle, "zorder": 3}
-        ax.add_patch(_ellipse(mixture.means[k], found.mean_covariances[k], radius, **style))
-        ax.plot(*mixture.means[k], marker="+", color="black", markersize=9, mew=1.5)
-    _name_axes(ax, feature_names(features, 2))
-    share = f"{100 * found.level:g} %, {name}"
-    _add_to_legend(ax, Line2D([], [], color="0.3", linestyle=linestyle, label=share))
-    return ax
-
-
-def bootstrap_distribution(
-    found: Uncertainty,
-    block: str,
-    index: Sequence[int] | int,
-    *,
-    name: str | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw how a parameter is distributed over the replicates of a bootstrap, with its interval.
-
-    Parameters
-    ----------
-    found : Uncertainty
-        By a bootstrap.
-    block : {"weights", "means", "covariances"}
-    index : int or sequence of int
-        Which number of the block: a component for a weight, a component and a feature for a
-        mean, and as in the structure's `values` for covariances.
-    name : str, optional
-        Axis label, with its unit.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `found` has no replicates, or `index` is no place in the block.
-    """
-    if check_uncertainty(found).replicates is None:
-        raise ValueError(f"found must have replicates; its method is {found.method!r}")
-    number = BLOCKS.index(check_choice(block, BLOCKS, name="block"))
-    index = tuple(np.atleast_1d(index).tolist())
-    shape = found.lower[number].shape
-    if len(index) != len(shape) or not all(
-        isinstance(i, int) and 0 <= i < size for i, size in zip(index, shape, strict=True)
-    ):
-        raise ValueError(f"index must be a place in {block} of shape {shape}; got {index}")
-    values = found.replicates[number][(slice(None), *index)]
-    estimate = Parameters.of(found.mixture)[number][index]
-    low, high = found.lower[number][index], found.upper[number][index]
-    ax = _axes(ax, 2)
-    share = f"{100 * found.level:g} % interval"
-    ax.axvspan(low, high, color=colour(0), alpha=0.25, linewidth=0, zorder=0, label=share)
-    ax.hist(values, bins=_n_bins(values), color="0.7", edgecolor="white")
-    ax.axvline(estimate, color="black", linestyle="--", label="estimate")
-    ax.set_xlabel(name or f"{block}[{', '.join(map(str, index))}]")
-    ax.set_ylabel("replicates")
-    ax.legend(fontsize="small")
-    return ax
-
-
-def classification_uncertainty(
-    mixture: Mixture,
-    X: Any = None,
-    *,
-    background: bool = True,
-    features: Sequence[str] | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw how likely it is that a sample is not of the component that it is assigned to.
-
-    Parameters
-    ----------
-    mixture : Mixture
-        Of two features.
-    X : array_like, shape (n_samples, 2), optional
-        Samples: in the colour of their component, the larger the less sure.
-    background : bool, default True
-        Whether to draw a map over the plane: 1 − maxₖ p(component k | x), the darker the less
-        sure, up to 1 − 1/k.
-    features : sequence of str, optional
-        Axis labels, with units.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the mixture is not of two features, `X` does not go with it, or there is neither `X`
-        nor a background to draw.
-    """
-    d = check_mixture(mixture).n_features
-    if d != 2:
-        raise ValueError(f"mixture must have two features to be drawn; got {d}")
-    if X is None and not background:
-        raise ValueError("X must be given where there is no background; got None")
-    X = None if X is None else check_samples(X, n_features=2)
-    ax = _axes(ax, 2)
-    most = max(1 - 1 / mixture.n_components, np.finfo(float).tiny)
-    if background:
-        _uncertainty_map(mixture, X, most, ax)
-    if X is not None:
-        unsure, labels = mixture.classification_uncertainty(X), mixture.predict(X)
-        style = {"alpha": 0.8, "linewidths": 0.3, "edgecolors": "white"}
-        for k in np.unique(labels):
-            mine = labels == k
-            ax.scatter(*X[mine].T, s=_size(unsure[mine] / most), color=colour(k), **style)
-        for share in (0.0, 0.5, 1.0) if mixture.n_components > 1 else ():
-            size = np.sqrt(_size(share))
-            disc = {"marker": "o", "markersize": size, "color": "0.45", "markeredgecolor": "white"}
-            _add_to_legend(ax, Line2D([], [], linestyle="", label=f"{share * most:.2g}", **disc))
-        if legend := ax.get_legend():
-            legend.set_title("uncertainty", {"size": "small"})
-    _name_axes(ax, feature_names(features, 2))
-    return ax
-
-
-def _size(share: Any) -> Any:
-    """Return the area of a sample's marker, for this share of the largest uncertainty."""
-    return 10 + 90 * share
-
-
-def _uncertainty_map(mixture: Mixture, X: np.ndarray | None, most: float, ax: Axes) -> None:
-    horizontal, vertical = _grid(mixture, X, 300)
-    grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
-    unsure = mixture.classification_uncertainty(grid.reshape(-1, 2)).reshape(grid.shape[:2])
-    levels = np.linspace(0, most * (1 + 1e-9), 11)  # rounding is no reason for a hole
-    # Short of black, so that samples can be seen on it
-    filled = ax.contourf(
-        horizontal, vertical, unsure, levels=levels, cmap="Greys", vmin=0, vmax=1.4 * most
-    )
-    # Inside the Axes' own room: a figure of one Axes stays that
-    bar = ax.figure.colorbar(
-        filled,
-        cax=ax.inset_axes([1.02, 0.0, 0.03, 1.0]),
-        ticks=np.linspace(0, most, 6),
-        format="%.2f",
-    )
-    bar.set_label("classification uncertainty")
-
-
-def _add_to_legend(ax: Axes, *handles: Line2D) -> None:
-    """Add lines to the legend that there is, or begin one."""
-    legend = ax.get_legend()
-    known = [] if legend is None else list(legend.legend_handles)
-    names = {line.get_label() for line in known}
-    ax.legend(
-        handles=known + [line for line in handles if line.get_label() not in names],
-        fontsize="small",
-    )
 
 
 def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
@@ -617,7 +382,7 @@ def trace(fit: Fit, *, ax: Axes | None = None) -> Axes:
         Totals over the samples, in nats.
     """
     iterations = check_fit(fit).trace["iteration"]
-    ax = _axes(ax, 2)
+    ax = axes_for(ax, 2)
     ax.plot(
         iterations,
         fit.trace["log_likelihood"],
@@ -659,7 +424,7 @@ def staircase(fit: Fit, *, iterations: int = 6, ax: Axes | None = None) -> Axes:
     """
     check_fit(fit)
     iterations = check_count(iterations, name="iterations")
-    ax = _axes(ax, 2)
+    ax = axes_for(ax, 2)
     log_likelihood, after_m = fit.trace["log_likelihood"], fit.trace["elbo_m_step"]
     last = min(iterations, len(log_likelihood) - 1)
     ax.step(
@@ -774,259 +539,12 @@ def ellipsoids(
     """
     means, covariances = means_and_covariances(mixture, means, covariances, n_features=3)
     linestyle = _STYLES[check_choice(kind, _STYLES, name="kind")]
-    ax = _axes(ax, 3)
+    ax = axes_for(ax, 3)
     lines = line_colours(kind, order, len(means))
     for surface, line in zip(surfaces(means, covariances, sigma), lines, strict=True):
         ax.plot_wireframe(
             *np.moveaxis(surface, -1, 0), color=line, linestyle=linestyle, linewidth=0.6, alpha=0.45
         )
     if not ax.get_xlabel():  # what drew the samples may have said more
-        _name_axes(ax, feature_names(None, 3))
+        name_axes(ax, feature_names(None, 3))
     return ax
-
-
-def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = None) -> Axes:
-    """Draw a criterion of every structure over the number of components.
-
-    Colours and markers say what shape and orientation share; volumes are equal along solid lines,
-    and each component's own along dotted ones. The choice has a ring, and a degenerate cell a cross
-    at the lower edge, in its structure's colour.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        What `selection.compare` found.
-    name : {"bic", "aic", "icl", "cv"}, default "bic"
-        One of the criteria that were asked for.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `comparison` is none, or was not asked for that criterion.
-    """
-    _check_kind(comparison, Comparison, "comparison")
-    check_choice(name, comparison.criteria, name="name")
-    ax = _axes(ax, 2)
-    groups = list(dict.fromkeys(structure.model[1:] for structure in FOURTEEN))
-    by_structure: dict[str, list[Cell]] = {}
-    for cell in comparison.cells:
-        by_structure.setdefault(cell.structure.model, []).append(cell)
-    for place, (model, cells) in enumerate(by_structure.items()):
-        group = groups.index(model[1:])
-        numbers = np.array([cell.n_components for cell in cells])
-        values = np.array([comparison.value(cell, name) for cell in cells])
-        ax.plot(
-            numbers,
-            values,
-            color=colour(group),
-            marker=marker(group),
-            markersize=5,
-            linewidth=1.2,
-            linestyle="-" if model[0] == "E" else ":",
-            markerfacecolor=colour(group) if model[0] == "E" else "white",
-            label=model,
-        )
-        lost = np.array([bool(cell.degenerate) for cell in cells])
-        if lost.any():
-            aside = (place - (len(by_structure) - 1) / 2) * 0.5 / len(by_structure)
-            ax.plot(
-                numbers[lost] + aside,
-                np.full(lost.sum(), 0.02),
-                color=colour(group),
-                marker="x",
-                linestyle="",
-                transform=ax.get_xaxis_transform(),
-            )
-    if comparison.ranked(name):
-        best = comparison.best_cell(name)
-        ax.plot(
-            best.n_components,
-            comparison.value(best, name),
-            marker="o",
-            markersize=14,
-            markerfacecolor="none",
-            markeredgecolor="black",
-            linestyle="",
-            label=f"chosen: {best.structure.model}, {best.n_components}",
-        )
-    better = "lower" if CRITERIA[name] else "higher"
-    labels = {"cv": "held-out mean log-likelihood (nats)"}
-    ax.set_ylabel(f"{labels.get(name, name.upper())}, {better} is better")
-    ax.set_xlabel("number of components")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    return ax
-
-
-def merging_entropy(merging: Merging, *, ax: Axes | None = None) -> Axes:
-    """Draw the entropy left at each number of clusters, and the broken line whose bend says stop.
-
-    Parameters
-    ----------
-    merging : Merging
-        What `selection.merge` found.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-        Total entropy of the responsibilities, in nats.
-
-    Raises
-    ------
-    TypeError
-        If `merging` is none.
-    """
-    _check_kind(merging, Merging, "merging")
-    ax = _axes(ax, 2)
-    numbers = np.arange(1, merging.n_components + 1)
-    ax.plot(numbers, merging.entropies, color=colour(0), marker="o", linestyle="", label="entropy")
-    if merging.bend < merging.n_components:
-        line, bend = merging.broken_line, merging.bend
-        ax.plot(numbers, line, color=colour(1), linestyle="--", label="two lines that meet")
-        ax.plot(
-            bend,
-            line[bend - 1],
-            marker="o",
-            markersize=14,
-            markerfacecolor="none",
-            markeredgecolor="black",
-            linestyle="",
-            label=f"bend: {bend} clusters",
-        )
-    ax.set_xlabel("number of clusters")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylabel("entropy (nats)")
-    ax.legend(fontsize="small")
-    return ax
-
-
-def merging_tree(merging: Merging, *, ax: Axes | None = None) -> Axes:
-    """Draw which components are merged in which order, and how much entropy that takes away.
-
-    Parameters
-    ----------
-    merging : Merging
-        What `selection.merge` found, of two components or more.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-        Each joint is as high as the entropy that is gone once it is made, in nats.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `merging` is none, or of one component.
-    """
-    from scipy.cluster.hierarchy import dendrogram
-
-    _check_kind(merging, Merging, "merging")
-    if merging.n_components < 2:
-        raise ValueError("merging must be of at least two components; got 1")
-    ax = _axes(ax, 2)
-    dendrogram(
-        merging.linkage(),
-        ax=ax,
-        color_threshold=0,
-        above_threshold_color=colour(0),
-        labels=[f"{k}" for k in range(merging.n_components)],
-    )
-    if merging.bend < merging.n_components:
-        gone = merging.entropies[-1] - merging.entropies
-        between = (gone[merging.bend - 1] + gone[merging.bend - 2]) / 2
-        ax.axhline(between, color=colour(1), linestyle="--", label=f"{merging.bend} clusters")
-        ax.set_ylim(top=1.2 * gone.max())  # room for the legend
-        ax.legend(fontsize="small", loc="upper right")
-    ax.set_xlabel("component")
-    ax.set_ylabel("entropy gone by merging (nats)")
-    return ax
-
-
-def bootstrap_test(test: BootstrapTest, *, ax: Axes | None = None) -> Axes:
-    """Draw the likelihood ratio of the samples drawn under the null hypothesis, and the data's own.
-
-    Parameters
-    ----------
-    test : BootstrapTest
-        What `selection.bootstrap_test` found.
-    ax : Axes, optional
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    TypeError
-        If `test` is none.
-    """
-    _check_kind(test, BootstrapTest, "test")
-    ax = _axes(ax, 2)
-    k, finite = test.n_components, test.replicates[np.isfinite(test.replicates)]
-    bins = max(10, _n_bins(finite)) if len(finite) else 1
-    ax.hist(finite, bins=bins, color=colour(0), alpha=0.7, label=f"drawn under {k}")
-    ax.axvline(
-        test.statistic, color=colour(1), linestyle="--", label=f"the data: p = {test.p_value:.3g}"
-    )
-    ax.set_xlabel(f"2 × log-likelihood ratio of {k + 1} against {k} (nats)")
-    ax.set_ylabel("samples drawn")
-    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(fontsize="small")
-    return ax
-
-
-def _check_kind(value: Any, kind: type, name: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}; got {type(value).__name__}")
-
-
-def _axes(ax: Axes | None, n_features: int) -> Axes:
-    """Return `ax`, or the Axes of a new figure, 3-D for three features."""
-    if ax is not None:
-        if not isinstance(ax, Axes):
-            raise TypeError(f"ax must be matplotlib Axes; got {type(ax).__name__}")
-        if isinstance(ax, Axes3D) != (n_features == 3):
-            kind = "3-D (projection='3d')" if n_features == 3 else "2-D"
-            raise ValueError(f"ax must be {kind} Axes; got {type(ax).__name__}")
-        return ax
-    projection = {"projection": "3d"} if n_features == 3 else {}
-    _, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained", subplot_kw=projection)
-    return ax
-
-
-def _name_axes(ax: Axes, features: Sequence[str]) -> None:
-    ax.set_xlabel(features[0])
-    if len(features) > 1:
-        ax.set_ylabel(features[1])
-    if len(features) > 2:
-        ax.set_zlabel(features[2])
-
-
-def _grid(mixture: Mixture, X: np.ndarray | None, n: int) -> list[np.ndarray]:
-    """Return points along each feature over the samples and three σ of each component.
-
-    `n` of them are evenly spaced; the others are close enough about each mean that no component
-    is narrower than the spacing.
-    """
-    deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
-    near = mixture.means + np.linspace(-6, 6, 61)[:, None, None] * deviations
-    ends = np.vstack([mixture.means - 3 * deviations, mixture.means + 3 * deviations])
-    ends = ends if X is None else np.vstack([ends, X])
-    columns = []
-    for low, high, points in zip(ends.min(axis=0), ends.max(axis=0), near.T, strict=True):
-        inside = points[(points > low) & (points < high)]
-        columns.append(np.union1d(np.linspace(low, high, n), inside))
-    return columns
-
-
-def _n_bins(X: np.ndarray) -> int:
-    """Return a number of bins by the rule of Freedman and Diaconis (1981), 100 at the most."""
-    width = 2 * np.subtract(*np.percentile(X, [75, 25])) / np.cbrt(len(X))
-    return int(np.clip(np.ceil(np.ptp(X) / width), 1, 100)) if width > 0 else 10

@@ -39,6 +39,9 @@ FLOORS = (
     "selection",
     "estimator",
     "_drawing",
+    "_axes",
+    "_plots_uncertainty",
+    "_plots_choosing",
     "plots",
     "space",
 )

@@ -527,6 +527,9 @@ def test_of_one_component_everything_is_sure():
     ax = plots.classification_uncertainty(tilted(k=1), X2)
     ax.figure.canvas.draw()
     assert ax.get_legend() is None
+    (bar,) = ax.child_axes
+    ticks = [tick.get_text() for tick in bar.get_yticklabels()]
+    assert len(set(ticks)) == len(ticks) > 1
 
 
 # ---- fits --------------------------------------------------------------------------------
