@@ -29,7 +29,7 @@ from gmmlab.samples import Samples
 Key = tuple[type[Covariance], int]
 
 #: starts of a cell's own, by kind
-STARTS = {"hierarchical": 1, "kmeans": 2, "k-means++": 3, "random_from_data": 2}
+STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # Short runs of a cell's own starts, and of the many starts that neighbours give: passes, and how
 # many go on.
 _OWN, _FROM_NEIGHBOURS = ((12, 4), (50, 2)), ((6, 5), (50, 2))

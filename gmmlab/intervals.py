@@ -14,6 +14,7 @@ replicate's components are matched to those of the fit before anything is compar
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # A fit may be this far from the maximum, in standard errors, for them to be told there.
 _NEAR = 0.1
+# A bootstrap with a smaller share of sound replicates warns.
+_ENOUGH = 0.5
 # A sum of weights this near a whole number is one, up to rounding.
 _WHOLE = 1e-9
 
@@ -205,6 +208,11 @@ def uncertainty(
         than a tenth of a standard error away from it. With "information", if covariances are free
         and components share a part of them (VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV), or
         entries are missing; the bootstraps take both. If fewer than two replicates are sound.
+
+    Warns
+    -----
+    RuntimeWarning
+        If more than half of a bootstrap's replicates degenerate: what is left is a selection.
 
     Notes
     -----
@@ -433,6 +441,13 @@ def _by_bootstrap(
         raise ValueError(
             f"fit must be sound on data like X; {n_bootstrap - len(sound)} of {n_bootstrap} "
             "replicates degenerated: take a floor, fewer components or a simpler structure"
+        )
+    if len(sound) < _ENOUGH * n_bootstrap:
+        warnings.warn(
+            f"only {len(sound)} of {n_bootstrap} replicates are sound, and the intervals speak of "
+            "those alone: take a floor, fewer components or a simpler structure",
+            RuntimeWarning,
+            stacklevel=3,
         )
     columns = zip(*(found.parameters for found in sound), strict=True)
     replicates = Parameters(*map(np.stack, columns))

@@ -482,6 +482,15 @@ def test_replicates_that_degenerate_are_counted_and_told(method):
     assert told(floored, X, method, floor=0.05).n_degenerate <= one.n_degenerate
 
 
+def test_where_most_replicates_degenerate_there_is_a_warning():
+    """A draw holds both samples of the small cluster with a chance of about (1 − 1/e)² = 0.4."""
+    X = np.concatenate([np.random.default_rng(0).normal(size=40), [50.0, 50.5]])[:, None]
+    found = fit(X, start.from_labels(X, (X[:, 0] > 20).astype(int)), tol=1e-12)
+    with pytest.warns(RuntimeWarning, match=r"only \d+ of 40 replicates are sound"):
+        one = told(found, X, "bootstrap", n_bootstrap=40)
+    assert 2 <= len(one.replicates.weights) < 20
+
+
 def test_where_nearly_all_replicates_degenerate_there_are_no_errors():
     X = np.array([[0.0], [1.0], [10.0], [11.0]])
     found = fit(X, start.from_labels(X, [0, 0, 1, 1]), tol=1e-12)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import pytest
 from problems import STRUCTURES
@@ -118,6 +119,28 @@ def test_the_bits_do_not_depend_on_the_number_of_jobs():
     for a, b in zip(one.cells, two.cells, strict=True):
         assert a.fit.mixture.to_json() == b.fit.mixture.to_json()
     assert one.to_frame().equals(two.to_frame())
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask's shutting down
+def test_workers_of_dask_make_the_same_bits():
+    distributed = pytest.importorskip("distributed", reason="dask.distributed is an extra")
+    X = datasets.random_mixture(60, 2, 2, separation=2, rng=rng()).X
+
+    def compared(n_jobs):
+        return compare(X, [1, 2], ["EII", "VVV"], ["bic", "cv"], n_folds=3, n_jobs=n_jobs)
+
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config("dask"),
+    ):
+        there = compared(None)
+    here = compared(1)
+    for a, b in zip(there.cells, here.cells, strict=True):
+        assert a.fit.mixture.to_json() == b.fit.mixture.to_json()
+    assert there.to_frame().equals(here.to_frame())
 
 
 # ---- degenerate cells --------------------------------------------------------------------------
