@@ -104,9 +104,10 @@ def proportional(
             while not tried[0] <= cost and np.abs(step).max() > _NEAR:
                 step = step / 2
                 tried = _profile(weights, inner, logs + step)
+            fell = tried[0] < cost
             logs = logs + step
             cost, relative = tried
-            if np.abs(step).max() <= _NEWTON:
+            if np.abs(step).max() <= _NEWTON or not fell:  # but by what rounding hides
                 break
     except np.linalg.LinAlgError:  # the data lie in fewer dimensions
         logs = np.log(size[alive] / d)
