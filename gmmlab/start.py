@@ -182,9 +182,9 @@ def hierarchical(
     """
     from sklearn.cluster import AgglomerativeClustering
 
-    samples = _check(X, n_components, sample_weight)
+    samples, rng = _check(X, n_components, sample_weight), check_rng(rng)
     if samples.n_samples > _WARD:
-        some = check_rng(rng).choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
+        some = rng.choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
         weight = None if samples.weight is None else samples.weight[some]
         samples = Samples(samples.X[some], weight)
     whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))

@@ -26,6 +26,7 @@ def from_random_means(X, n_components, rng, *, structure=Full):
 
 DRAWN = (start.kmeans, start.kmeans_plus_plus, start.random_points, start.random_responsibilities)
 STARTS = (*DRAWN, from_random_labels, from_random_means)
+every_kind = pytest.mark.parametrize("draw", [*DRAWN, start.hierarchical], ids=lambda f: f.__name__)
 every_draw = pytest.mark.parametrize("draw", DRAWN, ids=lambda f: f.__name__)
 every_start = pytest.mark.parametrize("draw", STARTS, ids=lambda f: f.__name__)
 
@@ -137,6 +138,24 @@ def test_samples_in_fewer_dimensions_are_no_obstacle(draw, structure):
 # ---- repetition --------------------------------------------------------------------------
 
 
+def test_wards_method_finds_clusters_in_whatever_units():
+    """In units of the whole data, and without draws: another generator, the same start."""
+    X = clusters()
+    first, again = (start.hierarchical(X, 3, np.random.default_rng(seed)) for seed in (0, 1))
+    assert first == again
+    assert sorted(first.weights) == pytest.approx([1 / 3] * 3)
+    tilted = X @ [[1.0, 0.9], [0.0, 1e-3]]
+    other = start.hierarchical(tilted, 3, np.random.default_rng(0))
+    wanted = first.sorted().means @ [[1.0, 0.9], [0.0, 1e-3]]
+    np.testing.assert_allclose(other.sorted().means, wanted, rtol=1e-6)
+
+
+def test_wards_method_draws_from_many_samples():
+    X = clusters(n=6000)
+    found = start.hierarchical(X, 3, np.random.default_rng(0))
+    assert found.weights == pytest.approx(np.full(3, 1 / 3), abs=0.05)
+
+
 @every_draw
 @every_structure
 def test_a_start_repeats_with_the_seed_and_only_with_it(draw, structure):
@@ -157,7 +176,7 @@ def test_a_start_takes_no_draws_from_elsewhere(draw):
     assert draw(X, 4, np.random.default_rng(1)) == first
 
 
-@every_draw
+@every_kind
 @pytest.mark.parametrize(("shape", "structure"), [((20_000, 20), Full), ((1001, 300), Diagonal)])
 def test_a_start_does_not_depend_on_the_number_of_threads(draw, shape, structure):
     # Long sums, and products wide enough for BLAS to share out.
@@ -420,7 +439,7 @@ BAD_SAMPLES = [
 ]
 
 
-@every_draw
+@every_kind
 @pytest.mark.parametrize(("X", "error", "message"), BAD_SAMPLES)
 def test_samples_are_a_finite_table(draw, X, error, message):
     with pytest.raises(error, match=message):
@@ -437,7 +456,7 @@ def test_samples_are_a_finite_table_where_nothing_is_drawn(X, error, message):
         relative_floor(X)
 
 
-@every_draw
+@every_kind
 @pytest.mark.parametrize(
     ("k", "error"),
     [(0, ValueError), (-1, ValueError), (61, ValueError), (2.0, TypeError), ("2", TypeError)],
@@ -447,7 +466,7 @@ def test_components_are_one_to_as_many_as_samples(draw, k, error):
         draw(clusters(), k, np.random.default_rng(0))
 
 
-@every_draw
+@every_kind
 @pytest.mark.parametrize("rng", [0, None, np.random.RandomState(0)])
 def test_draws_come_from_a_generator(draw, rng):
     with pytest.raises(TypeError, match=r"rng must be a numpy\.random\.Generator"):
