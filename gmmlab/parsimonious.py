@@ -35,6 +35,8 @@ _MOST_TURNS = 500
 # needs no check that it leads down, which rounding would hide. Far turns are not made. The share
 # of a variance that a difference quotient is taken over.
 _LAST, _FAR, _SHORT = 1e-9, 0.5, 1e-6
+# With more features than this, the curvature in all planes costs more than many sweeps.
+_WIDE = 20
 # A component with this share of the variance of all along an axis has turned flat.
 _COLLAPSED = 1e-14
 
@@ -229,12 +231,13 @@ def common_axes(
     Notes
     -----
     (P1), with Λ estimated anew wherever D turns, falls by Newton steps over turns of all axes at
-    once, which near a minimum double its digits. Where a step would not lead down, axes are turned
-    two by two, as those of Flury and Gautschi (1986) are: for known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is
-    least over all turns in the plane of two axes where tan 2θ = b / a, with a and b the sums of
-    Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ. Planes without an axis in common are turned
-    together (Browne and McNicholas 2014 turn all at once, by a shorter way). There can be several
-    minima: the best of those that are found is no promise of the least.
+    once, which near a minimum double its digits. Where a step would not lead down, and with more
+    than 20 features, axes are turned two by two, as those of Flury and Gautschi (1986) are: for
+    known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is least over all turns in the plane of two axes where
+    tan 2θ = b / a, with a and b the sums of Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ.
+    Planes without an axis in common are turned together (Browne and McNicholas 2014 turn all at
+    once, by a shorter way). There can be several minima: the best of those that are found is no
+    promise of the least.
     """
     shares = counts / counts.sum()
     found = [_turned(shares, moments, estimate, axes) for axes in begin]
@@ -304,13 +307,13 @@ def _newton_turn(
 ) -> tuple[np.ndarray | None, float]:
     """Return a turn (d, d) from axes that moments are given along, and the gain it promises.
 
-    None where (P1) is not curved like a minimum, or the turn would be a far one.
+    None where (P1) is not curved like a minimum, the turn would be a far one, or sweeps cost less.
     """
     k, d = moments.shape[:2]
-    i, j, planes, terms = _planes(d)
     variances = moments.reshape(k, -1)[:, :: d + 1]
-    if not (variances > 0).all():
+    if d > _WIDE or not (variances > 0).all():
         return None, np.nan
+    i, j, planes, terms = _planes(d)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         precisions = counts[:, None] / estimate(variances)
         tilts = 2 * moments[:, i, j]
