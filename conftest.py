@@ -5,10 +5,13 @@ results are held against them here instead, with a tolerance; figures that turn 
 their still pictures are (tests/test_space.py holds them to what they draw).
 """
 
+import shutil
+
 import hypothesis
 import matplotlib
 import pytest
 
+from gmmlab.workbook.page.paper import BROWSERS
 from gmmlab.workbook.recording import MIME_TYPE, differences, recorded
 
 #: what nbval is not to compare: records, and figures that turn
@@ -40,3 +43,16 @@ def pytest_runtest_call(item: pytest.Item) -> object:
         if found := differences(now, committed):
             pytest.fail(f"recorded results differ from the committed ones: {found}")
     return result
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser, for the tests that look at pages as a reader does."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        pytest.skip(f"no browser to look with: none of {', '.join(BROWSERS)} is installed")
+    with playwright.sync_playwright() as engine:
+        browser = engine.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()

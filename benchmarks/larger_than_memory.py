@@ -117,7 +117,7 @@ def main(megabytes, limit, block, features, components, iterations, seed, folder
                 threads_per_worker=1,
                 memory_limit=f"{limit}MiB",
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 local_directory=scratch,
             ) as cluster,
             Client(cluster) as client,

@@ -17,6 +17,8 @@ BLOCKS = ("weights", "means", "covariances")
 every_one_of_four = pytest.mark.parametrize("structure", FOUR, ids=lambda s: s.__name__)
 #: for tests that are slow: those four, and one that is found by iteration of either family
 some_structures = pytest.mark.parametrize("structure", [*FOUR, VEI, VVE], ids=lambda s: s.__name__)
+#: for tests where it matters only whether moments are matrices or diagonals
+either_family = pytest.mark.parametrize("structure", [Full, Diagonal], ids=lambda s: s.__name__)
 every_linear = pytest.mark.parametrize("structure", LINEAR, ids=lambda s: s.__name__)
 every_curved = pytest.mark.parametrize("structure", CURVED, ids=lambda s: s.__name__)
 #: iris from the species labels: R, mclust 6.0, tolerance 1e-14

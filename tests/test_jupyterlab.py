@@ -64,7 +64,7 @@ def free_port():
         return found.getsockname()[1]
 
 
-@pytest.mark.parametrize("name", ["01-known-covariance", "03-three-dimensions"])
+@pytest.mark.parametrize("name", ["03-three-dimensions"])
 def test_run_all_cells(lab, chromium, name):
     """What the notebook records then is what the committed one has recorded."""
     folder, url = lab

@@ -1,12 +1,14 @@
-"""Every notebook at its defaults, as a user meets it: reported, opened, and made again."""
+"""Notebooks as a user meets them: the page of each opened, one reported and made again."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from gmmlab.workbook import page as pages
 from gmmlab.workbook.notebooks import Workbook
 from gmmlab.workbook.store import Run
 
@@ -23,8 +25,17 @@ def gmmlab(workbook, *arguments):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_reported_and_its_results_come_out_again(name, tmp_path, chromium):
+def test_the_page_of_a_notebook_opens_with_the_network_off(name, tmp_path, chromium):
+    """As committed: that its outputs are what it gives today is for nbval to say."""
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    page = tmp_path / f"{name}.html"
+    page.write_text(pages.to_html(notebook, title=name), encoding="utf-8")
+    opens_with_the_network_off(chromium, page)
+
+
+def test_a_notebook_is_reported_and_its_results_come_out_again(tmp_path, chromium):
     """One thread for the report and two for the check: the same to the last bit (Provenance)."""
+    name = "05-elbo"
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / f"{name}.ipynb").symlink_to(ROOT / "notebooks" / f"{name}.ipynb")
     (tmp_path / "data").symlink_to(ROOT / "data")
