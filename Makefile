@@ -17,6 +17,8 @@ help:  ## list the targets
 reports: $(READY)  ## run every notebook: pages, and an index, in reports/
 	$(RUN) -m gmmlab report
 
+# Workers share the cores: with one thread each for linear algebra they do not wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
