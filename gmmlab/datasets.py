@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -360,6 +361,53 @@ def overlapping_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset
     )
 
 
+# Clusters that are no Gaussians, for what an order selected by likelihood makes of them.
+
+
+def crescent(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
+    """Draw a crescent of radius 4, half of the samples and no Gaussian, and two round clusters."""
+
+    def bent(n: int) -> np.ndarray:
+        angle = rng.uniform(0, np.pi, n)
+        noise = rng.standard_normal((n, 2))
+        return 4 * np.column_stack([np.cos(angle), np.sin(angle)]) + 0.5 * noise
+
+    return _beside_two_round(bent, [[0, -1], [7, 1]], n_samples, rng)
+
+
+def cross(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
+    """Draw a cross of two Gaussian arms, half of the samples, and two round clusters."""
+
+    def arms(n: int) -> np.ndarray:
+        X = rng.standard_normal((n, 2)) * [2, 0.3]
+        return np.where(rng.random((n, 1)) < 0.5, X, X[:, ::-1])
+
+    return _beside_two_round(arms, [[5, 5], [6, -4]], n_samples, rng)
+
+
+def heavy_tails(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
+    """Draw Student's t with 3 degrees of freedom, half of the samples, and two round clusters."""
+
+    def student(n: int) -> np.ndarray:
+        return 0.8 * rng.standard_normal((n, 2)) / np.sqrt(rng.chisquare(3, (n, 1)) / 3)
+
+    return _beside_two_round(student, [[5, 4], [7, -3]], n_samples, rng)
+
+
+def _beside_two_round(
+    draw: Callable[[int], np.ndarray], means: Any, n_samples: int, rng: np.random.Generator
+) -> Dataset:
+    """Return half of the samples from `draw`, class 0, and a quarter about each mean."""
+    check_rng(rng)
+    n_samples = check_count(n_samples, name="n_samples")
+    labels = np.maximum(rng.permutation(np.arange(n_samples) % 4) - 1, 0)
+    X = np.concatenate([np.zeros((1, 2)), means])[labels]
+    odd = labels == 0
+    X[odd] += draw(int(odd.sum()))
+    X[~odd] += 0.7 * rng.standard_normal((int((~odd).sum()), 2))
+    return Dataset(X=X, features=("x1", "x2"), labels=labels)
+
+
 # ---- real data -----------------------------------------------------------------------------
 
 
@@ -393,6 +441,9 @@ _GENERATED = (
     stretched,
     separated_3d,
     overlapping_3d,
+    crescent,
+    cross,
+    heavy_tails,
 )
 _FIXED = (four_points, old_faithful, iris)
 #: every data set that `load` knows

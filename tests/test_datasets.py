@@ -264,6 +264,38 @@ def test_a_random_mixture_is_drawn_from_random_parameters():
     np.testing.assert_allclose(np.linalg.cond(data.covariances), 4)
 
 
+# ---- a cluster that is no Gaussian ---------------------------------------------------------
+
+ODD = ("crescent", "cross", "heavy_tails")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_half_of_the_samples_are_odd_and_a_quarter_in_each_round_cluster(name):
+    data = datasets.load(name, n_samples=4000, rng=rng())
+    np.testing.assert_array_equal(np.bincount(data.labels), [2000, 1000, 1000])
+    assert (np.diff(data.labels) != 0).mean() > 0.5
+    for k in (1, 2):
+        X = data.X[data.labels == k]
+        assert kstest((X - X.mean(axis=0)) / 0.7, "norm", axis=None).pvalue > 1e-3
+    assert data.weights is data.means is data.covariances is None
+
+
+def test_what_is_odd_about_each():
+    """The crescent has a radius, arms have an axis, and distances under tails an F distribution."""
+    bent, arms, tails = (load.X[load.labels == 0] for load in map(_odd, ODD))
+    assert kstest((np.linalg.norm(bent, axis=1) - 4) / 0.5, "norm").statistic < 0.05
+    assert bent[:, 1].min() > -2
+    narrow = np.abs(arms).min(axis=1)
+    assert np.quantile(narrow, 0.95) < 2 * 0.3
+    assert np.corrcoef(np.abs(arms).T)[0, 1] < -0.3
+    assert kstest((tails / 0.8)[:, 0], "t", args=(3,)).pvalue > 1e-3
+    assert kstest(((tails / 0.8) ** 2).sum(axis=1) / 2, "f", args=(2, 3)).pvalue > 1e-3
+
+
+def _odd(name):
+    return datasets.load(name, n_samples=4000, rng=rng())
+
+
 # ---- small real sets ---------------------------------------------------------------------
 
 
@@ -304,7 +336,7 @@ def test_every_set_has_a_name_for_each_feature_and_a_label_for_each_sample(name)
 
 
 def test_every_set_can_be_loaded_by_name():
-    assert set(datasets.NAMES) == {*GENERATED, "four_points", "old_faithful", "iris"}
+    assert set(datasets.NAMES) == {*GENERATED, *ODD, "four_points", "old_faithful", "iris"}
 
 
 @pytest.mark.parametrize("name", ["four_points", "old_faithful", "iris"])
