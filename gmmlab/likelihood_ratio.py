@@ -8,6 +8,7 @@ section 6.6).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from gmmlab import neighbours
 from gmmlab._validation import check_count, check_number, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.many_starts import Search, search
+from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import Samples, as_samples
 
@@ -109,6 +111,7 @@ def bootstrap_test(
     n_bootstrap: int = 99,
     n_jobs: int | None = -1,
     progress: bool = True,
+    begin: Iterable[Mixture] = (),
     **settings: Any,
 ) -> BootstrapTest:
     """Test k components against k + 1 by the parametric bootstrap of the likelihood ratio.
@@ -129,6 +132,9 @@ def bootstrap_test(
         Number of samples that are fitted at the same time, as in joblib.
     progress : bool, default True
         Whether to show how far it is.
+    begin : iterable of Mixture, optional
+        More starts of the fit of the data with k: a null that is fitted better makes the statistic
+        smaller, and the test no more likely to reject.
     **settings
         `starts`, `rounds`, `tol` and so on, as in `search`, for the data and the replicates alike.
 
@@ -161,7 +167,7 @@ def bootstrap_test(
     n_bootstrap = check_count(n_bootstrap, name="n_bootstrap")
     for_data, for_replicates = check_rng(rng).spawn(2)
     settings = {**settings, "structure": structure}
-    null, alternative = _both(samples, k, for_data, settings)
+    null, alternative = _both(samples, k, for_data, settings, begin)
     jobs = (
         delayed(_replicate)(null, samples.n_samples, own, settings)
         for own in for_replicates.spawn(n_bootstrap)
@@ -221,7 +227,9 @@ def sequential_test(
     check_count(max_components, name="max_components", maximum=samples.n_samples - 1)
     tests: list[BootstrapTest] = []
     for k, own in enumerate(check_rng(rng).spawn(max_components), start=1):
-        tests.append(bootstrap_test(X, k, rng=own, **settings))
+        # What one test has found is a fit of the next one's null hypothesis.
+        begin = [tests[-1].alternative.mixture] if tests else []
+        tests.append(bootstrap_test(X, k, rng=own, begin=begin, **settings))
         if tests[-1].p_value > alpha:
             break
     return SequentialTest(tuple(tests), alpha)
@@ -232,15 +240,19 @@ def _check(X: Any) -> Samples:
 
 
 def _both(
-    samples: Samples, k: int, rng: np.random.Generator, settings: dict[str, Any]
+    samples: Samples,
+    k: int,
+    rng: np.random.Generator,
+    settings: dict[str, Any],
+    begin: Iterable[Mixture] = (),
 ) -> tuple[Fit, Fit]:
     """Return the best fits with k and k + 1 components, the second begun from the first too."""
     one, other, for_splits = rng.spawn(3)
     settings = {"starts": _STARTS, "rounds": _ROUNDS, **settings}
-    null = _sound(search(samples, k, one, **settings))
+    null = _sound(search(samples, k, one, begin=begin, **settings))
     splits = neighbours.splits(samples, null.mixture, for_splits)
-    begin = [*splits, neighbours.doubled(null.mixture)]
-    return null, _sound(search(samples, k + 1, other, begin=begin, **settings))
+    more = [*splits, neighbours.doubled(null.mixture)]
+    return null, _sound(search(samples, k + 1, other, begin=more, **settings))
 
 
 def _sound(found: Search) -> Fit:

@@ -1,5 +1,7 @@
 """Laws of the bootstrap test: its size, its power, and the sequence."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -57,6 +59,18 @@ def test_the_sequence_ends_at_the_first_number_that_is_not_rejected(two):
     assert found.p_values[0] <= 0.05 < found.p_values[1]
     assert found.fit is found.tests[1].null
     assert "2 components are not rejected at 0.05" in found.message
+
+
+def test_a_null_fits_no_worse_than_the_alternative_of_the_test_before():
+    """Even where each search has one short start, by which alone it is up to 54 nats worse."""
+    X = datasets.random_mixture(60, 5, 2, separation=4, condition=1, rng=rng(3)).X
+    quick = {**QUICK, "n_bootstrap": 1, "starts": {"random_from_data": 1}, "rounds": ((2, 1),)}
+    found = selection.sequential_test(
+        X, rng=rng(1), structure=EII, alpha=0.9, max_components=5, **quick
+    )
+    assert len(found.tests) >= 4
+    for before, after in itertools.pairwise(found.tests):
+        assert after.null.log_likelihood >= before.alternative.log_likelihood - 1e-3
 
 
 def test_where_all_are_rejected_it_says_so(two):
