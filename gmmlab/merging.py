@@ -17,6 +17,9 @@ from scipy.special import entr
 from gmmlab._validation import check_count
 from gmmlab.mixture import Mixture, check_mixture
 
+# Entropy a sample, in nats, below which components are clusters already.
+_CLEAR = 1e-3
+
 Partition = tuple[tuple[int, ...], ...]
 
 
@@ -68,10 +71,10 @@ class Merging:
 
         The point at which two lines, one to each side and both through it, fit the entropies with
         the least squares (Baudry et al. 2010, section 3); k where there are less than three
-        points, or nothing is in doubt.
+        points, or the components leave next to nothing in doubt: a thousandth of a nat a sample.
         """
         k = self.n_components
-        if k < 3 or not np.ptp(self.entropies) > 0:
+        if k < 3 or self.entropies[-1] < _CLEAR * len(self.responsibilities):
             return k
         misfits = [((self.entropies - _broken(self.entropies, b)) ** 2).sum() for b in range(2, k)]
         return 2 + int(np.argmin(misfits))

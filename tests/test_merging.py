@@ -71,6 +71,13 @@ def test_few_components_have_no_bend(k):
     assert len(np.unique(merging.labels())) <= k
 
 
+def test_components_that_are_apart_stay_apart():
+    """Four groups of unit variance, 20 apart: there is no doubt to take away."""
+    data = datasets.random_mixture(80, 4, 2, separation=20, condition=1, rng=rng())
+    merging = merge(start.from_labels(data.X, data.labels), data.X)
+    assert merging.bend == 4
+
+
 def test_the_linkage_is_one_of_scipy(cross):
     merging = merge(*cross[:2])
     linkage = merging.linkage()
