@@ -176,6 +176,79 @@ def test_elbo(run, parameters):
         assert results["log_likelihood"] == pytest.approx(-1130.2639601847, abs=1e-4)
 
 
+# ---- 06: model order ---------------------------------------------------------------------------
+
+FEW = {"n_bootstrap": 19, "n_repeats": 2}
+
+
+@pytest.fixture
+def in_one_process(monkeypatch):
+    """The tests themselves take all cores; workers of joblib's would only cost their start."""
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+
+
+def check_model_order(results):
+    # cells help each other until the table is monotone, and no single start is ahead of it
+    assert results["n_falls"] == 0
+    assert results["ahead_of_search"] < 0.05
+    # the components of a cluster that is no Gaussian are merged into the three clusters there are
+    groups, agreement = results["groups"]["groups"], results["groups"]["agreement"]
+    assert groups["components by BIC"] > groups["clusters by merging"] == 3
+    assert agreement["components by BIC"] + 0.1 < agreement["clusters by merging"] > 0.95
+    # a truth that is not on the list asks for more components the more samples there are
+    assert results["growth"][-1] > results["growth"][0]
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_model_order_finds_the_truth_in_many_separated_samples(run):
+    """Three clusters, of which one is correlated: number and structure by BIC, number by test."""
+    results = run(
+        "06-model-order",
+        data_set="three_clusters",
+        n_samples=2000,
+        structures=["EEE", "VVV"],
+        max_components=3,
+        **FEW,
+    )
+    check_model_order(results)
+    assert results["choices"]["bic"] == ["VVV", 3]
+    assert results["p_values"][:2] == [1 / 20, 1 / 20]
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_model_order_on_iris_finds_the_published_choice(run):
+    """R, mclust 6.0: VEV with two components, BIC −561.7285 by its sign."""
+    results = run(
+        "06-model-order",
+        data_set="iris",
+        structures=["VEV"],
+        max_components=2,
+        odd_cluster="cross",
+        **FEW,
+    )
+    check_model_order(results)
+    assert results["choices"]["bic"] == ["VEV", 2]
+    assert results["bic"] == pytest.approx(561.7285, abs=1e-2)
+
+
+@pytest.mark.usefixtures("in_one_process")
+def test_model_order_leaves_degenerate_cells_out(run):
+    """One of three clusters in space is flat, and collapses unless it shares a covariance."""
+    results = run(
+        "06-model-order",
+        data_set="separated_3d",
+        n_samples=60,
+        structures=["EEE", "VVV"],
+        max_components=3,
+        criterion="aic",
+        odd_cluster="heavy_tails",
+        seed=1,
+        **FEW,
+    )
+    assert results["n_degenerate"] == 1
+    assert results["choices"]["aic"] == ["EEE", 3]
+
+
 # ---- 07: uncertainty ---------------------------------------------------------------------------
 
 
@@ -214,6 +287,12 @@ def test_uncertainty(run, parameters):
         ("03-three-dimensions", {"data_set": "cubes"}, "data_set must be str, one of"),
         ("04-mnist", {"digits": [3, 10]}, r"digits must be list\[int\], in \[0, 9\]"),
         ("05-elbo", {"tol": 0}, "tol must be float, > 0"),
+        (
+            "06-model-order",
+            {"structures": ["VVV", "XXX"]},
+            r"structures must be list\[str\] \| None, one of",
+        ),
+        ("06-model-order", {"n_bootstrap": 18}, r"n_bootstrap must be int, in \[19, 999\]"),
         ("07-uncertainty", {"level": 1.0}, r"level must be float, in \[0.5, 0.99\]"),
     ],
 )
