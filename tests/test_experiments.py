@@ -181,12 +181,6 @@ def test_elbo(run, parameters):
 FEW = {"n_bootstrap": 19, "n_repeats": 2}
 
 
-@pytest.fixture
-def in_one_process(monkeypatch):
-    """The tests themselves take all cores; workers of joblib's would only cost their start."""
-    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
-
-
 def check_model_order(results):
     # cells help each other until the table is monotone, and no single start is ahead of it
     assert results["n_falls"] == 0
@@ -199,13 +193,12 @@ def check_model_order(results):
     assert results["growth"][-1] > results["growth"][0]
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_model_order_finds_the_truth_in_many_separated_samples(run):
     """Three clusters, of which one is correlated: number and structure by BIC, number by test."""
     results = run(
         "06-model-order",
         data_set="three_clusters",
-        n_samples=2000,
+        n_samples=600,
         structures=["EEE", "VVV"],
         max_components=3,
         **FEW,
@@ -215,7 +208,6 @@ def test_model_order_finds_the_truth_in_many_separated_samples(run):
     assert results["p_values"][:2] == [1 / 20, 1 / 20]
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_model_order_on_iris_finds_the_published_choice(run):
     """R, mclust 6.0: VEV with two components, BIC −561.7285 by its sign."""
     results = run(
@@ -231,7 +223,6 @@ def test_model_order_on_iris_finds_the_published_choice(run):
     assert results["bic"] == pytest.approx(561.7285, abs=1e-2)
 
 
-@pytest.mark.usefixtures("in_one_process")
 def test_model_order_leaves_degenerate_cells_out(run):
     """One of three clusters in space is flat, and collapses unless it shares a covariance."""
     results = run(

@@ -38,6 +38,7 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",  # processes of joblib
 )
 #: seconds that a kernel, or the keeper, has to end when it is asked to; then it is killed
 _PATIENCE = 2.0
