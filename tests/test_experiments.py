@@ -38,6 +38,17 @@ def run(tmp_path, monkeypatch):
     return execute
 
 
+# ---- 00: the derivation ------------------------------------------------------------------------
+
+
+def test_every_equation_holds_in_other_dimensions(run):
+    """One component too, and a sample far from clusters that are far apart."""
+    for shape in ({"n_components": 1, "n_features": 1}, {"n_features": 4, "separation": 8.0}):
+        results = run("00-derivation", n_samples=50, seed=3, **shape)
+        assert results["failed"] == []
+        assert results["log_likelihood_after_a_step"] >= results["log_likelihood"]
+
+
 # ---- 01: known covariance ----------------------------------------------------------------------
 
 
@@ -196,6 +207,7 @@ def test_uncertainty(run, parameters):
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
+        ("00-derivation", {"n_features": 5}, r"n_features must be int, in \[1, 4\]"),
         ("01-known-covariance", {"n_features": 1}, r"n_features must be int, in \[2, 10\]"),
         ("02-full-em", {"n_component": 3}, "no parameter 'n_component': did you mean"),
         ("03-three-dimensions", {"data_set": "cubes"}, "data_set must be str, one of"),
