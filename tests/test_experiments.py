@@ -201,6 +201,15 @@ def test_uncertainty(run, parameters):
         assert np.allclose(errors, [[0.028, 0.603], [0.031, 0.476]], rtol=0.5)
 
 
+# ---- 08: pitfalls ------------------------------------------------------------------------------
+
+
+def test_every_mistake_is_caught_on_other_data(run):
+    results = run("08-pitfalls", data_set="old_faithful", n_components=5, seed=2)
+    assert results["missed"] == results["broken_by_right"] == results["never_broken"] == []
+    assert results["stale_means_climb"] is True
+
+
 # ---- wrong parameters --------------------------------------------------------------------------
 
 
@@ -214,6 +223,7 @@ def test_uncertainty(run, parameters):
         ("04-mnist", {"digits": [3, 10]}, r"digits must be list\[int\], in \[0, 9\]"),
         ("05-elbo", {"tol": 0}, "tol must be float, > 0"),
         ("07-uncertainty", {"level": 1.0}, r"level must be float, in \[0.5, 0.99\]"),
+        ("08-pitfalls", {"n_components": 1}, r"n_components must be int, in \[2, 5\]"),
     ],
 )
 def test_a_wrong_parameter_stops_the_notebook_in_its_check(run, name, parameters, message):
