@@ -147,6 +147,25 @@ def verdicts(code, names):
     return found
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_components": 1, "n_features": 1, "n_samples": 51},
+        {"n_components": 6, "n_features": 3, "n_samples": 50, "separation": 0.1},
+        {"n_components": 5, "n_samples": 2000, "separation": 8.0, "seed": 0},
+    ],
+)
+def test_every_equation_holds_at_other_parameters(parameters):
+    names = {}
+    first, _, *rest = [cell.source for cell in CELLS if cell.cell_type == "code"]
+    exec(first, names)
+    names |= parameters
+    for source in rest:
+        exec(source, names)
+    assert names["failed"] == []
+    assert (names["n"], names["k"]) == (parameters["n_samples"], parameters["n_components"])
+
+
 def test_every_check_passes_and_fails_where_its_cell_is_made_wrong():
     names, never = {}, set()
     for cell in CELLS:

@@ -41,12 +41,11 @@ def run(tmp_path, monkeypatch):
 # ---- 00: the derivation ------------------------------------------------------------------------
 
 
-def test_every_equation_holds_in_other_dimensions(run):
-    """One component too, and a sample far from clusters that are far apart."""
-    for shape in ({"n_components": 1, "n_features": 1}, {"n_features": 4, "separation": 8.0}):
-        results = run("00-derivation", n_samples=50, seed=3, **shape)
-        assert results["failed"] == []
-        assert results["log_likelihood_after_a_step"] >= results["log_likelihood"]
+def test_every_equation_holds_in_four_dimensions(run):
+    """Other shapes are in `test_derivation`."""
+    results = run("00-derivation", n_samples=50, n_features=4, separation=8.0, seed=3)
+    assert results["failed"] == []
+    assert results["log_likelihood_after_a_step"] >= results["log_likelihood"]
 
 
 # ---- 01: known covariance ----------------------------------------------------------------------
@@ -223,7 +222,6 @@ def test_every_mistake_is_caught_on_other_data(run):
         ("04-mnist", {"digits": [3, 10]}, r"digits must be list\[int\], in \[0, 9\]"),
         ("05-elbo", {"tol": 0}, "tol must be float, > 0"),
         ("07-uncertainty", {"level": 1.0}, r"level must be float, in \[0.5, 0.99\]"),
-        ("08-pitfalls", {"n_components": 1}, r"n_components must be int, in \[2, 5\]"),
     ],
 )
 def test_a_wrong_parameter_stops_the_notebook_in_its_check(run, name, parameters, message):
