@@ -1,9 +1,9 @@
 """Coordinates of mixtures about one of them, free of constraints.
 
-With y = C⁻¹ (x − μ), a mean moves by C a and a covariance to C exp(√2 A) Cᵀ; weights are
+With y = C⁻¹ (x − μ), a mean moves by C a and a covariance to C exp(√2 A) Cᵀ (I1); weights are
 log πₖ / π_K. Every vector is a mixture, and 0 is the one they are about. The scores of a
 sample known to be of component k are y for its mean and the second Hermite polynomials of y
-for its covariance: uncorrelated with variance 1, so that a step of length 1 is about as
+for its covariance (I2): uncorrelated with variance 1, so that a step of length 1 is about as
 visible in a sample of the component whichever way it goes.
 """
 

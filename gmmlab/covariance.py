@@ -1,6 +1,6 @@
 """Covariance structures: what the components' covariances have in common.
 
-Every covariance is Σₖ = λₖ Dₖ Aₖ Dₖᵀ, with a volume λₖ = |Σₖ|^(1/d), a shape Aₖ, diagonal with
+Every covariance is Σₖ = λₖ Dₖ Aₖ Dₖᵀ (S6), with a volume λₖ = |Σₖ|^(1/d), a shape Aₖ, diagonal with
 |Aₖ| = 1, and an orientation Dₖ, orthogonal. Each of the three is Equal in all components or
 Variable, or I: spheres have no shape, and what lies along the features has no orientation. Three
 letters name a model (Celeux and Govaert 1995; Scrucca et al. 2016), and four are better known
@@ -88,8 +88,8 @@ class Full(Matrices):
 
     Notes
     -----
-    The M-step is Σₖ = Mₖ, the weighted second moment about the new mean
-    (Bishop 2006, eq. 9.19).
+    The M-step is Σₖ = Mₖ, the weighted second moment about the new mean (M4; Bishop 2006,
+    equation 9.25).
 
     Examples
     --------
@@ -120,8 +120,8 @@ class Tied(_One, Matrices):
 
     Notes
     -----
-    The M-step is Σ = Σₖ Nₖ Mₖ / n, the pooled within-component covariance
-    (McLachlan and Peel 2000, section 3.2).
+    The M-step is Σ = Σₖ Nₖ Mₖ / n, the pooled within-component covariance (S1; McLachlan and
+    Peel 2000, section 3.2).
     """
 
     name, model = "tied", "EEE"
@@ -138,7 +138,7 @@ class Diagonal(Variances):
 
     Notes
     -----
-    The M-step is the diagonal of the full one (Murphy 2022, section 8.7.3.4).
+    The M-step is the diagonal of the full one (S2).
     """
 
     name, model = "diag", "VVI"
@@ -162,8 +162,8 @@ class EEI(_One, Variances):
 
     Notes
     -----
-    The M-step is the diagonal of the pooled covariance, λ A = diag Σₖ Nₖ Mₖ / n
-    (Celeux and Govaert 1995).
+    The M-step is the diagonal of the pooled covariance, λ A = diag Σₖ Nₖ Mₖ / n (S4; Celeux
+    and Govaert 1995).
     """
 
     name = model = "EEI"
@@ -206,7 +206,7 @@ class Spherical(_Round):
 
     Notes
     -----
-    The M-step is σₖ² = tr Mₖ / d: the mean of the diagonal one.
+    The M-step is σₖ² = tr Mₖ / d: the mean of the diagonal one (S3).
     """
 
     name, model = "spherical", "VII"
@@ -235,8 +235,8 @@ class EII(_One, _Round):
 
     Notes
     -----
-    The M-step is σ² = Σₖ Nₖ tr Mₖ / (n d) (Celeux and Govaert 1995). Where σ² is known
-    and goes to 0, EM becomes k-means (Bishop 2006, section 9.3.2).
+    The M-step is σ² = Σₖ Nₖ tr Mₖ / (n d) (S5; Celeux and Govaert 1995). Where σ² is known
+    and goes to 0, EM becomes k-means (K4; Bishop 2006, section 9.3.2).
     """
 
     name = model = "EII"
@@ -396,8 +396,8 @@ class EVI(_Curved, Variances):
 
     Notes
     -----
-    The M-step is Aₖ = diag Mₖ / |diag Mₖ|^(1/d) and λ = Σₖ Nₖ |diag Mₖ|^(1/d) / n
-    (Celeux and Govaert 1995).
+    The M-step is Aₖ = diag Mₖ / |diag Mₖ|^(1/d) and λ = Σₖ Nₖ |diag Mₖ|^(1/d) / n (S7; Celeux
+    and Govaert 1995).
     """
 
     name = model = "EVI"

@@ -1,7 +1,7 @@
 """When a component is no estimate of anything: it is empty, or has collapsed.
 
-The likelihood has no maximum where a covariance shrinks onto a few samples, and no sample speaks
-about a component that none belongs to. Both are seen here and reported by `fit`.
+The likelihood has no maximum where a covariance shrinks onto a few samples (U1), and no sample
+speaks about a component that none belongs to. Both are seen here and reported by `fit`.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class Fall(NamedTuple):
 def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
     """List the iterations at which the log-likelihood fell, by more than rounding.
 
-    EM cannot make it fall (Bishop 2006, section 9.4): a fall is a mistake in the code, a
+    EM cannot make it fall (A1; Bishop 2006, section 9.4): a fall is a mistake in the code, a
     step that is not EM (a ridge), or arithmetic at its end. A restart begins anew.
 
     Parameters
@@ -265,8 +265,8 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
 
     Notes
     -----
-    Twice the Newton decrement; see `gmmlab.information`. Over 1000 fits of real and made-up data
-    (``benchmarks/convergence.py``), each compared with going on to a gain of 1e-12:
+    Twice the Newton decrement (I6); see `gmmlab.information`. Over 1000 fits of real and made-up
+    data (``benchmarks/convergence.py``), each compared with going on to a gain of 1e-12:
 
     ======  ========  ========================  ====================
     tol     is told   covers the gain, if told  median ratio to it
@@ -319,6 +319,9 @@ def degenerate(
     sample_weight: Any = None,
 ) -> list[Degeneracy]:
     """List the components that are not sound estimates of anything, and why.
+
+    The likelihood of a component that shrinks onto samples has no bound (U1), so a high one
+    says nothing for such a fit.
 
     Parameters
     ----------

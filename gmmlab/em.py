@@ -4,6 +4,8 @@ Read from top to bottom: one pass over the data (`sums`), the parameters it lead
 (`maximise`), the loop (`fit`), and the same steps with the responsibilities laid open
 (`e_step`, `m_step`, `elbo`).
 
+The numbers of equations are those of notebook 00, which derives and checks them.
+
 With Σₖ = Cₖ Cₖᵀ and whitened residuals yₖ = Cₖ⁻¹ (x − μₖ), a pass gives
 
     log πₖ N(x|μₖ, Σₖ) = log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖ‖²)                    (E1)
@@ -18,10 +20,10 @@ about a point aₖ near the mean, and the next parameters are
     Σ'  = the structure's estimate from Nₖ and Mₖ                                   (M4)
     Q'  = Σₖ Nₖ [log πₖ' − ½ (d log 2π + log|Σₖ'| + tr Σₖ'⁻¹ Mₖ)]                    (M5)
 
-where a block that is not free keeps its value. These are Bishop (2006), equations 9.23 to
+where a block that is not free keeps its value (K1, K2). These are Bishop (2006), equations 9.23 to
 9.28 and 9.40. Moments are taken about aₖ and never about the origin, so shifting or scaling
-the data shifts and scales the answer. And the entropy of r is the log-likelihood minus Q, so
-the evidence lower bound costs nothing. With weighted samples every sum is a weighted one,
+the data shifts and scales the answer (W3). And the entropy of r is the log-likelihood minus Q
+(W5), so the evidence lower bound costs nothing. With weighted samples every sum is a weighted one,
 and n is the sum of the weights.
 
 log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
@@ -267,7 +269,7 @@ def fit(
     Notes
     -----
     E-step and M-step alternate (Bishop 2006, section 9.2.2; Dempster, Laird and Rubin 1977).
-    Each raises the log-likelihood or leaves it (section 9.4).
+    Each raises the log-likelihood or leaves it (A1; section 9.4).
 
     Examples
     --------
@@ -538,7 +540,7 @@ def e_step(X: Any, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
 
     Notes
     -----
-    Bishop (2006), equation 9.23.
+    Bayes' rule (Bishop 2006, equation 9.23), in logarithms (E5).
 
     Examples
     --------
@@ -582,7 +584,7 @@ def m_step(
     Notes
     -----
     Bishop (2006), equations 9.24 to 9.26; the weights carry a Lagrange multiplier that comes
-    out as −n (equation 9.22).
+    out as −n (G3; equation 9.22).
 
     Examples
     --------
@@ -619,8 +621,8 @@ class Elbo(NamedTuple):
 def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
     """Return the evidence lower bound of given responsibilities and parameters.
 
-    ELBO(r, θ) = Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) − Σᵢₖ rᵢₖ log rᵢₖ, with 0 log 0 = 0. It is the
-    log-likelihood less Σᵢ KL(rᵢ ‖ p(component|xᵢ)) (Bishop 2006, equations 9.70 to 9.72).
+    ELBO(r, θ) = Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) − Σᵢₖ rᵢₖ log rᵢₖ, with 0 log 0 = 0 (B3). It is the
+    log-likelihood less Σᵢ KL(rᵢ ‖ p(component|xᵢ)) (B2, B5; Bishop 2006, equations 9.70 to 9.72).
 
     Parameters
     ----------

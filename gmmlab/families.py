@@ -100,7 +100,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def whiten(self, residuals: np.ndarray) -> np.ndarray:
-        """Return y = C⁻¹ (x − μ) for residuals (k, d, b)."""
+        """Return y = C⁻¹ (x − μ) for residuals (k, d, b), as (E1) has it."""
 
     @abstractmethod
     def colour(self, whitened: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def unwhiten(self, second: np.ndarray) -> np.ndarray:
-        """Return C S Cᵀ: second moments in whitened coordinates taken to data coordinates."""
+        """Return C S Cᵀ (W2): second moments in whitened coordinates taken to data coordinates."""
 
     @staticmethod
     @abstractmethod
@@ -185,8 +185,8 @@ class Covariance(ABC):
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
         """Return the nearest structure with Σₖ ⪰ diag(floor), and which components moved.
 
-        It is the maximum of the expected log-likelihood −N/2 (log|Σ| + tr Σ⁻¹ M) under
-        that bound: eigenvalues, in units of the floor, are raised to 1, eigenvectors kept.
+        It is the maximum of the expected log-likelihood −N/2 (log|Σ| + tr Σ⁻¹ M) under that
+        bound (S9): eigenvalues, in units of the floor, are raised to 1, eigenvectors kept.
         """
 
     @abstractmethod
@@ -242,9 +242,9 @@ class Covariance(ABC):
 
     @abstractmethod
     def scores(self, whitened: np.ndarray) -> np.ndarray:
-        """Return ∂ log N / ∂A, shape (q, b), for y (d, b): uncorrelated, with variance 1.
+        """Return ∂ log N / ∂A, shape (q, b), for y (d, b): uncorrelated, with variance 1 (I2).
 
-        Σ moves to C exp(√2 A) Cᵀ with A in the structure: second Hermite polynomials of y.
+        Σ moves to C exp(√2 A) Cᵀ (I1) with A in the structure: second Hermite polynomials of y.
         """
 
     @abstractmethod
@@ -288,9 +288,9 @@ class Covariance(ABC):
     @classmethod
     @abstractmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        """Return the maximum-likelihood structure for Nₖ (k,) and second moments Mₖ.
+        """Return the maximum-likelihood structure for Nₖ (k,) and second moments Mₖ (M4).
 
-        That is the minimum of Σₖ Nₖ (log|Σₖ| + tr Σₖ⁻¹ Mₖ).
+        That is the minimum of Σₖ Nₖ (log|Σₖ| + tr Σₖ⁻¹ Mₖ), (G10).
         """
 
     def update(

@@ -3,14 +3,14 @@
 Louis (1982): the information in the observed data is that in the complete data, had the
 components been seen too, less what is missing by not seeing them,
 
-    I_obs = I_com − Σᵢ Cov(s(xᵢ, z) | xᵢ),
+    I_obs = I_com − Σᵢ Cov(s(xᵢ, z) | xᵢ),                                           (I3)
 
 with s the score of a complete sample (McLachlan and Krishnan 2008, section 4.2). In `Coordinates`
 I_com is nearly diagonal: Nₖ for the mean and covariance of component k, and
 n (diag π − π πᵀ) for the weights.
 
 EM loses the share 1 − ε of the distance to the maximum in every step, for each eigenvalue ε
-of I_com⁻¹ I_obs (Dempster, Laird and Rubin 1977, section 3): what ε is says how far it is.
+of I_com⁻¹ I_obs (I5; Dempster, Laird and Rubin 1977, section 3): what ε is says how far it is.
 """
 
 from __future__ import annotations
@@ -122,8 +122,8 @@ def remaining_gain(
 
     Notes
     -----
-    To second order it is the Newton decrement ½ gᵀ I_obs⁻¹ g, with the gradient g = I_com Δ
-    from EM's own step Δ (Lange 1995): in eigenvectors of I_com⁻¹ I_obs, ½ Σ γ² / ε. What is
+    To second order it is the Newton decrement ½ gᵀ I_obs⁻¹ g (I6), with the gradient g = I_com Δ
+    from EM's own step Δ (I4; Lange 1995): in eigenvectors of I_com⁻¹ I_obs, ½ Σ γ² / ε. What is
     returned is twice that.
     """
     if mixture.n_parameters(free) == 0:

@@ -1,7 +1,7 @@
 """How sure a fit is of its parameters: standard errors and confidence intervals.
 
-Three ways (McLachlan and Peel 2000, sections 2.15 and 2.16). The observed information takes one
-pass over the data and holds for large samples; the two bootstraps fit many data sets like these
+Three ways (McLachlan and Peel 2000, sections 2.15 and 2.16). The observed information (I3) takes
+one pass over the data and holds for large samples; the two bootstraps fit many data sets like these
 and ask how much the fits differ. Both are EM with random weights for the samples:
 
     nonparametric        how often each of n draws with replacement is a sample: multinomial

@@ -1,9 +1,10 @@
 """The Gaussian mixture as a value: weights, means and covariances that never change.
 
-    p(x) = Σₖ πₖ N(x | μₖ, Σₖ)                                    (Bishop 2006, eq. 9.7)
+    p(x) = Σₖ πₖ N(x | μₖ, Σₖ)                                                     (P3)
 
-An EM step takes a mixture and returns another one; nothing writes into the arrays of the
-first, so "known" parameters stay what they were.
+(Bishop 2006, equation 9.7). Numbers like (P3) are those of notebook 00, which derives the
+equations and checks them. An EM step takes a mixture and returns another one; nothing writes
+into the arrays of the first, so "known" parameters stay what they were.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> I
 
 
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities and log p(xᵢ).
+    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities (E2) and log p(xᵢ).
 
     The logarithm of a sum of exponentials, taken about the largest term, neither over-
-    nor underflows (Murphy 2022, section 2.5.4). The responsibilities take the place of
+    nor underflows (E5; Murphy 2022, section 2.5.4). The responsibilities take the place of
     `log_joint` in memory.
     """
     top = log_joint.max(axis=0)
@@ -186,7 +187,7 @@ class Mixture:
         return self.covariance.dense(self.n_components, self.n_features)
 
     def n_parameters(self, free: Iterable[str] = BLOCKS) -> int:
-        """Return the number of free parameters; blocks not in `free` are known.
+        """Return the number of free parameters; blocks not in `free` are known (K3).
 
         Parameters
         ----------
@@ -218,7 +219,7 @@ class Mixture:
         return self.covariance.whiten(np.ascontiguousarray(X.T) - centres[:, :, None])
 
     def log_joint_whitened(self, whitened: np.ndarray) -> np.ndarray:
-        """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (k, b), for whitened y."""
+        """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (k, b), for whitened y (E1)."""
         with np.errstate(over="ignore"):
             log_joint = np.einsum("kdb,kdb->kb", whitened, whitened)
         if not np.isfinite(log_joint).all():
@@ -234,14 +235,14 @@ class Mixture:
         return np.log(self.weights) - (d * np.log(2 * np.pi) + self.covariance.log_det(d)) / 2
 
     def expected_log_joint(self, counts: np.ndarray, second: np.ndarray) -> float:
-        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ), given what it depends on.
+        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ), given what it depends on (G1, M5).
 
         That is Nₖ = Σᵢ rᵢₖ, shape (k,), and Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the structure's shape.
         """
         return float(counts @ self.log_normaliser - self.covariance.trace(second).sum() / 2)
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
-        """Return log πₖ N(xᵢ | μₖ, Σₖ).
+        """Return log πₖ N(xᵢ | μₖ, Σₖ), (P2).
 
         Parameters
         ----------
@@ -265,14 +266,14 @@ class Mixture:
         return log_joint
 
     def log_prob(self, X: np.ndarray) -> np.ndarray:
-        """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,).
+        """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,); their sum is (P4).
 
         Parameters and errors as in `log_joint`.
         """
         return normalise(self.log_joint(X).T)[1]
 
     def responsibilities(self, X: np.ndarray) -> np.ndarray:
-        """Return p(component k | xᵢ), shape (n_samples, n_components); rows sum to 1.
+        """Return p(component k | xᵢ) (E2), shape (n_samples, n_components); rows sum to 1 (E4).
 
         Parameters and errors as in `log_joint`.
         """

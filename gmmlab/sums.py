@@ -1,11 +1,11 @@
-"""The sums of one pass over the data, in two forms: E1 to E3 of `em`.
+"""The sums of one pass over the data, in two forms: (E1 to E3) of `em`.
 
-Two forms give the same sums.
+Two forms give the same sums, and sums of blocks add up (W4).
 
-`ResidualForm` is the mathematics as it stands: y = C⁻¹ (x − μ), ‖y‖², Σ r y yᵀ. It is exact
+`ResidualForm` is the mathematics as it stands (W1): y = C⁻¹ (x − μ), ‖y‖², Σ r y yᵀ. It is exact
 however narrow a component is and however far from the origin.
 
-`ProductForm` uses that a Gaussian is an exponential family (Bishop 2006, section 2.4): with
+`ProductForm` uses that a Gaussian is an exponential family (W6; Bishop 2006, section 2.4): with
 φ(z) = (1, z, z zᵀ), all log πₖ N(x|μₖ, Σₖ) are one matrix product θ φ(z), and all sums are
 another, r φ(z)ᵀ. For few features, or variances only, that is several times as fast. It
 subtracts large numbers where a component is narrow against its distance from the middle of
@@ -71,11 +71,11 @@ class Sums:
         return np.maximum(self.counts, np.finfo(float).tiny)
 
     def means(self) -> np.ndarray:
-        """Return the weighted means of the samples, (k, d)."""
+        """Return the weighted means of the samples (M2), shape (k, d)."""
         return self.about + self.first / self.divisor[:, None]
 
     def moments(self, structure: type[Covariance], means: np.ndarray) -> np.ndarray:
-        """Return the weighted second moments about `means`, (k, d, d) or (k, d)."""
+        """Return the weighted second moments about `means` (M3), shape (k, d, d) or (k, d)."""
         delta = means - self.about
         # Σ r (x−a−δ)(x−a−δ)ᵀ / N = second − (m δᵀ + δ mᵀ) + δ δᵀ with m the first moment
         shifted = self.first / self.divisor[:, None] - delta / 2
@@ -207,7 +207,7 @@ class ProductForm:
 def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:
     """Return θ (k, p), for which log πₖ N(x|μₖ, Σₖ) = θₖ φ(x − centre).
 
-    θₖ = (log πₖ − ½ (d log 2π + log|Σₖ| + mᵀ Σₖ⁻¹ m), Σₖ⁻¹ m, −½ Σₖ⁻¹) with m = μₖ − centre.
+    θₖ = (log πₖ − ½ (d log 2π + log|Σₖ| + mᵀ Σₖ⁻¹ m), Σₖ⁻¹ m, −½ Σₖ⁻¹) with m = μₖ − centre (W6).
     """
     covariance, means = mixture.covariance, mixture.means - centre
     k, d = means.shape

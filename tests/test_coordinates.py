@@ -164,7 +164,7 @@ def test_there_are_as_many_coordinates_as_free_parameters_and_each_has_a_place(c
 
 @given(pairs(), st.integers(0, 2**32 - 1))
 def test_a_mean_moves_by_a_in_units_of_the_covariance_and_a_weight_by_its_log_ratio(case, seed):
-    """‖a‖ is the Mahalanobis distance that a mean moves."""
+    """(I1): ‖a‖ is the Mahalanobis distance that a mean moves."""
     origin, _, _ = case
     coordinates = Coordinates(origin, frozenset({"weights", "means"}))
     k, d = origin.means.shape
@@ -180,7 +180,7 @@ def test_a_mean_moves_by_a_in_units_of_the_covariance_and_a_weight_by_its_log_ra
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.sampled_from([Full, Tied]))
 def test_a_matrix_moves_by_the_matrix_exponential(seed, d, structure):
-    """C exp(√2 A) Cᵀ with ‖A‖² the sum of squares of the coordinates, against SciPy's expm."""
+    """C exp(√2 A) Cᵀ (I1), ‖A‖² the sum of squares of the coordinates, against SciPy's expm."""
     rng = np.random.default_rng(seed)
     origin = random_mixture(rng, 1, d, structure)
     coordinates = Coordinates(origin, frozenset({"covariances"}))
@@ -227,7 +227,7 @@ def test_scores_are_the_derivatives_of_the_log_density_along_the_coordinates(str
 @every_linear
 @pytest.mark.parametrize("d", [1, 2, 3])
 def test_scores_are_uncorrelated_with_mean_0_and_variance_1(structure, d):
-    """Gauss-Hermite quadrature with 4 points is exact for the 4th moments (degree 7)."""
+    """(I2): Gauss-Hermite quadrature with 4 points is exact for the 4th moments (degree 7)."""
     points, share = hermegauss(4)
     share = share / share.sum()
     y = np.stack([axis.ravel() for axis in np.meshgrid(*[points] * d, indexing="ij")])

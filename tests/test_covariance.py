@@ -57,6 +57,7 @@ def expected_log_likelihood(count, covariance, moment):
 @few
 @given(cases())
 def test_whitening_takes_the_covariance_to_the_identity(case):
+    """Σ = C Cᵀ (E1)."""
     covariance, k, d, _ = case
     whitening = covariance.whiten(np.broadcast_to(np.eye(d), (k, d, d)))
     whitened = whitening @ covariance.dense(k, d) @ whitening.transpose(0, 2, 1)
@@ -79,6 +80,7 @@ def test_whiten_and_colour_undo_each_other(case):
 @few
 @given(cases())
 def test_moments_of_whitened_residuals_unwhiten_to_moments_of_residuals(case):
+    """(W1, W2)."""
     covariance, k, d, rng = case
     residuals, responsibilities = rng.normal(size=(k, d, 9)), rng.uniform(size=(k, 9))
     scatter = covariance.scatter(covariance.whiten(residuals), responsibilities)
@@ -104,6 +106,7 @@ def test_product_is_the_symmetric_outer_product(case):
 @few
 @given(cases())
 def test_log_det_is_that_of_the_dense_matrices(case):
+    """(E1), its second half."""
     covariance, k, d, _ = case
     expected = np.linalg.slogdet(covariance.dense(k, d))[1]
     np.testing.assert_allclose(np.broadcast_to(covariance.log_det(d), k), expected, atol=1e-10)
@@ -196,6 +199,7 @@ def test_relative_to_is_the_smallest_generalised_eigenvalue(case, seed):
 @few
 @given(cases())
 def test_estimate_is_the_most_likely_of_its_structure(case):
+    """(G10), and (M4, S1 to S8) for what it leads to."""
     covariance, k, d, rng = case
     structure = type(covariance)
     counts, moments = rng.uniform(1, 9, size=k), random_moments(rng, k, d)
@@ -215,6 +219,7 @@ def test_estimate_is_the_most_likely_of_its_structure(case):
 @few
 @given(cases(LINEAR), st.booleans())
 def test_clipped_is_the_optimum_under_its_bound(case, flat):
+    """(S9)."""
     covariance, k, d, rng = case
     structure = type(covariance)
     moments = random_moments(rng, k, d)
@@ -437,7 +442,7 @@ def test_what_an_m_step_made_singular_is_a_linalg_error_and_no_warning(structure
     ],
 )
 def test_n_parameters_are_the_published_ones(model, by_formula, for_k_3_d_4):
-    """Celeux and Govaert (1995), table 1; and as mclust counts them."""
+    """(K3, S6): Celeux and Govaert (1995), table 1; and as mclust counts them."""
     structure = getattr(gmmlab, model)
     assert structure.n_parameters(3, 4) == for_k_3_d_4
     for k, d in itertools.product((1, 2, 5), (1, 2, 7)):

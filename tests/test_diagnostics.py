@@ -282,6 +282,7 @@ def test_rounding_is_no_fall_at_any_size(size):
 
 
 def test_em_never_falls_and_a_large_ridge_does():
+    """(A1)."""
     X = np.random.default_rng(0).normal(size=(100, 2)) * [1, 0.1]
     start = Mixture([0.5, 0.5], X[:2], Full([np.diag([1, 0.01])] * 2))
     assert diagnostics.falls(fit(X, start)) == []
@@ -338,6 +339,7 @@ def test_a_tied_component_lives_on_the_others_until_it_is_empty():
 
 @every_one_of_four
 def test_a_collapsed_component_is_listed(structure):
+    """(U1)."""
     X = two_clusters()
     thin = {
         Full: [np.eye(2), [[1, 1 - 1e-9], [1 - 1e-9, 1]]],

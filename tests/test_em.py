@@ -70,7 +70,7 @@ def assert_same(one, other, rtol=1e-9, atol=1e-9):
     np.testing.assert_allclose(one.covariance.values, other.covariance.values, rtol=rtol, atol=atol)
 
 
-# ---- monotonicity: Bishop (2006), section 9.4 ------------------------------------------------
+# ---- monotonicity (A1): Bishop (2006), section 9.4 ---------------------------------------------
 
 
 @given(problems, st.sampled_from(FREE), st.sampled_from([None, 0.05, 0.5]))
@@ -83,6 +83,7 @@ def test_log_likelihood_never_falls_whatever_is_free_or_floored(case, free, floo
 
 @given(problems, st.sampled_from(FREE), st.sampled_from([None, 0.05]))
 def test_elbo_is_tight_after_the_e_step_and_never_falls_in_the_m_step(case, free, floor):
+    """(A1, B7)."""
     X, mixture = case
     trace = traced(X, mixture, free=free, floor=floor, max_iter=30, tol=1e-9)
     log_likelihood, after_m = trace["log_likelihood"], trace["elbo_m_step"]
@@ -94,7 +95,7 @@ def test_elbo_is_tight_after_the_e_step_and_never_falls_in_the_m_step(case, free
 
 @given(problems)
 def test_a_fixed_mean_with_a_free_covariance_never_lowers_the_log_likelihood(case):
-    """Mistake C1 in reverse: Σ about the old mean is right when that mean is fixed."""
+    """(K2): Σ about the old mean is right when that mean is fixed."""
     X, mixture = case
     new = m_step(X, e_step(X, mixture)[0], mixture, free={"covariances"})
     before, after = mixture.log_prob(X).sum(), new.log_prob(X).sum()
@@ -106,7 +107,7 @@ def test_a_fixed_mean_with_a_free_covariance_never_lowers_the_log_likelihood(cas
 
 @given(problems)
 def test_e_step_is_bayes_rule_on_scipys_densities(case):
-    """Equation 9.23."""
+    """(E2): equation 9.23."""
     X, mixture = case
     joint = np.stack(
         [
@@ -124,7 +125,7 @@ def test_e_step_is_bayes_rule_on_scipys_densities(case):
 
 @given(problems.filter(lambda case: isinstance(case[1].covariance, FOUR)))
 def test_m_step_is_the_weighted_moments(case):
-    """Equations 9.24 to 9.26, and their pooled, diagonal and averaged forms."""
+    """(M1, M2, M4): equations 9.24 to 9.26, and their other forms (S1 to S3)."""
     X, mixture = case
     r = e_step(X, mixture)[0]
     new = m_step(X, r, mixture)
@@ -155,7 +156,7 @@ def test_one_iteration_of_fit_is_an_e_step_then_an_m_step(case, free):
 
 @given(problems)
 def test_elbo_laid_open_equals_the_trace(case):
-    """Equation 9.40 plus the entropy; the bound before the E-step too."""
+    """(B4, W5): equation 9.40 plus the entropy; the bound before the E-step too."""
     X, mixture = case
     r = e_step(X, mixture)[0]
     trace = traced(X, mixture, max_iter=1, tol=0)
@@ -170,7 +171,7 @@ def test_elbo_laid_open_equals_the_trace(case):
 
 
 def test_elbo_of_other_responsibilities_is_lower_by_their_divergence():
-    """Bishop equations 9.70 to 9.72: log p(X) = ELBO + Σᵢ KL(rᵢ ‖ p(component|xᵢ))."""
+    """(B5), Bishop equations 9.70 to 9.72: log p(X) = ELBO + Σᵢ KL(rᵢ ‖ p(component|xᵢ))."""
     X, mixture = problem(0)
     other = np.random.default_rng(0).dirichlet(np.ones(3), size=len(X))
     posterior, log_densities = e_step(X, mixture)
@@ -179,6 +180,7 @@ def test_elbo_of_other_responsibilities_is_lower_by_their_divergence():
 
 
 def test_hard_responsibilities_have_no_entropy():
+    """(B3)."""
     X, mixture = problem(0)
     assert elbo(X, np.eye(3)[mixture.predict(X)], mixture).entropy == 0
 
@@ -228,12 +230,14 @@ def assert_equivariant(X, mixture, A, b, atol=1e-9):
 
 @given(problems, st.floats(-1e3, 1e3))
 def test_shifting_the_data_shifts_the_fit(case, shift):
+    """(W3)."""
     X, mixture = case
     assert_equivariant(X, mixture, np.eye(X.shape[1]), shift)
 
 
 @given(problems, st.floats(-6, 6))
 def test_scaling_the_data_scales_the_fit(case, power):
+    """(W3)."""
     X, mixture = case
     assert_equivariant(X, mixture, 10.0**power * np.eye(X.shape[1]), 0.0)
 
@@ -284,6 +288,7 @@ def test_samples_in_another_order_or_twice_give_the_same_fit(case):
 
 @given(problems, st.sampled_from(FREE))
 def test_a_block_that_is_not_free_comes_back_bit_for_bit(case, free):
+    """(K1)."""
     X, mixture = case
     end = fit(X, mixture, free=free, max_iter=3, tol=0, degenerate="floor", floor=1e-12).mixture
     if "weights" not in free:
@@ -295,7 +300,7 @@ def test_a_block_that_is_not_free_comes_back_bit_for_bit(case, free):
 
 
 def test_the_start_is_not_written_into():
-    """Mistake B1: "known" parameters that the M-step overwrites."""
+    """An M-step that writes into what it was given changes "known" parameters."""
     X, mixture = problem(0)
     before = mixture.to_json()
     fit(X, mixture)
@@ -412,7 +417,7 @@ def test_a_mean_that_moves_far_in_one_step_keeps_its_digits():
 
 
 def test_a_sample_very_far_from_every_mean_has_responsibilities():
-    """Mistake D3: densities that are 0/0."""
+    """(E5): densities that are 0/0."""
     _, mixture = problem(0)
     responsibilities, log_densities = e_step([[1e6, -1e6]], mixture)
     assert responsibilities.sum() == pytest.approx(1)

@@ -45,6 +45,12 @@ def run(tmp_path, kernels):
     return run
 
 
+def test_what_a_cell_prints_is_one_output_however_slowly_it_comes(run, tmp_path):
+    run("import time", "print(1, flush=True); time.sleep(0.3); print(2)", RECORD)
+    saved = nbformat.read(tmp_path / "work" / "out.ipynb", as_version=4)
+    assert [output.text for output in saved.cells[4].outputs] == ["1\n2\n"]
+
+
 @pytest.mark.parametrize(
     ("cell", "kind", "message"),
     [

@@ -51,6 +51,16 @@ def run(tmp_path, monkeypatch, kernels):
     return execute
 
 
+# ---- 00: the derivation ------------------------------------------------------------------------
+
+
+def test_every_equation_holds_in_four_dimensions(run):
+    """Other shapes are in `test_derivation`."""
+    results = run("00-derivation", n_samples=50, n_features=4, separation=8.0, seed=3)
+    assert results["failed"] == []
+    assert results["log_likelihood_after_a_step"] >= results["log_likelihood"]
+
+
 # ---- 01: known covariance ----------------------------------------------------------------------
 
 
@@ -267,12 +277,22 @@ def test_uncertainty(run, parameters):
         assert np.allclose(errors, [[0.028, 0.603], [0.031, 0.476]], rtol=0.5)
 
 
+# ---- 08: pitfalls ------------------------------------------------------------------------------
+
+
+def test_every_mistake_is_caught_on_other_data(run):
+    results = run("08-pitfalls", data_set="old_faithful", n_components=5, seed=2)
+    assert results["missed"] == results["broken_by_right"] == results["never_broken"] == []
+    assert results["stale_means_climb"] is True
+
+
 # ---- wrong parameters --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
+        ("00-derivation", {"n_features": 5}, r"n_features must be int, in \[1, 4\]"),
         ("01-known-covariance", {"n_features": 1}, r"n_features must be int, in \[2, 10\]"),
         ("02-full-em", {"n_component": 3}, "no parameter 'n_component': did you mean"),
         ("03-three-dimensions", {"data_set": "cubes"}, "data_set must be str, one of"),

@@ -57,7 +57,7 @@ def at(samples, mixture, free):
 @every_free
 @pytest.mark.parametrize("weighted", [False, True])
 def test_observed_information_is_minus_the_hessian_of_the_log_likelihood(structure, free, weighted):
-    """Central differences of log-densities, h = 2 × 10⁻³.
+    """(I3), by central differences of log-densities, h = 2 × 10⁻³.
 
     They are off by h²/12 times fourth derivatives: each sample's is some tens at most in these
     coordinates, so n × 10⁻⁴ in sum; rounding is ε |log L| / h², below n × 10⁻⁷.
@@ -85,7 +85,7 @@ def test_observed_information_is_minus_the_hessian_of_the_log_likelihood(structu
 @every_linear
 @every_free
 def test_an_em_step_shrinks_distances_by_1_less_complete_into_observed(structure, free):
-    """The map's Jacobian is I − I_com⁻¹ I_obs (Dempster, Laird and Rubin 1977).
+    """The map's Jacobian is I − I_com⁻¹ I_obs (I5; Dempster, Laird and Rubin 1977).
 
     Differences with h = 10⁻⁴ are off by h² times third derivatives.
     """
@@ -213,7 +213,7 @@ def test_the_remaining_gain_covers_what_going_on_finds_and_is_not_much_more():
 
 @every_linear
 def test_it_is_the_newton_decrement_doubled_near_a_maximum(structure):
-    """So it is twice the gain, but for the third order, a few percent here."""
+    """So it is twice the gain of (I6), but for the third order, a few percent here."""
     samples, mixture = case(structure)
     best = log_likelihood(samples, mixture)
     coordinates, _ = at(samples, mixture, ALL)

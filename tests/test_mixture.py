@@ -64,6 +64,7 @@ def mixture():
 @settings(max_examples=100, deadline=None)
 @given(cases())
 def test_densities_are_those_of_scipy(case):
+    """(E1, P2, P3) against (P1) as scipy has it."""
     mixture, rng = case
     X = 5 * rng.normal(size=(20, mixture.n_features))
     parameters = zip(mixture.weights, mixture.means, mixture.covariances, strict=True)
@@ -86,6 +87,7 @@ def test_densities_are_those_of_scipy(case):
 @few
 @given(cases())
 def test_responsibilities_are_distributions(case):
+    """(E4)."""
     mixture, rng = case
     r = mixture.responsibilities(100 * rng.standard_cauchy(size=(50, mixture.n_features)))
     assert (r >= 0).all()
@@ -119,6 +121,7 @@ def test_a_point_far_from_every_narrow_component_is_still_shared_by_distance():
 @few
 @given(cases(), st.floats(0.01, 100), st.integers(0, 2**32 - 1))
 def test_shifting_and_scaling_everything_changes_densities_by_the_volume(case, scale, seed):
+    """(W3)."""
     mixture, rng = case
     shift = 10 * np.random.default_rng(seed).normal(size=mixture.n_features)
     values = type(mixture.covariance)(scale**2 * mixture.covariance.values)
@@ -333,7 +336,7 @@ def test_the_log_normaliser_is_the_log_joint_at_the_means():
 @few
 @given(cases())
 def test_the_expected_log_joint_needs_only_counts_and_moments(case):
-    """Bishop (2006), equation 9.40."""
+    """(G1, M5): Bishop (2006), equation 9.40."""
     mixture, rng = case
     X = rng.normal(size=(9, mixture.n_features))
     r = rng.dirichlet(np.ones(mixture.n_components), size=9)
@@ -426,6 +429,7 @@ def test_sampling_repeats_with_the_seed_and_only_with_it(mixture):
 
 @every_structure
 def test_parameters_of_the_free_blocks_add_up(structure):
+    """(K3)."""
     k, d = 3, 4
     mixture = random_mixture(np.random.default_rng(0), k, d, structure)
     blocks = {"weights": 2, "means": 12, "covariances": structure.n_parameters(k, d)}

@@ -27,7 +27,7 @@ def test_notebook_keeps_the_rule(path, rule):
 
 
 def test_the_five_experiments_are_there():
-    assert [path.stem for path in NOTEBOOKS[:5]] == [
+    assert [path.stem for path in NOTEBOOKS if "01" <= path.stem < "06"] == [
         "01-known-covariance",
         "02-full-em",
         "03-three-dimensions",
@@ -115,7 +115,7 @@ def warn(notebook):
     ids=lambda value: value.__name__,
 )
 def test_breaking_a_rule_turns_the_suite_red(damage, rule):
-    notebook = copy.deepcopy(read(NOTEBOOKS[0]))
+    notebook = copy.deepcopy(read(NOTEBOOKS[0].with_name("01-known-covariance.ipynb")))
     damage(notebook)
     assert list(rule(notebook)) != []
 

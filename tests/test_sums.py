@@ -143,7 +143,7 @@ def test_the_guard_lets_log_densities_be_off_by_no_more_than_its_bound(case):
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("k", "d", "n"), [(1, 1, 1), (1, 3, 7), (3, 1, 40), (4, 8, 30)])
 def test_both_forms_are_the_sums_of_a_double_loop(structure, weighted, k, d, n):
-    """E1 to E3 as `em` states them."""
+    """(E1 to E3) as `em` states them."""
     rng = np.random.default_rng([k, d, n])
     weight = rng.exponential(size=n) if weighted else None
     samples = Samples(rng.normal(size=(n, d)), weight)
@@ -155,7 +155,7 @@ def test_both_forms_are_the_sums_of_a_double_loop(structure, weighted, k, d, n):
 
 @given(cases())
 def test_natural_parameters_times_products_are_the_log_joint(case):
-    """Bishop (2006), section 2.4: θ φ(z), up to the rounding of the terms it is made of."""
+    """(W6; Bishop 2006, section 2.4): θ φ(z), up to the rounding of the terms it is made of."""
     samples, mixture = case
     z = (samples.X - samples.centre).T
     products = np.concatenate([np.ones((1, z.shape[1])), z, mixture.covariance.pairs(z)])
@@ -197,6 +197,7 @@ def test_responsibilities_of_type_bool_may_be_weighted(structure):
 
 @given(cases(), st.integers(1, 5))
 def test_the_sums_of_the_whole_are_the_sums_of_its_parts(case, parts):
+    """(W4)."""
     samples, mixture = case
     cuts = np.array_split(np.arange(samples.n_samples), min(parts, samples.n_samples))
     for form in (ProductForm(mixture, samples.centre), ResidualForm(mixture)):
@@ -236,7 +237,7 @@ def test_many_blocks_and_chunks_are_one_pass(structure):
 
 @given(cases(), st.floats(0, 3))
 def test_moments_about_any_point_follow_the_shift_law(case, distance):
-    """Σ r (x−b)(x−b)ᵀ / N directly, from sums about another point a."""
+    """(M3): Σ r (x−b)(x−b)ᵀ / N directly, from sums about another point a."""
     samples, mixture = case
     structure, k = type(mixture.covariance), mixture.n_components
     rng = np.random.default_rng(samples.n_samples)

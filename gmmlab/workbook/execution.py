@@ -193,6 +193,7 @@ class _Engine(NBClientEngine):
             startup_timeout=60,
             timeout_func=kernel.seconds_left,
             on_cell_start=lambda cell, cell_index: kernel.cell_starts(nb_man.nb, cell_index),
+            coalesce_streams=True,  # what is printed is one text, however slowly it comes
             log=logging.getLogger("papermill"),
         )
         environment = {**os.environ, **kernel.environment}
