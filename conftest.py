@@ -47,7 +47,7 @@ def pytest_runtest_call(item: pytest.Item) -> object:
 
 @pytest.fixture(scope="module")
 def chromium():
-    """A browser, for the tests that look at pages as a reader does."""
+    """Yield a browser, for the tests that look at pages as a reader does."""
     playwright = pytest.importorskip("playwright.sync_api")
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:

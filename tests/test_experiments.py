@@ -18,7 +18,8 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 #: what takes long to import and nearly every notebook needs, sooner or later
 IMPORTS = """
 import matplotlib.pyplot, numpy, pandas, scipy.optimize, scipy.stats, sklearn.cluster
-from gmmlab import GaussianMixture, datasets, diagnostics, fit, plots, search, space, start, workbook
+from gmmlab import GaussianMixture, datasets, diagnostics, fit, plots, search, selection, space
+from gmmlab import start, uncertainty, workbook
 """
 
 
