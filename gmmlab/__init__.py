@@ -9,8 +9,8 @@
                             how far there is to go, and how to go faster
     start, many_starts      where to begin; many beginnings
     datasets                generators and real data
-    diagnostics, plots, space
-                            reading a fit, seeing it, and turning it
+    diagnostics, plots      reading a fit, and seeing it
+    player, space           EM as a film; figures that turn
     intervals               standard errors of a fit's parameters
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
@@ -24,7 +24,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "diagnostics", "plots", "space", "start", "workbook"],
+    submodules=["datasets", "diagnostics", "player", "plots", "space", "start", "workbook"],
     submod_attrs={
         "covariance": [
             *("Diagonal", "Full", "Spherical", "Tied"),

@@ -33,7 +33,9 @@ FLOORS = (
     "many_starts",
     "estimator",
     "_drawing",
+    "_film",
     "plots",
+    "player",
     "space",
 )
 
