@@ -167,8 +167,9 @@ def stills(
         ax.set_autoscale_on(False)
         plots.ellipses(path[i].marginal(columns), sigmas=[2], ax=ax)
         ax.set(title=f"iteration {i}", xlabel="", ylabel="")
-    for ax in axes.flat[len(iterations) :]:
-        ax.set_axis_off()
+    for empty in range(len(iterations), axes.size):
+        axes.flat[empty].set_axis_off()
+        axes.flat[empty - 4].tick_params(labelbottom=True)
     figure.supxlabel(names[0])
     figure.supylabel(names[1])
     return figure
