@@ -9,8 +9,8 @@
                             how far there is to go, and how to go faster
     start, many_starts      where to begin; many beginnings
     datasets                generators and real data
-    diagnostics, plots, space
-                            reading a fit, seeing it, and turning it
+    diagnostics, plots      reading a fit, and seeing it
+    player, space           EM as a film; figures that turn
     intervals               standard errors of a fit's parameters
     selection               which mixture: how many components, of what structure
     grid, neighbours, cross_validation, likelihood_ratio, merging
@@ -28,7 +28,10 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["datasets", "diagnostics", "plots", "selection", "space", "start", "workbook"],
+    submodules=[
+        *("datasets", "diagnostics", "player", "plots"),
+        *("selection", "space", "start", "workbook"),
+    ],
     submod_attrs={
         "covariance": [
             *("Diagonal", "Full", "Spherical", "Tied"),

@@ -38,6 +38,7 @@ from gmmlab._drawing import (
     means_and_covariances,
     surfaces,
 )
+from gmmlab._film import Film
 from gmmlab._plots_choosing import bootstrap_test as bootstrap_test
 from gmmlab._plots_choosing import criterion as criterion
 from gmmlab._plots_choosing import merging_entropy as merging_entropy
@@ -67,7 +68,13 @@ _STYLES = {"true": "-", "fitted": "--"}
 _DPI = 110
 
 
-def show(figure: Figure | Axes, *, alt: str, turning: TurningFigure | None = None) -> None:
+def show(
+    figure: Figure | Axes,
+    *,
+    alt: str,
+    turning: TurningFigure | None = None,
+    playing: Film | None = None,
+) -> None:
     """Put a figure into the notebook with its alt text, and close it.
 
     Parameters
@@ -79,12 +86,14 @@ def show(figure: Figure | Axes, *, alt: str, turning: TurningFigure | None = Non
     turning : plotly.graph_objects.Figure, optional
         The same scene as a figure that turns, from `space`. Both go into one output: where
         scripts run the reader can turn the scene, elsewhere there is `figure` as a still.
+    playing : Film, optional
+        What `figure` shows stills of, from `player`: where scripts run the reader can play it.
 
     Raises
     ------
     TypeError, ValueError
-        If `figure` or `turning` is something else, `alt` is empty, or WORKBOOK_FIGURES names
-        another format.
+        If `figure`, `turning` or `playing` is something else, both of the latter are given, `alt`
+        is empty, or WORKBOOK_FIGURES names another format.
 
     Notes
     -----
@@ -101,8 +110,15 @@ def show(figure: Figure | Axes, *, alt: str, turning: TurningFigure | None = Non
         raise TypeError(f"figure must be a Figure or Axes; got {type(figure).__name__}")
     if not isinstance(alt, str) or not alt.strip():
         raise ValueError(f"alt must say what the figure shows; got {alt!r}")
+    if not isinstance(playing, Film | None):
+        kind = type(playing).__name__
+        raise TypeError(f"playing must be a Film, from gmmlab.player; got {kind}")
+    if playing is not None and turning is not None:
+        raise ValueError("give turning or playing: a figure can have one of them")
     bundle: dict[str, Any] = {} if turning is None else {TURNING_MIME_TYPE: _turning(turning)}
     bundle["image/png"] = _png(figure)
+    if playing is not None:
+        bundle["text/html"] = playing.html(bundle["image/png"], alt)
     if "svg" in _formats():
         bundle["image/svg+xml"] = _svg(figure)
     plt.close(figure)

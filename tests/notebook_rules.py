@@ -10,6 +10,7 @@ from gmmlab.workbook.parameters import read_parameters
 from gmmlab.workbook.recording import MIME_TYPE, recorded
 
 TURNING = "application/vnd.plotly.v1+json"
+FILM = '<figure class="film">'
 MACHINE_PATH = re.compile(r"/(?:home|root|tmp|Users|work|usr)/|[A-Z]:\\\\Users")
 
 
@@ -99,6 +100,18 @@ def turning_figures_are_small_and_have_a_still(notebook):
                     yield f"{cell.id}: a figure that turns, of {sorted(figure)}"
 
 
+def films_are_small_and_have_stills(notebook):
+    """As figures that turn; what is shown without scripts is in the film too, for JupyterLab."""
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            html = output.get("data", {}).get("text/html", "")
+            if FILM in html:
+                if "image/png" not in output.data or "<img" not in html:
+                    yield f"{cell.id}: a film without stills"
+                if len(html) > 400_000:
+                    yield f"{cell.id}: a film of {len(html)} bytes; 400,000 at the most"
+
+
 def formulas_render(notebook):
     """Each formula becomes MathML with no LaTeX left over."""
     for cell in notebook.cells:
@@ -137,6 +150,7 @@ RULES = (
     metadata_is_clean,
     images_have_alt_text,
     turning_figures_are_small_and_have_a_still,
+    films_are_small_and_have_stills,
     formulas_render,
     reads_well,
 )

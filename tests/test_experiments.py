@@ -8,7 +8,10 @@ import nbformat
 import numpy as np
 import papermill
 import pytest
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
 
+from gmmlab import load_mnist
 from gmmlab.workbook.kernels import Kernels
 from gmmlab.workbook.recording import recorded
 
@@ -287,6 +290,45 @@ def test_every_mistake_is_caught_on_other_data(run):
     assert results["stale_means_climb"] is True
 
 
+# ---- 09: MNIST beyond pixels -------------------------------------------------------------------
+
+
+def test_mnist_beyond_pixels_has_densities_of_images(run):
+    """With one component a digit, PCA's is a Gaussian in pixel space that can be written down."""
+    given = {"n_samples": 1000, "n_principal": 10, "seed": 2}
+    rest = {"n_test": 500, "n_latent": 3, "n_epochs": 2, "n_clusters": 4}
+    results = run("09-mnist-beyond-pixels", per_digit=1, **given, **rest)
+
+    train = load_mnist(1000, rng=np.random.default_rng(2))
+    test = load_mnist(split="test")
+    eigenvalues, vectors = np.linalg.eigh(np.cov(train.X.T))
+    floor = 0.1 * train.X.var(axis=0).mean()
+    kept, dropped = (
+        vectors[:, -10:],
+        vectors[:, :-10] * np.sqrt(np.maximum(eigenvalues, floor))[:-10],
+    )
+    log_joint = []
+    for c in range(10):
+        mine = train.X[train.labels == c]
+        inside = kept @ np.cov(kept.T @ mine.T, bias=True) @ kept.T
+        # what is dropped has the mean of all digits
+        mean = train.X.mean(axis=0) + kept @ kept.T @ (mine - train.X.mean(axis=0)).mean(axis=0)
+        root = np.linalg.cholesky(inside + dropped @ dropped.T)
+        white = solve_triangular(root, (test.X[:500] - mean).T, lower=True)
+        log_normal = (
+            -0.5 * (white**2).sum(axis=0) - np.log(np.sqrt(2 * np.pi) * root.diagonal()).sum()
+        )
+        log_joint.append(log_normal + np.log(len(mine) / 1000))
+    log_joint = np.array(log_joint)
+
+    read = np.mean(log_joint.argmax(axis=0) == test.labels[:500])
+    assert results["PCA"]["accuracy"] == pytest.approx(read, abs=1e-9)
+    nats = logsumexp(log_joint[:, :200], axis=0).mean()
+    assert results["PCA"]["log_likelihood"] == pytest.approx(nats, abs=1e-5)
+    for space in ("pixels", "PCA", "autoencoder"):  # a tenth is chance
+        assert 0.2 < results[space]["accuracy"] < 1
+
+
 # ---- wrong parameters --------------------------------------------------------------------------
 
 
@@ -305,6 +347,7 @@ def test_every_mistake_is_caught_on_other_data(run):
             r"structures must be list\[str\] \| None, one of",
         ),
         ("06-model-order", {"n_bootstrap": 18}, r"n_bootstrap must be int, in \[19, 999\]"),
+        ("09-mnist-beyond-pixels", {"n_latent": 1}, r"n_latent must be int, in \[2, 32\]"),
         ("07-uncertainty", {"level": 1.0}, r"level must be float, in \[0.5, 0.99\]"),
     ],
 )

@@ -42,7 +42,9 @@ FLOORS = (
     "_axes",
     "_plots_uncertainty",
     "_plots_choosing",
+    "_film",
     "plots",
+    "player",
     "space",
 )
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from gmmlab._film import Film
 from gmmlab.workbook.recording import differences, recorded
 
 ROOT = Path(__file__).parent.parent
@@ -92,6 +93,50 @@ def test_run_all_cells(lab, chromium, name):
     assert errors == []
     assert differences(recorded(executed), recorded(committed)) == {}
     assert not [r.url for r in elsewhere if not r.url.startswith(("blob:", "ws"))]
+
+
+FILM = """from gmmlab import datasets, fit, player, plots, start
+
+X, path = datasets.old_faithful().X, []
+begin = start.from_labels(X, X[:, 1] > 68)
+result = fit(X, begin, max_iter=3, callback=lambda i, mixture, total: path.append(mixture))
+plots.show(player.stills(X, path), alt="Four stills of EM.", playing=player.film(result, X, path))
+"""
+
+
+def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(lab, chromium):
+    """A notebook of somebody else is not trusted: JupyterLab runs no script of its outputs."""
+    folder, url = lab
+    file = folder / "notebooks" / "film.ipynb"
+    html = Film("<svg></svg>", [], [], []).html(b"", "Four stills of EM.")
+    output = nbformat.v4.new_output("display_data", {"text/html": html})
+    cell = nbformat.v4.new_code_cell(FILM, outputs=[output])
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=kernel), file)
+    page = chromium.new_page(viewport={"width": 1300, "height": 900})
+    wrong = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(f"{url}/lab/tree/notebooks/film.ipynb?reset")
+    still, film = page.locator("figure.film > img, .jp-OutputArea img"), page.locator(".player")
+    still.first.wait_for(state="attached", timeout=60_000)
+    assert still.first.get_attribute("alt") == "Four stills of EM."
+    assert film.count() == page.get_by_role("button", name="Play").count() == 0
+
+    page.locator(".jp-NotebookPanel-toolbar").get_by_text("Python 3").wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    film.wait_for(timeout=60_000)
+    slider = film.get_by_role("slider", name="Step")
+    slider.press("End")
+    slider.press("ArrowLeft")  # a key that JupyterLab has a use for, like the two below
+    film.get_by_role("button", name="One step back").press("Enter")
+    assert film.locator("p").inner_text().startswith("Iteration 2, E-step")
+    film.get_by_role("button", name="Play").press("Space")
+    page.wait_for_function("document.querySelector('.player input').value === '6'")
+    assert not still.first.is_visible()
+    assert page.locator(".jp-Notebook .jp-CodeCell").count() == 1
+    page.close()
+    assert wrong == []
 
 
 def saved_when_done(page, file):

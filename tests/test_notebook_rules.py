@@ -86,6 +86,16 @@ def turn_too_much(notebook):
     rules.code_cells(notebook)[3].outputs = [nbformat.v4.new_output("display_data", figure)]
 
 
+def film_without_stills(notebook):
+    film = {"text/html": f"{rules.FILM}<script></script></figure>", "image/png": ""}
+    rules.code_cells(notebook)[3].outputs = [nbformat.v4.new_output("display_data", film)]
+
+
+def film_too_much(notebook):
+    film = {"text/html": f"{rules.FILM}<img>{400_000 * 'A'}</figure>", "image/png": ""}
+    rules.code_cells(notebook)[3].outputs = [nbformat.v4.new_output("display_data", film)]
+
+
 def use_an_unknown_command(notebook):
     notebook.cells[0].source += r" $\nosuchcommand x$"
 
@@ -109,6 +119,8 @@ def warn(notebook):
         (drop_alt_text, rules.images_have_alt_text),
         (turn_without_a_still, rules.turning_figures_are_small_and_have_a_still),
         (turn_too_much, rules.turning_figures_are_small_and_have_a_still),
+        (film_without_stills, rules.films_are_small_and_have_stills),
+        (film_too_much, rules.films_are_small_and_have_stills),
         (use_an_unknown_command, rules.formulas_render),
         (warn, rules.executed_in_order),
     ],

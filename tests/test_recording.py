@@ -24,3 +24,16 @@ def test_differences_are_found_at_any_depth():
     assert differences(one, {"a": 1.0 + 1e-9, "b": [1, {"c": 2.0 - 1e-9}], "d": "x"}) == {}
     assert set(differences(one, {"a": 1.1, "b": [1, {"c": 2.1}], "e": 0})) == {"a", "b", "d", "e"}
     assert set(differences({"a": True, "b": 1}, {"a": 1, "b": 1.0})) == {"a"}
+
+
+def test_results_that_both_say_may_differ_may_do_so_but_not_to_the_bit():
+    one = {"a": 1.0, "b": {"c": 2.0}, "tolerances": {"b": 0.1}}
+    assert differences(one, {**one, "b": {"c": 2.1}}) == {}
+    assert set(differences(one, {**one, "b": {"c": 2.3}})) == {"b"}
+    assert set(differences(one, {**one, "a": 1.05})) == {"a"}
+    assert set(differences(one, {**one, "b": {"c": 2.1}}, tolerance=0)) == {"b"}
+    assert set(differences(one, {"a": 1.0, "b": {"c": 2.1}})) == {"b", "tolerances"}
+    assert set(differences(one, {**one, "b": {"c": 2.1}, "tolerances": {"b": 9.0}})) == {
+        "b",
+        "tolerances",
+    }

@@ -20,7 +20,9 @@ def record(**results: Any) -> None:
     ----------
     **results
         Numbers, strings, booleans, None, and lists, tuples, dicts and arrays of them. Numbers
-        must be finite. No timings: they are not results.
+        must be finite. No timings: they are not results. The name `tolerances` is kept for how
+        much results may differ between kinds of machine, where it is more than rounding (a
+        network that was trained, say): a dict by name of result; see `differences`.
 
     Raises
     ------
@@ -66,7 +68,8 @@ def differences(
         What `recorded` gave.
     tolerance : float, default 1e-6
         Numbers may differ by this much, relative to their size where that is above 1; with 0,
-        not by a bit.
+        not by a bit. Otherwise results that both say may differ by more, under the name
+        `tolerances`, may do so.
 
     Returns
     -------
@@ -78,10 +81,14 @@ def differences(
     >>> differences({"n_iter": 12, "x": [1.0]}, {"n_iter": 13, "x": [1.0 + 1e-9]})
     {'n_iter': (12, 13)}
     """
+    loose = one.get("tolerances") if tolerance else None
+    loose = loose if isinstance(loose, Mapping) and loose == other.get("tolerances") else {}
     return {
         name: (one.get(name), other.get(name))
         for name in [*one, *(name for name in other if name not in one)]
-        if name not in one or name not in other or not _same(one[name], other[name], tolerance)
+        if name not in one
+        or name not in other
+        or not _same(one[name], other[name], max(tolerance, loose.get(name, 0)))
     }
 
 
