@@ -23,9 +23,7 @@ test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a brows
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m pytest -q -n auto tests gmmlab
-# One notebook after the other: nbval's kernels talk over TCP, and two that start together can
-# take each other's ports.
-	$(RUN) -m pytest -q --nbval notebooks
+	$(RUN) -m pytest -q -n auto --dist loadfile --nbval notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

@@ -7,6 +7,7 @@ their still pictures are (tests/test_space.py holds them to what they draw).
 
 import shutil
 
+import filelock
 import hypothesis
 import matplotlib
 import pytest
@@ -30,6 +31,20 @@ def _is_notebook_cell(item: pytest.Item) -> bool:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if _is_notebook_cell(item) and MIME_TYPE not in item.parent.skip_compare:
         item.parent.skip_compare += NOT_COMPARED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> object:
+    """Let the kernels of several workers start one after the other.
+
+    nbval's talk over TCP, and two that start together can take each other's ports.
+    """
+    if not _is_notebook_cell(item):
+        return (yield)
+    folder = item.config.rootpath / ".pytest_cache"
+    folder.mkdir(exist_ok=True)
+    with filelock.FileLock(folder / "kernels.lock"):
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
