@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 RUN := .venv/bin/python
+# Workers share the cores: with one thread each for linear algebra they do not wait for each other.
+TEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 
 # The stamp's name holds what the environment was made from, and where: when the pins or the
 # folder change there is no such stamp, and the environment is made anew. It is written last, so
@@ -17,13 +19,11 @@ help:  ## list the targets
 reports: $(READY)  ## run every notebook: pages, and an index, in reports/
 	$(RUN) -m gmmlab report
 
-# Workers share the cores: with one thread each for linear algebra they do not wait for each other.
-test: export OMP_NUM_THREADS = 1
 test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(RUN) -m pytest -q -n auto tests gmmlab
-	$(RUN) -m pytest -q -n auto --dist loadfile --nbval notebooks
+	$(TEST) tests gmmlab
+	$(TEST) --dist loadfile --nbval notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks

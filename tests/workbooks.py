@@ -135,6 +135,9 @@ def sockets_of(processes):
     return {Path(line[4]) for line in lines if "gmmlab.workbook.keeper" in line[:3]}
 
 
-def all_gone(processes, seconds=5.0):
-    """Wait until none of some processes is left; return whether that is so."""
+def all_gone(processes, seconds=10.0):
+    """Wait until none of some processes is left; return whether that is so.
+
+    What takes 5 s at the most where there is a core for it takes longer beside other tests.
+    """
     return not psutil.wait_procs(processes, timeout=seconds)[1]
