@@ -39,6 +39,8 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
         for cell in graded.notebook.cells:
             cell = copy.deepcopy(cell)
             cell.source = shown.get(grade_id(cell), cell.source)
+            if cell.cell_type == "markdown":  # the page has its title already
+                cell.source = cell.source.removeprefix(f"# {Notebook.read(assignment.source).title}\n")
             task = tasks.get(grade_id(cell)) if is_graded(cell) else None
             if task is not None and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type != "error"]
@@ -147,18 +149,19 @@ def write_grades(
 def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
     """Return task, mistake, how many students made it, and the words to one of them.
 
-    The most frequent come first.
+    The most frequent come first, and of equals those of earlier tasks.
     """
     counts: Counter[tuple[str, str]] = Counter()
     words: dict[tuple[str, str], str] = {}
-    for one in graded:
-        for task in one.tasks:
+    tasks = [task for of_one in zip(*(o.tasks for o in graded if o.tasks), strict=True)
+             for task in of_one]  # fmt: skip
+    for task in tasks:
             if task.mistake:
                 counts[task.name, task.mistake] += 1
                 words.setdefault((task.name, task.mistake), task.words)
     return [
         (*key, count, words[key])
-        for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        for key, count in sorted(counts.items(), key=lambda item: -item[1])
     ]
 
 

@@ -20,7 +20,6 @@ from gmmlab.course.folder import (
     is_parameters,
     is_solution,
 )
-from gmmlab.course.handin import Unreadable
 from gmmlab.course.marks import Mark, read_marks
 from gmmlab.course.release import check_source, generate, read_seeds
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, whose, with_seed
@@ -184,11 +183,12 @@ class _Grader:
         if student not in self.handed_in:
             graded.status = "not handed in"
             return graded
-        _remove(self.assignment.path("autograded", student).parent)
         try:
+            Student(student)  # a folder may have any name
+            _remove(self.assignment.path("autograded", student).parent)
             self._stage(student, graded)
             self._autograde(student)
-        except (Unreadable, CannotGrade, OSError) as error:
+        except (ValueError, CannotGrade, OSError) as error:
             graded.status = "not graded"
             graded.notes.append(f"This could not be graded: {error}.")
             return graded

@@ -109,7 +109,8 @@ def put_together(
         the instructor's own solution that is graded.
     """
     truth = {grade_id(cell): cell.source for cell in (source or skeleton).cells}
-    numbers = {_name(cell): i for i, cell in enumerate(skeleton.cells)}
+    numbers = {cell.id: i for i, cell in enumerate(skeleton.cells)}
+    numbers |= {_name(cell): i for i, cell in enumerate(skeleton.cells)}
     theirs: dict[int, Any] = {}
     added: dict[int, list[Any]] = {}
     at = -1

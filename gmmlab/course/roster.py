@@ -58,8 +58,8 @@ def _problem(id_: str) -> str | None:
         return "must not be empty"
     if id_.startswith(".") or id_.endswith("."):
         return "must not begin or end with a point: it names a folder"
-    if any(sign in '/\\:*?"<>|{}' or unicodedata.category(sign)[0] == "C" for sign in id_):
-        return 'must not have / \\ : * ? " < > | { } or control characters: it names a folder'
+    if any(sign in '/\\:*?"<>|{}[]' or unicodedata.category(sign)[0] == "C" for sign in id_):
+        return 'must not have / \\ : * ? " < > | { } [ ] or control characters: it names a folder'
     if len(id_.encode()) > 200:
         return "must be of 200 bytes at the most: it names a folder"
     return None

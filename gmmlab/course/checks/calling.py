@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import linecache
 import sys
 import traceback
+import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,6 +14,9 @@ import numpy as np
 
 #: what a mistake is called when an exception says no more than that something failed
 ERROR = "an error"
+ARGUMENTS = "wrong arguments"
+NOT_DONE = "not done yet"
+ENDLESS = "a loop without end"
 
 
 class Wrong(AssertionError):
@@ -78,7 +81,7 @@ def call(function: Any, *arguments: Any, name: str | None = None) -> Any:
             warnings.simplefilter("ignore")
             result = function(*given)
     except KeyboardInterrupt:
-        raise Wrong("a loop without end", f"{name} did not end in the time it has.") from None
+        raise Wrong(ENDLESS, f"{name} did not end in the time it has.") from None
     except (Exception, SystemExit) as error:
         raise _said(error, name) from None
     for before, after in zip(arguments, given, strict=True):
@@ -96,7 +99,7 @@ def _said(error: BaseException, name: str) -> Wrong:
     if isinstance(error, Wrong):
         return error
     if isinstance(error, NotImplementedError):
-        return Wrong("not done yet", f"{name} is not written yet.")
+        return Wrong(NOT_DONE, f"{name} is not written yet.")
     if isinstance(error, SystemExit):
         return Wrong("leaving the notebook", f"{name} leaves the notebook by `sys.exit` or `exit`.")
     if isinstance(error, np.linalg.LinAlgError):
@@ -119,7 +122,7 @@ def _said(error: BaseException, name: str) -> Wrong:
             "`<`, so it is applied to the numbers; write `and`.",
         )
     if isinstance(error, TypeError) and "positional argument" in text:
-        return Wrong("wrong arguments", f"{name} should take the arguments of the task: {text}.")
+        return Wrong(ARGUMENTS, f"{name} should take the arguments of the task: {text}.")
     return Wrong(ERROR, f"{name} raises {type(error).__name__}: {text or 'no message'}, "
                         f"{_where(error)}.")  # fmt: skip
 
@@ -128,8 +131,8 @@ def _where(error: BaseException) -> str:
     """Return the line of the student's notebook in which an exception was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if _is_cell(frame.filename)]
-    line = (own or frames)[-1].line or linecache.getline(frames[-1].filename, frames[-1].lineno)
-    return f"in the line `{line.strip()}`"
+    frame = (own or frames)[-1]
+    return f"in the line `{frame.line}`" if frame.line else f"in line {frame.lineno}"
 
 
 def _is_cell(filename: str) -> bool:
@@ -143,9 +146,10 @@ def _stderr_to_stdout() -> Iterator[None]:
 
 
 def either(function: Any, check: Callable[[], None], reference: Mapping[str, Any]) -> None:
-    """Run a check with the student's own earlier functions or, if that fails, with right ones.
+    """Run a check with right earlier functions or, if that fails, with the student's own.
 
-    So a mistake in an earlier task is not counted again in a later one.
+    So a mistake in an earlier task is not counted again in a later one, and whoever likes can have
+    earlier functions of other arguments than the task says.
 
     Parameters
     ----------
@@ -156,23 +160,37 @@ def either(function: Any, check: Callable[[], None], reference: Mapping[str, Any
     reference : mapping of str to callable
         Right functions by the names of the tasks.
     """
+    own = getattr(function, "__globals__", {})
+    used = {name: own[name] for name in reference if name in own}
+    own.update({name: reference[name] for name in used})
     try:
         check()
         return
     except Wrong as error:
         first = error
-    own = getattr(function, "__globals__", {})
-    used = {name: own[name] for name in reference if name in own}
-    if not used or first.mistake == "not done yet":
+    finally:
+        own.update(used)
+    if not used or first.mistake in (NOT_DONE, ENDLESS):
         raise first
-    own.update({name: reference[name] for name in used})
     try:
         check()
     except Wrong as second:
-        # With functions of other shapes than theirs the student's may just not work.
-        raise (first if second.mistake == ERROR else second) from None
-    finally:
-        own.update(used)
+        # With functions of other arguments than theirs the student's may just not work.
+        raise (second if first.mistake in (ERROR, ARGUMENTS) else first) from None
+
+
+def sealed(module: str) -> None:
+    """Keep the functions of a module from being replaced by others, by accident or not."""
+    sys.modules[module].__class__ = _Sealed
+
+
+class _Sealed(types.ModuleType):
+    def __setattr__(self, name: str, value: Any = None) -> None:
+        if name.startswith("__"):
+            return super().__setattr__(name, value)
+        raise AttributeError(f"{self.__name__} is not yours to change: {name} stays as it is")
+
+    __delattr__ = __setattr__  # type: ignore[assignment]
 
 
 def parts(result: Any, names: tuple[str, ...], function: str) -> list[Any]:

@@ -14,7 +14,19 @@ import numpy as np
 from scipy.special import logsumexp
 
 from gmmlab.course.checks import problems
-from gmmlab.course.checks.calling import Wrong, array, call, close, compare, either, number, parts
+from gmmlab.course.checks.calling import (
+    ENDLESS,
+    NOT_DONE,
+    Wrong,
+    array,
+    call,
+    close,
+    compare,
+    either,
+    number,
+    parts,
+    sealed,
+)
 from gmmlab.course.checks.problems import Problem
 
 #: how responsibilities may be laid out
@@ -175,8 +187,8 @@ def responsibilities(value: Any, given: Problem, layout: str = "(n, k)") -> None
         ):
             raise Wrong(
                 "a constant inside the logarithm",
-                f"Your responsibilities come from densities with about {tiny:g} added. Far from "
-                "every mean that constant decides, and not the data. Stay in the log domain.",
+                "Your responsibilities come from densities with a small constant added. Far from every "
+                "mean that constant decides, and not the data. Stay in the log domain.",
             )
     if not close(r.sum(axis=1), np.ones(n)):
         at = int(np.argmax(np.abs(r.sum(axis=1) - 1)))
@@ -366,18 +378,19 @@ def fit(function: Callable, given: Problem, layout: str = "(n, k)", *, n_iter: i
 
 def stops(function: Callable, given: Problem, layout: str = "(n, k)", *, tol: float = 1e-3) -> None:
     """Check that ``fit`` stops when the log-likelihood gains less than `tol`, and not before."""
+    most = 200
 
     def check() -> None:
-        right, _ = problems.climb(given, 400)
-        stop = int(np.argmax(np.diff(right) < tol)) + 1
-        trace = _run(function, given, tol, 400)[-1]
+        right, _ = problems.climb(given, most, tol=tol)
+        stop = len(right) - 1
+        trace = _run(function, given, tol, most)[-1]
         done = len(trace) - 1
         if stop - 1 <= done <= stop + 1:
             return
-        if done >= 400:
+        if done >= most:
             raise Wrong(
                 "no stopping rule",
-                f"fit goes on to max_iter = 400, though from iteration {stop} on an iteration "
+                f"fit goes on to max_iter = {most}, though from iteration {stop} on an iteration "
                 f"gains less than tol = {tol:g}.",
             )
         if done <= 1:
@@ -405,7 +418,7 @@ def singular(function: Callable, layout: str = "(n, k)") -> None:
         try:
             trace = _run(function, flat, 0.0, 3)[-1]
         except Wrong as error:
-            if error.mistake in ("not done yet", "a loop without end", "leaving the notebook"):
+            if error.mistake in (NOT_DONE, ENDLESS, "leaving the notebook"):
                 raise
             return
         trace = np.atleast_1d(np.asarray(trace, float))
@@ -430,13 +443,18 @@ def _steps(layout: str) -> dict[str, Callable]:
 def _run(function: Callable, given: Problem, tol: float, max_iter: int) -> list[Any]:
     result = call(function, given.X, *given.parameters, tol, max_iter, name="fit")
     *parameters, trace = parts(result, ("weights", "means", "covariances", "trace"), "fit")
+    return [*parameters, _as_trace(trace)]
+
+
+def _as_trace(value: Any) -> np.ndarray:
+    """Return a trace as an array; its entries may be arrays of one number."""
     try:
-        trace = np.asarray(trace, float)
+        trace = np.asarray(value, float)
     except (TypeError, ValueError):
         trace = np.empty((0, 0))
-    if trace.ndim != 1 or not trace.size:
+    if not trace.size or trace.size != len(trace):
         raise Wrong("wrong shape", "trace should be a list of log-likelihoods, one an iteration.")
-    return [*parameters, trace]
+    return trace.ravel()
 
 
 def _trace(trace: np.ndarray, right: list[float]) -> None:
@@ -523,7 +541,7 @@ def fit_means(
     def check() -> None:
         result = call(function, given.X, *given.parameters, n_iter, name="fit_means")
         means, trace = parts(result, ("means", "trace"), "fit_means")
-        trace = np.asarray(trace, float)
+        trace = _as_trace(trace)
         right, path = problems.climb(given, n_iter, free=("means",))
         everything = problems.climb(given, n_iter)
         found = array(means, given.means.shape, "means")
@@ -554,8 +572,9 @@ def ellipse(function: Callable, mean: Any, covariance: Any, sigmas: float = 2.0)
     """Check ``ellipse(mean, covariance, sigmas)``: points on the contour, or a matplotlib patch."""
     mean, covariance = np.asarray(mean, float), np.asarray(covariance, float)
     result = call(function, mean, covariance, sigmas, name="ellipse")
-    if hasattr(result, "get_verts"):  # a patch, which knows its own outline
-        result = result.get_verts()
+    if hasattr(result, "get_patch_transform"):  # a patch: where it puts the unit circle
+        t = np.linspace(0, 2 * np.pi, 100)
+        result = result.get_patch_transform().transform(np.stack([np.cos(t), np.sin(t)], axis=1))
     points = np.asarray(result, float)
     if points.ndim == 2 and points.shape[0] == 2 != points.shape[1]:
         points = points.T
@@ -580,8 +599,7 @@ def _whitened(centred: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 def _on(centred: np.ndarray, covariance: np.ndarray, sigmas: float) -> bool:
     distances = np.linalg.norm(_whitened(centred, covariance), axis=1)
-    # matplotlib's outlines are of Bézier curves, right to three digits
-    return bool(np.allclose(distances, sigmas, rtol=5e-3))
+    return bool(np.allclose(distances, sigmas, rtol=1e-4))
 
 
 def _say_where_the_ellipse_is(
@@ -666,7 +684,7 @@ def not_em(answer: Any, traces: Mapping[str, Any]) -> None:
     """Check which of some traces cannot be log-likelihoods of EM: those that fall."""
     right = {name for name, trace in traces.items() if (np.diff(trace) < -1e-9).any()}
     try:
-        given = {answer} if isinstance(answer, str) else set(answer)
+        given = set(answer)  # of a word: its letters
     except TypeError:
         given = {answer}
     if given == right:
@@ -714,3 +732,6 @@ def stopping_iteration(answer: Any, trace: Any, tol: float) -> None:
         "wrong iteration",
         f"You answer {found:g}. Find the first iteration t with trace[t] − trace[t−1] < {tol:g}.",
     )
+
+
+sealed(__name__)

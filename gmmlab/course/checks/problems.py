@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import entr
+from scipy.special import entr, logsumexp
 
+from gmmlab.course.checks.calling import sealed
 from gmmlab.covariance import Full
 from gmmlab.mixture import Mixture
 
@@ -140,8 +141,9 @@ def log_gaussians(X: Any, means: Any, covariances: Any) -> np.ndarray:
 
 def e_step(X: Any, weights: Any, means: Any, covariances: Any) -> tuple[np.ndarray, float]:
     """Return responsibilities, shape (n, k), and the log-likelihood."""
-    found = Problem(np.asarray(X, float), *map(np.asarray, (weights, means, covariances)))
-    return found.responsibilities, found.log_likelihood
+    joint = Mixture(weights, means, Full(covariances)).log_joint(X)
+    log_density = logsumexp(joint, axis=1, keepdims=True)
+    return np.exp(joint - log_density), float(log_density.sum())
 
 
 def m_step(
@@ -170,17 +172,20 @@ def climb(
     start: Problem,
     n_iter: int,
     *,
+    tol: float = -np.inf,
     free: tuple[str, ...] = ("weights", "means", "covariances"),
 ) -> tuple[list[float], list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Return the log-likelihoods and the parameters before and after each of `n_iter` iterations.
 
-    Blocks that are not `free` stay as they are.
+    It stops early after an iteration that gains less than `tol`. Blocks that are not `free` stay as they are.
     """
     parameters, trace, path = start.parameters, [], []
     for _ in range(n_iter + 1):
         r, log_likelihood = e_step(start.X, *parameters)
         trace.append(log_likelihood)
         path.append(parameters)
+        if len(trace) > 1 and trace[-1] - trace[-2] < tol:
+            break
         weights, means, covariances = m_step(start.X, r, *parameters)
         if "means" not in free:
             covariances = moments(start.X, r, parameters[1])
@@ -234,3 +239,6 @@ def traces(rng: np.random.Generator, n_iter: int = 40) -> list[np.ndarray]:
     dip[int(rng.integers(8, 20)) :] -= rng.uniform(3, 5)
     negative = -level - rng.uniform(40, 60) * (1 - np.exp(-t / rng.uniform(4, 7)))
     return [rise, plateau, dip, negative]
+
+
+sealed(__name__)
