@@ -194,7 +194,7 @@ def _hand_back(
 )
 @click.pass_context
 def check(ctx: click.Context, problem_sets: tuple[str, ...], sample: int | None) -> None:
-    """Release, hand in and grade made-up submissions: is this course sound?
+    """Release, hand in and grade made-up submissions: say whether the course is sound.
 
     \b
     gmmlab course check

@@ -42,14 +42,13 @@ class Confined(Execute):
         Seconds for a cell, and for the whole of a submission.
     """
 
-    def __init__(
-        self, kernels: Kernels, course: str, cell_timeout: float, timeout: float
-    ) -> None:
+    def __init__(self, kernels: Kernels, course: str, cell_timeout: float, timeout: float) -> None:
         super().__init__()
         self.kernels = kernels
         self.extra_arguments = [
             "--HistoryManager.hist_file=:memory:",
-            f"--IPKernelApp.exec_lines=from gmmlab.course.guard import confine; confine({course!r})",
+            "--IPKernelApp.exec_lines="
+            f"from gmmlab.course.guard import confine; confine({course!r})",
         ]
         self.seconds = cell_timeout
         self.whole = timeout

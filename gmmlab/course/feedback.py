@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from gmmlab.course.folder import Assignment, grade_id, is_graded, is_solution
@@ -40,7 +39,9 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
             cell = copy.deepcopy(cell)
             cell.source = shown.get(grade_id(cell), cell.source)
             if cell.cell_type == "markdown":  # the page has its title already
-                cell.source = cell.source.removeprefix(f"# {Notebook.read(assignment.source).title}\n")
+                cell.source = cell.source.removeprefix(
+                    f"# {Notebook.read(assignment.source).title}\n"
+                )
             task = tasks.get(grade_id(cell)) if is_graded(cell) else None
             if task is not None and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type != "error"]
@@ -156,9 +157,9 @@ def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
     tasks = [task for of_one in zip(*(o.tasks for o in graded if o.tasks), strict=True)
              for task in of_one]  # fmt: skip
     for task in tasks:
-            if task.mistake:
-                counts[task.name, task.mistake] += 1
-                words.setdefault((task.name, task.mistake), task.words)
+        if task.mistake:
+            counts[task.name, task.mistake] += 1
+            words.setdefault((task.name, task.mistake), task.words)
     return [
         (*key, count, words[key])
         for key, count in sorted(counts.items(), key=lambda item: -item[1])

@@ -74,7 +74,7 @@ class Course:
         return cls(root)
 
     def students(self) -> list[Student]:
-        """The students that the gradebook knows."""
+        """Return the students that the gradebook knows."""
         with self.gradebook() as gradebook:
             return [
                 Student(s.id, s.first_name or "", s.last_name or "", s.email or "")
@@ -97,9 +97,7 @@ class Course:
             If there is none of this name.
         """
         if name not in self.assignments:
-            raise ValueError(
-                f"there is no problem set {name!r}{nearest(name, self.assignments)}"
-            )
+            raise ValueError(f"there is no problem set {name!r}{nearest(name, self.assignments)}")
         return Assignment(self, name)
 
     def directory(self, assignment: str, **options: str) -> CourseDirectory:

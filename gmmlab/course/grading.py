@@ -205,9 +205,7 @@ class _Grader:
         """Put the submission where nbgrader finds it, whole and with the right data."""
         name, folder = self.assignment.name, self.handed_in[student]
         path, notes = handin.find(folder, name)
-        found = handin.put_together(
-            self.skeleton, handin.read(path), self.assignment.notebook
-        )
+        found = handin.put_together(self.skeleton, handin.read(path), self.assignment.notebook)
         graded.notes += notes + found.notes
         graded.notes += self._of_the_seed(student, found.seed)
         for cell in found.notebook.cells:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -143,11 +144,11 @@ def cases_of(scene: _Scene) -> Iterator[Hostile]:
     cells = scene.given.cells
     pairs = [
         (grade_id(a), grade_id(b))
-        for a, b in zip(cells, cells[1:], strict=False)
+        for a, b in pairwise(cells)
         if is_solution(a) and is_graded(b) and b.cell_type == "code"
     ]
     task, test = pairs[0]
-    last, last_test = pairs[-1]
+    last = pairs[-1][0]
 
     def end(source: str) -> Callable[[_Scene, str], Any]:
         """Put code at the end of the last task."""
@@ -176,13 +177,12 @@ def cases_of(scene: _Scene) -> Iterator[Hostile]:
     yield Hostile("exit in a cell", end("exit()"), _full)
     yield Hostile("the kernel ends itself", end("import os\nos._exit(0)"), _graded)
     yield Hostile(
-        "the kernel is killed", first(f"import os\ndef {function}(*a):\n    os.kill(os.getpid(), 9)"),
+        "the kernel is killed",
+        first(f"import os\ndef {function}(*a):\n    os.kill(os.getpid(), 9)"),
         _among(test, "died"),
     )  # fmt: skip
     yield Hostile("huge output", end("for _ in range(10**6):\n    print('x' * 100)"), _full)
-    yield Hostile(
-        "output without end", end("while True:\n    print('x' * 1000)"), _graded
-    )
+    yield Hostile("output without end", end("while True:\n    print('x' * 1000)"), _graded)
     yield Hostile("no memory", end("import numpy as np\nnp.ones(10**13)"), _graded)
     yield Hostile("a test is changed", _tampered(test), _loses_at_least(test, "changed"))
     yield Hostile("a test is deleted", _deleted(test), _noted("deleted"))

@@ -1,7 +1,7 @@
 """Points for written answers: a table that the instructor fills in.
 
-`grades/<problem set>/written.csv` has a line for each written answer. Put points (and a comment) in,
-grade again, and they count.
+`grades/<problem set>/written.csv` has a line for each written answer. Put points in (and a
+comment), grade again, and they count.
 """
 
 from __future__ import annotations

@@ -43,11 +43,11 @@ class Student:
 
 
 def normal(id_: str) -> str:
-    """Return an id as it is compared: in normal form C, without space around it.
+    r"""Return an id as it is compared: in normal form C, without space around it.
 
     Examples
     --------
-    >>> normal(" A\\u030asa ") == "\\u00c5sa"
+    >>> normal(" A\u030asa ") == "\u00c5sa"
     True
     """
     return unicodedata.normalize("NFC", id_).strip()

@@ -9,11 +9,10 @@ same for every problem set, and made here.
 from __future__ import annotations
 
 import copy
-import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ import nbformat
 import yaml
 
 from gmmlab.course.folder import Assignment, Course, grade_id, is_graded, is_solution
-from gmmlab.course.grading import Graded, Limits, grade
+from gmmlab.course.grading import Graded, grade
 from gmmlab.course.release import personal, release
 from gmmlab.course.roster import Student, seed_of
 
@@ -40,12 +39,15 @@ class Wrong:
         The tests that must fail, and no others.
     mistakes : tuple of str
         What the feedback may name.
+    consequences : tuple of str
+        Tests that may fail too.
     """
 
     name: str
     sources: dict[str, str]
     tests: tuple[str, ...]
     mistakes: tuple[str, ...]
+    consequences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,11 +107,12 @@ def read_made_up(path: Path, source: nbformat.NotebookNode) -> MadeUp:
         if not set(fails) <= tests:
             raise ValueError(f"{path}, wrong {number}: there is no test {fails}")
         name = f"wrong {number}, {entry['cell']}: {' or '.join(mistakes)}"
-        wrong.append(Wrong(name, {entry["cell"]: of}, fails, mistakes))
+        may = _tuple(entry.get("may", ()))
+        wrong.append(Wrong(name, {entry["cell"]: of}, fails, mistakes, may))
     return MadeUp(right, wrong)
 
 
-def _tuple(value: str | list[str]) -> tuple[str, ...]:
+def _tuple(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
@@ -129,9 +132,7 @@ def filled(notebook: nbformat.NotebookNode, sources: dict[str, str]) -> nbformat
     return notebook
 
 
-def check(
-    assignment: Assignment, *, every: int = 1, hostile: bool = True
-) -> Iterator[Finding]:
+def check(assignment: Assignment, *, every: int = 1, hostile: bool = True) -> Iterator[Finding]:
     """Grade the made-up submissions of a problem set, in a folder of their own.
 
     Parameters
@@ -168,9 +169,7 @@ class _Scene:
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.students = 0
-        solutions = {
-            grade_id(c): c.source for c in assignment.notebook.cells if is_solution(c)
-        }
+        solutions = {grade_id(c): c.source for c in assignment.notebook.cells if is_solution(c)}
         release(assignment)
         given = nbformat.read(assignment.path("release"), as_version=4)
         self.given = given
@@ -208,7 +207,8 @@ class _Scene:
         for student, each in students.items():
             self.hand_in(student, filled(self.solved, each.sources))
         for student, one in self.graded(list(students)).items() if students else ():
-            yield judged(students[student], one)
+            failed = {t.name: (t.mistake, t.words) for t in one.tasks if t.mistake or _less(t)}
+            yield judged(students[student], failed)
 
     def hostiles(self) -> Iterator[Finding]:
         from gmmlab.course.hostile import hostiles
@@ -220,20 +220,21 @@ def _less(task: Any) -> bool:
     return not task.written and task.points != task.most
 
 
-def judged(wrong: Wrong, one: Graded) -> Finding:
-    """Say whether a wrong submission was graded as it should be."""
-    failed = {task.name: task for task in one.tasks if task.mistake}
-    if set(failed) != set(wrong.tests):
-        return Finding(
-            wrong.name, False, f"should fail {', '.join(wrong.tests)}; "
-            f"fails {', '.join(failed) or 'nothing'}: {[t.words for t in failed.values()]}"
-        )  # fmt: skip
-    for task in failed.values():
-        if task.points or task.mistake not in wrong.mistakes:
-            return Finding(wrong.name, False, f"{task.name} says: {task.words} [{task.mistake}]")
-    return Finding(wrong.name, True, failed[wrong.tests[0]].words)
+def judged(wrong: Wrong, failed: Mapping[str, tuple[str, str]]) -> Finding:
+    """Say whether the right tests have failed, and with the right words.
 
-
-def as_text(notebook: nbformat.NotebookNode) -> str:
-    """Return a notebook as JSON."""
-    return json.dumps(notebook)
+    Parameters
+    ----------
+    wrong : Wrong
+    failed : mapping of str to (str, str)
+        The mistake and its words, by the test that has found it.
+    """
+    tests = set(failed) - set(wrong.consequences)
+    if tests != set(wrong.tests):
+        words = f"should fail {', '.join(wrong.tests)}; fails {dict(failed) or 'nothing'}"
+        return Finding(wrong.name, False, words)
+    for test in wrong.tests:
+        mistake, words = failed[test]
+        if mistake not in wrong.mistakes:
+            return Finding(wrong.name, False, f"{test} says: {words} [{mistake}]")
+    return Finding(wrong.name, True, failed[wrong.tests[0]][1])

@@ -187,8 +187,8 @@ def responsibilities(value: Any, given: Problem, layout: str = "(n, k)") -> None
         ):
             raise Wrong(
                 "a constant inside the logarithm",
-                "Your responsibilities come from densities with a small constant added. Far from every "
-                "mean that constant decides, and not the data. Stay in the log domain.",
+                "Your responsibilities come from densities with a small constant added. Far from "
+                "every mean that constant decides, and not the data. Stay in the log domain.",
             )
     if not close(r.sum(axis=1), np.ones(n)):
         at = int(np.argmax(np.abs(r.sum(axis=1) - 1)))

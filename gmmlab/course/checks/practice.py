@@ -131,7 +131,7 @@ def _stairs(given: Problem, n_iter: int) -> np.ndarray:
 
 
 def random_start(function: Callable, given: Problem, *, draws: int = 40) -> None:
-    """Check ``random_start(X, k, rng)``: weights, means and covariances that fit the data's scale."""
+    """Check ``random_start(X, k, rng)``: parameters on the scale of the data."""
     X, k, d = given.X, given.k, given.d
     names = ("weights", "means", "covariances")
 
@@ -170,10 +170,14 @@ def _start_fits(weights: np.ndarray, means: np.ndarray, X: np.ndarray, spread: f
     if not np.isfinite(means).all() or ((means < low) | (means > high)).any():
         raise Wrong(
             "means that do not know the data",
-            f"Your start puts a mean at {np.round(means[0], 2)}; the samples lie between "
-            f"{X.min(axis=0).round(2)} and {X.max(axis=0).round(2)}. Means in the unit square "
+            f"Your start puts a mean at {_short(means[0])}; the samples lie between "
+            f"{_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Means in the unit square "
             "are only for data that live there: take samples, say.",
         )
+
+
+def _short(values: np.ndarray) -> str:
+    return f"({', '.join(f'{value:.3g}' for value in values)})"
 
 
 def _covariances_fit(covariances: np.ndarray, spread: float) -> None:
@@ -188,7 +192,7 @@ def _covariances_fit(covariances: np.ndarray, spread: float) -> None:
         raise Wrong(
             "a start that is nearly singular",
             f"Now and then a covariance of your start is nearly singular: eigenvalues "
-            f"{values[worst].round(6)}. A Aᵀ with random A, and the covariance of one or two "
+            f"{_short(values[worst])}. A Aᵀ with random A, and the covariance of one or two "
             "samples, come out like that. The covariance of the whole data is safe.",
         )
     traces = values.sum(axis=1)
@@ -490,7 +494,9 @@ def winner(answer: Any, labels: Mapping[str, Any], truth: Any, *, tie: float = 0
     if answer == right:
         return
     if answer not in (*scores, "tie"):
-        raise Wrong("no answer", f"winner should be one of {[*scores, 'tie']}; yours is {answer!r}.")
+        raise Wrong(
+            "no answer", f"winner should be one of {[*scores, 'tie']}; yours is {answer!r}."
+        )
     raise Wrong(
         "a claim without a score",
         f"You answer {answer!r}; on these data {one} agrees with the truth on {first:.1%} of the "

@@ -177,7 +177,8 @@ def climb(
 ) -> tuple[list[float], list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """Return the log-likelihoods and the parameters before and after each of `n_iter` iterations.
 
-    It stops early after an iteration that gains less than `tol`. Blocks that are not `free` stay as they are.
+    It stops early after an iteration that gains less than `tol`. Blocks that are not `free` stay
+    as they are.
     """
     parameters, trace, path = start.parameters, [], []
     for _ in range(n_iter + 1):
@@ -192,8 +193,7 @@ def climb(
         new = {"weights": weights, "means": means, "covariances": covariances}
         names = ("weights", "means", "covariances")
         parameters = tuple(
-            new[name] if name in free else old
-            for name, old in zip(names, parameters, strict=True)
+            new[name] if name in free else old for name, old in zip(names, parameters, strict=True)
         )
     return trace, path
 
