@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from gmmlab.course.release import personal
 from gmmlab.course.roster import seed_of
 
 if TYPE_CHECKING:
-    from gmmlab.course.soundness import Finding, _Scene
+    from gmmlab.course.soundness import Finding, Scene
 
 #: seconds; short, for some of these use up all they get
 _LIMITS = Limits(cell=5.0, whole=60.0)
@@ -44,15 +44,18 @@ class Hostile:
     """
 
     name: str
-    hand_in: Callable[[_Scene, str], Any]
-    judge: Callable[[Graded, _Scene], str]
+    hand_in: Callable[[Scene, str], Any]
+    judge: Callable[[Graded, Scene], str]
 
 
-def hostiles(scene: _Scene) -> Iterator[Finding]:
+def hostiles(
+    scene: Scene, *, only: Collection[str] | None = None, limits: Limits = _LIMITS
+) -> Iterator[Finding]:
     """Hand all of them in together, with two honest students among them; yield what came of it."""
     from gmmlab.course.soundness import Finding
 
-    cases = {f"h{i:02d}": case for i, case in enumerate(cases_of(scene))}
+    wanted = [case for case in cases_of(scene) if only is None or case.name in only]
+    cases = {f"h{i:02d}": case for i, case in enumerate(wanted)}
     root = scene.assignment.course.root
     outside = root.parent / "outside.txt"
     outside.write_text("as it was")
@@ -61,7 +64,7 @@ def hostiles(scene: _Scene) -> Iterator[Finding]:
     for student in (_HONEST, _OTHER):
         scene.hand_in(student, scene.solved)
     before = _contents(root.parent)
-    graded = scene.graded([*cases, _HONEST, _OTHER], limits=_LIMITS)
+    graded = scene.graded([*cases, _HONEST, _OTHER], limits=limits)
     for student, case in cases.items():
         problem = case.judge(graded[student], scene)
         words = problem or f"{graded[student].status}, {graded[student].points:g} points"
@@ -93,7 +96,7 @@ def _automatic(one: Graded) -> list[Any]:
     return [task for task in one.tasks if not task.written]
 
 
-def _full(one: Graded, scene: _Scene) -> str:
+def _full(one: Graded, scene: Scene) -> str:
     if not one.tasks:
         return f"{one.status}: {one.notes}"
     lost = [f"{t.name}: {t.words}" for t in _automatic(one) if t.points != t.most]
@@ -103,7 +106,7 @@ def _full(one: Graded, scene: _Scene) -> str:
 def _loses(tests: set[str], word: str) -> Callable[[Graded, Any], str]:
     """Judge that some tests fail, for a reason with a word in it, and the others are right."""
 
-    def judge(one: Graded, scene: _Scene) -> str:
+    def judge(one: Graded, scene: Scene) -> str:
         failed = {task.name: task for task in _automatic(one) if task.points != task.most}
         if set(failed) != tests:
             said = {name: task.words for name, task in failed.items()}
@@ -115,7 +118,7 @@ def _loses(tests: set[str], word: str) -> Callable[[Graded, Any], str]:
 
 
 def _reported(word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: _Scene) -> str:
+    def judge(one: Graded, scene: Scene) -> str:
         told = " ".join(one.notes)
         if one.status not in ("not graded", "not handed in") or one.points:
             return f"{one.status}, {one.points:g} points"
@@ -125,7 +128,7 @@ def _reported(word: str) -> Callable[[Graded, Any], str]:
 
 
 def _noted(word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: _Scene) -> str:
+    def judge(one: Graded, scene: Scene) -> str:
         told = " ".join(one.notes)
         lost = [f"{t.name}: {t.words}" for t in _automatic(one) if t.points != t.most]
         return "; ".join(lost) or ("" if word in told else f"{word!r} is not in: {told}")
@@ -136,7 +139,7 @@ def _noted(word: str) -> Callable[[Graded, Any], str]:
 # ---- what is handed in -------------------------------------------------------------------------
 
 
-def cases_of(scene: _Scene) -> Iterator[Hostile]:
+def cases_of(scene: Scene) -> Iterator[Hostile]:
     """Yield the hostile submissions of a problem set.
 
     What is done to one task is done to the first that has a test right below it.
@@ -150,15 +153,15 @@ def cases_of(scene: _Scene) -> Iterator[Hostile]:
     task, test = pairs[0]
     last = pairs[-1][0]
 
-    def end(source: str) -> Callable[[_Scene, str], Any]:
+    def end(source: str) -> Callable[[Scene, str], Any]:
         """Put code at the end of the last task."""
         return lambda scene, who: scene.hand_in(who, _with(scene.solved, last, source, after=True))
 
-    def first(source: str) -> Callable[[_Scene, str], Any]:
+    def first(source: str) -> Callable[[Scene, str], Any]:
         """Put code in place of the first task."""
         return lambda scene, who: scene.hand_in(who, _with(scene.solved, task, source))
 
-    def text(content: str) -> Callable[[_Scene, str], Any]:
+    def text(content: str) -> Callable[[Scene, str], Any]:
         return lambda scene, who: scene.hand_in(who, content)
 
     function = _function(scene, task)
@@ -215,7 +218,7 @@ def cases_of(scene: _Scene) -> Iterator[Hostile]:
     yield Hostile("starts a program", end(_STARTS), _full)
 
 
-def _function(scene: _Scene, task: str | None) -> str:
+def _function(scene: Scene, task: str | None) -> str:
     (cell,) = (c for c in scene.solved.cells if grade_id(c) == task)
     line = next(line for line in cell.source.splitlines() if line.startswith("def "))
     return line[4:].partition("(")[0]
@@ -234,7 +237,7 @@ def _with(
 def _among(test: str | None, word: str) -> Callable[[Graded, Any], str]:
     """Judge that a test fails for a reason, and that later ones were graded still."""
 
-    def judge(one: Graded, scene: _Scene) -> str:
+    def judge(one: Graded, scene: Scene) -> str:
         task = next((task for task in one.tasks if task.name == test), None)
         if task is None or task.points or word not in f"{task.words} {task.mistake}":
             return f"{test} should fail with {word!r}; {one.status}: {task} {one.notes}"
@@ -245,7 +248,7 @@ def _among(test: str | None, word: str) -> Callable[[Graded, Any], str]:
 
 
 def _loses_at_least(test: str | None, word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: _Scene) -> str:
+    def judge(one: Graded, scene: Scene) -> str:
         task = next((task for task in one.tasks if task.name == test), None)
         told = " ".join(one.notes)
         if task is None or task.points or word not in told:
@@ -256,16 +259,16 @@ def _loses_at_least(test: str | None, word: str) -> Callable[[Graded, Any], str]
     return judge
 
 
-def _graded(one: Graded, scene: _Scene) -> str:
+def _graded(one: Graded, scene: Scene) -> str:
     return "" if one.tasks and one.points else f"{one.status}, {one.points:g}: {one.notes}"
 
 
-def _loses_all(one: Graded, scene: _Scene) -> str:
+def _loses_all(one: Graded, scene: Scene) -> str:
     return "" if one.tasks and not one.points else f"{one.status}, {one.points:g}: {one.notes}"
 
 
-def _tampered(test: str | None) -> Callable[[_Scene, str], Any]:
-    def hand_in(scene: _Scene, who: str) -> None:
+def _tampered(test: str | None) -> Callable[[Scene, str], Any]:
+    def hand_in(scene: Scene, who: str) -> None:
         notebook = copy.deepcopy(scene.given)
         for cell in notebook.cells:
             if grade_id(cell) == test:
@@ -276,8 +279,8 @@ def _tampered(test: str | None) -> Callable[[_Scene, str], Any]:
     return hand_in
 
 
-def _deleted(test: str | None) -> Callable[[_Scene, str], Any]:
-    def hand_in(scene: _Scene, who: str) -> None:
+def _deleted(test: str | None) -> Callable[[Scene, str], Any]:
+    def hand_in(scene: Scene, who: str) -> None:
         notebook = copy.deepcopy(scene.solved)
         notebook.cells = [cell for cell in notebook.cells if grade_id(cell) != test]
         scene.hand_in(who, notebook)
@@ -285,13 +288,13 @@ def _deleted(test: str | None) -> Callable[[_Scene, str], Any]:
     return hand_in
 
 
-def _emptied(scene: _Scene, who: str) -> None:
+def _emptied(scene: Scene, who: str) -> None:
     notebook = copy.deepcopy(scene.given)
     notebook.cells = []
     scene.hand_in(who, nbformat.writes(notebook))
 
 
-def _bare(scene: _Scene, who: str) -> None:
+def _bare(scene: Scene, who: str) -> None:
     """Hand in as after a program that drops what it does not know, but keeps the cells' ids."""
     notebook = personal(scene.solved, seed_of(scene.assignment.name, who))
     for cell in notebook.cells:
@@ -299,26 +302,26 @@ def _bare(scene: _Scene, who: str) -> None:
     scene.hand_in(who, nbformat.writes(notebook))
 
 
-def _of_another(scene: _Scene, who: str) -> None:
+def _of_another(scene: Scene, who: str) -> None:
     notebook = personal(scene.solved, seed_of(scene.assignment.name, _OTHER))
     scene.hand_in(who, nbformat.writes(notebook))
 
 
-def _of_nobody(scene: _Scene, who: str) -> None:
+def _of_nobody(scene: Scene, who: str) -> None:
     scene.hand_in(who, nbformat.writes(personal(scene.solved, 12345)))
 
 
-def _nothing(scene: _Scene, who: str) -> None:
+def _nothing(scene: Scene, who: str) -> None:
     path = scene.hand_in(who, "")
     path.unlink()
 
 
-def _renamed(scene: _Scene, who: str) -> None:
+def _renamed(scene: Scene, who: str) -> None:
     path = scene.hand_in(who, scene.solved)
     path.rename(path.with_name(f"{path.stem} (1) – Übung.ipynb"))
 
 
-def _link(scene: _Scene, who: str) -> None:
+def _link(scene: Scene, who: str) -> None:
     path = scene.hand_in(who, "")
     path.unlink()
     path.symlink_to(scene.assignment.source.resolve())

@@ -156,14 +156,14 @@ def check(assignment: Assignment, *, every: int = 1, hostile: bool = True) -> It
             assignment.course.root / "source" / assignment.name, root / "source" / assignment.name
         )
         copied = Course(root).assignment(assignment.name)
-        scene = _Scene(copied)
+        scene = Scene(copied)
         yield from scene.rights(made_up.right)
         yield from scene.wrongs(wrong)
         if hostile:
             yield from scene.hostiles()
 
 
-class _Scene:
+class Scene:
     """A class that hands in what it is told to."""
 
     def __init__(self, assignment: Assignment) -> None:
@@ -193,6 +193,7 @@ class _Scene:
         return {one.student: one for one in found}
 
     def rights(self, ways: dict[str, dict[str, str]]) -> Iterator[Finding]:
+        """Hand the solution and other right ways in; all must get full marks."""
         names = {f"right-{i:02d}": name for i, name in enumerate(["the solution", *ways])}
         for student, sources in zip(names, [{}, *ways.values()], strict=True):
             self.hand_in(student, filled(self.solved, sources))
@@ -203,6 +204,7 @@ class _Scene:
             yield Finding(names[student], sound, words)
 
     def wrongs(self, wrong: list[Wrong]) -> Iterator[Finding]:
+        """Hand wrong solutions in; each must fail where it is wrong."""
         students = {f"wrong-{i:03d}": each for i, each in enumerate(wrong)}
         for student, each in students.items():
             self.hand_in(student, filled(self.solved, each.sources))
@@ -211,6 +213,7 @@ class _Scene:
             yield judged(students[student], failed)
 
     def hostiles(self) -> Iterator[Finding]:
+        """Hand hostile submissions in."""
         from gmmlab.course.hostile import hostiles
 
         yield from hostiles(self)
