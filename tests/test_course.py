@@ -1,9 +1,9 @@
 """Problem sets released, handed in, graded and handed back, on a small one."""
 
 import csv
-import os
-import subprocess
+import shutil
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -26,7 +26,7 @@ from gmmlab.course.soundness import Scene, filled
 
 NAME = "ps0"
 TOOLS = "from gmmlab.course.checks.calling import call, compare"
-LIMITS = Limits(cell=4.0, whole=60.0)
+LIMITS = Limits(cell=3.0, whole=60.0)
 
 
 def cell(kind, source, name, **about):
@@ -67,7 +67,7 @@ def make_course(root):
         solution("double", "def double(x):", "return 2 * x"),
         test_cell("double", "compare(call(double, 2), 4, {}, 'double')",
                   "compare(call(double, seed % 9973), 2 * (seed % 9973), {}, 'doubled')"),
-        solution("triple", "def triple(x):", "return double(x) + x"),
+        solution("triple", "def triple(x):", "return x + x + x"),
         test_cell("triple", "compare(call(triple, 1), 3, {}, 'triple')",
                   "compare(call(triple, 50), 150, {('wrong sum', 'Add, and do not subtract.'): 50},"
                   " 'tripled')"),
@@ -222,40 +222,34 @@ def test_each_student_gets_data_of_their_own(assignment):
 # ---- grading -----------------------------------------------------------------------------------
 
 
-def wrong_sum(scene):
-    return filled(scene.solved, {"triple": "def triple(x):\n    return double(x) - x"})
+ROSTER = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve"), Student("mallory")]
 
 
-def test_a_class_is_graded_and_graded_again_the_same(assignment, scene):
-    roster = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve")]
+@pytest.fixture(scope="module")
+def graded(assignment, scene):
+    """A class: one is right, one wrong, one has handed nothing in, and one means no good."""
+    wrong = {"triple": "def triple(x):\n    return x + x - x"}
     scene.hand_in("ada", scene.solved)
-    scene.hand_in("bob", wrong_sum(scene))
-    first = grade(assignment, roster, limits=LIMITS)
-    ada, bob, eve = first
-    assert [task.points for task in ada.tasks] == [2, 2, None]
-    assert [task.points for task in bob.tasks] == [2, 0, None]
-    assert (bob.tasks[1].mistake, bob.tasks[1].words) == ("wrong value", bob.tasks[1].words)
-    assert (ada.status, eve.status, eve.points) == ("to be marked", "not handed in", 0)
-    assert feedback.mistakes(first)[0][:3] == ("test-triple", "wrong value", 1)
+    scene.hand_in("bob", filled(scene.solved, wrong))
+    scene.hand_in("mallory", filled(scene.solved, {"why": "<script>alert(1)</script> *yes* $x^2$"}))
+    found = {one.student: one for one in grade(assignment, ROSTER, limits=LIMITS)}
+    found["mallory"].notes.append("<img src=x onerror=alert(2)>")
     assignment.grades.mkdir(parents=True)
-    marks.write_marks(assignment, first)
-    table = assignment.grades / "written.csv"
-    assert "Because the sum is over $k$." in table.read_text("utf-8")
-    table.write_text(table.read_text("utf-8").replace("ada,why,,2,,", "ada,why,1.5,2,good,"))
-    second = grade(assignment, roster, only=["ada", "bob"], limits=LIMITS)
-    assert second[0].points == 5.5
-    assert second[0].status == "graded"
-    assert second[0].tasks[2].words == "good"
-    assert second[1].tasks == bob.tasks
-    marks.write_marks(assignment, second)
-    assert "ada,why,1.5,2,good," in table.read_text("utf-8")
-    with assignment.course.gradebook() as gradebook:
-        assert gradebook.find_submission(NAME, "ada").score == 5.5
+    return found
 
 
-def test_what_comes_back_is_a_page_that_names_the_mistake(assignment, scene):
-    scene.hand_in("bob", wrong_sum(scene))
-    (bob,) = scene.graded(["bob"], limits=LIMITS).values()
+def test_a_class_is_graded(graded):
+    assert [task.points for task in graded["ada"].tasks] == [2, 2, None]
+    assert [task.points for task in graded["bob"].tasks] == [2, 0, None]
+    assert graded["bob"].tasks[1].mistake == "wrong value"
+    statuses = {name: one.status for name, one in graded.items()}
+    assert statuses == dict.fromkeys(graded, "to be marked") | {"eve": "not handed in"}
+    found = feedback.mistakes(list(graded.values()))
+    assert [row[:3] for row in found] == [("test-triple", "wrong value", 1)]
+
+
+def test_what_comes_back_is_a_page_that_names_the_mistake(assignment, graded):
+    bob = graded["bob"]
     page = feedback.write_page(assignment, bob).read_text("utf-8")
     assert "2 of 6 points" in page
     assert bob.tasks[1].words.split(":")[0] in page
@@ -269,15 +263,30 @@ def test_what_comes_back_is_a_page_that_names_the_mistake(assignment, scene):
     assert "wrong value" in feedback.write_summary(assignment, [bob]).read_text("utf-8")
 
 
-def test_html_in_a_submission_is_text_in_its_page(assignment, scene):
-    answer = "<script>alert(1)</script> *yes* $x^2$"
-    scene.hand_in("mallory", filled(scene.solved, {"why": answer}))
-    (one,) = scene.graded(["mallory"], limits=LIMITS).values()
-    one.notes.append("<img src=x onerror=alert(2)>")
-    page = feedback.write_page(assignment, one).read_text("utf-8")
-    page += feedback.write_summary(assignment, [one]).read_text("utf-8")
+def test_html_in_a_submission_is_text_in_its_page(assignment, graded):
+    mallory = graded["mallory"]
+    page = feedback.write_page(assignment, mallory).read_text("utf-8")
+    page += feedback.write_summary(assignment, [mallory]).read_text("utf-8")
+    assert "alert(1)" in page
     assert "<script>alert" not in page
     assert "<img src=x" not in page
+
+
+def test_graded_again_with_points_for_the_answer_all_else_is_the_same(assignment, graded):
+    marks.write_marks(assignment, graded.values())
+    table = assignment.grades / "written.csv"
+    assert "Because the sum is over $k$." in table.read_text("utf-8")
+    table.write_text(table.read_text("utf-8").replace("ada,why,,2,,", "ada,why,1.5,2,good,"))
+    ada, bob = grade(assignment, ROSTER, only=["ada", "bob"], limits=LIMITS)
+    assert (ada.points, ada.status, ada.tasks[2].words) == (5.5, "graded", "good")
+    assert bob.tasks == graded["bob"].tasks
+    marks.write_marks(assignment, [ada, bob])
+    text = table.read_text("utf-8")
+    assert "ada,why,1.5,2,good," in text
+    assert "mallory,why,,2,," in text
+    with assignment.course.gradebook() as gradebook:
+        assert gradebook.find_submission(NAME, "ada").score == 5.5
+    shutil.rmtree(assignment.course.root / "submitted")
 
 
 @pytest.mark.parametrize(
@@ -299,19 +308,13 @@ def test_marks_that_cannot_be_are_refused(assignment, points, message):
 
 HOSTILE = (
     "a loop without end",
-    "a loop that will not be interrupted",
-    "sys.exit",
     "the kernel is killed",
     "huge output",
     "a test is changed",
-    "a test is deleted",
     "data of another student",
     "not JSON",
-    "no notebook",
-    "another name",
     "a link",
     "writes elsewhere",
-    "reads the solution",
 )
 
 
@@ -325,14 +328,10 @@ def test_hostile_submissions_harm_nobody(scene):
 # ---- commands ----------------------------------------------------------------------------------
 
 
-def course_command(workbook, *arguments):
-    run = subprocess.run(
-        [sys.executable, "-m", "gmmlab", "-C", str(workbook), "course", *arguments],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    return run.returncode, run.stdout, run.stderr
+def course_command(root, *arguments):
+    from gmmlab import __main__  # noqa: F401  (adds the commands)
+
+    return command(SimpleNamespace(root=root), "course", *arguments)
 
 
 def test_release_hand_in_grade(tmp_path):
@@ -376,25 +375,15 @@ def test_release_hand_in_grade(tmp_path):
     ],
 )
 def test_what_cannot_be_is_refused(arguments, message):
-    from gmmlab import __main__  # noqa: F401  (adds the commands)
-
-    code, _, err = command(Course.find(ROOT).root.parent.parent, "course", *arguments)
+    code, _, err = course_command(ROOT, *arguments)
     assert code == 2
     assert message in err
 
 
-@pytest.fixture
-def command_root():
-    return ROOT
-
-
 def test_without_the_extra_the_command_says_what_to_install(monkeypatch, tmp_path):
-    from gmmlab import __main__  # noqa: F401
-
     make_course(tmp_path)
     monkeypatch.setitem(sys.modules, "nbgrader", None)
-    workbook = type("W", (), {"root": tmp_path})
-    code, _, err = command(workbook, "course", "release", NAME)
+    code, _, err = course_command(tmp_path, "release", NAME)
     assert code == 1
     assert "pip install 'gmmlab[course]'" in err
 
