@@ -139,6 +139,8 @@ class _Grader:
     """What is the same for all submissions."""
 
     def __init__(self, assignment: Assignment, students: Sequence[Student], limits: Limits) -> None:
+        for name in (_SKELETON, _STAGED):  # of a run that was cut off
+            _remove(assignment.course.root / name)
         self.assignment = assignment
         self.root = assignment.course.root
         self.skeleton = generate(assignment, _SKELETON)
@@ -161,7 +163,7 @@ class _Grader:
     def __exit__(self, *error: object) -> None:
         self.kernels.close()
         for name in (_SKELETON, _STAGED):
-            shutil.rmtree(self.root / name, ignore_errors=True)
+            _remove(self.root / name)
 
     def students(self, only: Sequence[str]) -> list[str]:
         everybody = sorted({*self.handed_in, *self.roster})

@@ -62,6 +62,25 @@ def log_gaussians(function: Callable, given: Problem) -> None:
     compare(found, right, _wrong_log_gaussians(given, right), name)
 
 
+def no_density(function: Callable) -> None:
+    """Check that ``log_gaussians`` does not hide a singular covariance: an error, inf or NaN."""
+    flat = np.array([[[1.0, 0.0], [0.0, 0.0]]])
+    X = np.array([[0.0, 0.0], [1.0, 0.0]])  # on the line where all of the mass would be
+    try:
+        found = np.asarray(call(function, X, np.zeros((1, 2)), flat, name="log_gaussians"), float)
+    except Wrong as error:
+        if error.mistake in (NOT_DONE, ENDLESS, "leaving the notebook"):
+            raise
+        return
+    if np.isfinite(found).all():
+        raise Wrong(
+            "a singular covariance is hidden",
+            f"log_gaussians was given a singular covariance and returns {found.ravel()[0]:.4g}, as "
+            "if there were a density. There is none: `allow_singular=True`, or a pseudo-inverse, "
+            "hides what the error would tell.",
+        )
+
+
 def _underflow(found: np.ndarray, right: np.ndarray, given: Problem) -> None:
     """Say if densities were multiplied out before the logarithm was taken."""
     if np.isfinite(found).all():
@@ -409,7 +428,7 @@ def stops(function: Callable, given: Problem, layout: str = "(n, k)", *, tol: fl
     either(function, check, _steps(layout))
 
 
-def singular(function: Callable, layout: str = "(n, k)") -> None:
+def singular(function: Callable) -> None:
     """Check that ``fit`` does not hide a singular covariance: an error, or a result not finite."""
     given = problems.problem(5, n=30, k=2)
     flat = Problem(given.X, given.weights, given.means, np.zeros_like(given.covariances))
@@ -429,7 +448,10 @@ def singular(function: Callable, layout: str = "(n, k)") -> None:
                 "`except` hides the error that tells a singular covariance: let it through.",
             )
 
-    check()
+    def fails(*_: Any) -> None:
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+
+    either(function, check, {"log_gaussians": fails, "e_step": fails})
 
 
 def _steps(layout: str) -> dict[str, Callable]:

@@ -152,8 +152,8 @@ def random_start(function: Callable, given: Problem, *, draws: int = 40) -> None
     if all(np.array_equal(one[1], other[1]) for other in many):
         raise Wrong(
             "the same start every time",
-            "random_start gives the same means whatever the generator: restarts would all end in "
-            "one place.",
+            "random_start gives the same means whatever the generator (the true ones, say, which "
+            "nobody would know): restarts would all end in one place.",
         )
     own = np.cov(X.T).reshape(d, d)
     spread = float(np.trace(own))
