@@ -14,6 +14,7 @@
     intervals               standard errors of a fit's parameters
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
+    course                  problem sets: released, graded, handed back
 
 Names are loaded when they are first used, so importing the package costs next to nothing.
 """

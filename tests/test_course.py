@@ -170,6 +170,26 @@ def test_work_is_put_into_the_notebook_that_was_given_out():
     assert len(nothing.notes) == 2
 
 
+@pytest.mark.parametrize(
+    ("source", "seed", "note"),
+    [
+        ("seed: int = 7  # the seed; >= 0", 7, None),
+        ("seed: int = 7", None, "has no seed any more"),
+        ("seed = 7", None, "has no seed any more"),
+        (None, None, "had been deleted"),
+    ],
+)
+def test_the_seed_that_was_handed_in_is_read_or_missed(source, seed, note):
+    parameters = new_code_cell("seed: int = 1  # the seed; >= 0", id="parameters")
+    parameters.metadata["tags"] = ["parameters"]
+    given = new_notebook(cells=[parameters])
+    cells = [] if source is None else [new_code_cell(source, id="parameters")]
+    found = handin.put_together(given, new_notebook(cells=cells))
+    assert found.seed == seed
+    assert [note in said for said in found.notes] == ([] if note is None else [True])
+    assert sources(found.notebook) == sources(given)
+
+
 def test_other_files_come_along_but_links_and_notebooks_do_not(tmp_path):
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "helper.py").write_text("x = 1")

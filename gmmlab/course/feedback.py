@@ -154,6 +154,7 @@ def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
     """
     counts: Counter[tuple[str, str]] = Counter()
     words: dict[tuple[str, str], str] = {}
+    # in the order of the notebook, which a count keeps
     tasks = [task for of_one in zip(*(o.tasks for o in graded if o.tasks), strict=True)
              for task in of_one]  # fmt: skip
     for task in tasks:
@@ -208,8 +209,9 @@ def _right(graded: Sequence[Graded]) -> Iterator[tuple[str, str, str]]:
     names = dict.fromkeys(task.name for one in graded for task in one.tasks)
     for name in names:
         tasks = [task for one in graded for task in one.tasks if task.name == name]
-        full = sum(task.points == task.most for task in tasks)
-        yield name.removeprefix("test-"), str(full), str(len(tasks))
+        marked = [task for task in tasks if task.points is not None]
+        full = sum(task.points == task.most for task in marked)
+        yield name.removeprefix("test-"), str(full), str(len(marked))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -155,6 +155,8 @@ def _filled(given: Any, theirs: Any, result: HandedIn, truth: dict[str | None, s
         result.seed = None if theirs is None else seed_in(theirs.source)
         if theirs is None:
             result.notes.append("The parameters cell had been deleted; it was put back.")
+        elif result.seed is None:
+            result.notes.append("The parameters cell has no seed any more; it was put back.")
     elif is_solution(given):
         if theirs is None:
             result.notes.append(f"The cell `{name}` had been deleted: it counts as not done.")
