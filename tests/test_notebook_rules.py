@@ -163,6 +163,8 @@ def nbval(path):
     """Run plain nbval on a notebook, with the project's configuration; return what it says."""
     root = Path(__file__).parent.parent
     command = [sys.executable, "-m", "pytest", "--nbval", "-p", "conftest"]
+    # not the conftest of tests/, which the configuration puts on the path
+    command += ["-o", "pythonpath="]
     command += ["-p", "no:cacheprovider", "-c", str(root / "pyproject.toml"), str(path)]
     run = subprocess.run(
         command,
