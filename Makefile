@@ -30,6 +30,7 @@ lab: $(READY)  ## open JupyterLab on the notebooks
 
 refresh: $(READY)  ## execute the committed notebooks in place
 	$(RUN) -m gmmlab refresh
+	$(RUN) -m gmmlab refresh notebooks/assignments/source/*/*.ipynb
 
 format: $(READY)  ## put code and notebooks into the house style
 	$(RUN) -m ruff check --fix

@@ -15,6 +15,10 @@ import pytest
 from gmmlab.workbook.page.paper import BROWSERS
 from gmmlab.workbook.recording import MIME_TYPE, differences, recorded
 
+#: what nbgrader makes of problem sets: nbval runs their sources, which have the solutions
+collect_ignore_glob = [
+    f"notebooks/assignments/{step}/*" for step in ("release", "submitted", "autograded", "feedback")
+]
 #: what nbval is not to compare: records, and figures that turn
 NOT_COMPARED = (MIME_TYPE, "application/vnd.plotly.v1+json")
 

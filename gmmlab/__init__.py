@@ -18,6 +18,7 @@
                             held-out samples, a test of one component more, clusters
     estimator               the scikit-learn face
     workbook                parameters, runs and reports of notebooks
+    course                  problem sets: released, graded, handed back
 
 Names are loaded when they are first used, so importing the package costs next to nothing.
 """

@@ -64,11 +64,14 @@ def results_are_recorded_last(notebook):
 
 
 def metadata_is_clean(notebook):
-    """Nothing of a run or a machine: no papermill, no timing, no paths."""
+    """Nothing of a run or a machine: no papermill, no timing, no paths.
+
+    In a problem set, what nbgrader is told of a cell is the author's.
+    """
     if set(notebook.metadata) != {"kernelspec", "language_info"}:
         yield f"notebook metadata {sorted(notebook.metadata)}"
     for cell in notebook.cells:
-        if unknown := set(cell.metadata) - {"tags", "source_sha256"}:
+        if unknown := set(cell.metadata) - {"tags", "nbgrader", "source_sha256"}:
             yield f"{cell.id}: metadata {sorted(unknown)}"
         texts = [cell.source]
         for output in cell.get("outputs", ()):
@@ -142,6 +145,33 @@ def reads_well(notebook):
         yield "three code cells in a row, with no sentence between them"
 
 
+def solutions_and_hidden_tests_are_marked(notebook):
+    """What is between the marks is left out for students; each opens, closes and has points."""
+    points = 0
+    for cell in notebook.cells:
+        about = cell.metadata.get("nbgrader")
+        kinds = [kind for kind in ("SOLUTION", "HIDDEN TESTS") if f"BEGIN {kind}" in cell.source]
+        for kind in kinds:
+            if cell.source.count(f"### BEGIN {kind}\n") != cell.source.count(f"### END {kind}"):
+                yield f"{cell.id}: a {kind} that does not close"
+        if about is None:
+            if kinds:
+                yield f"{cell.id}: nbgrader does not know it"
+            continue
+        if set(about) != {"grade", "grade_id", "locked", "schema_version", "solution", "task"} | (
+            {"points"} if about["grade"] else set()
+        ):
+            yield f"{cell.id}: nbgrader metadata {sorted(about)}"
+        if about["solution"] != ("SOLUTION" in kinds):
+            yield f"{cell.id}: a solution without marks, or marks without one"
+        if about["grade"] and not about["solution"] and "HIDDEN TESTS" not in kinds:
+            yield f"{cell.id}: a test that hides nothing"
+        points += about.get("points", 0)
+    said = re.search(r"(\d+) points", notebook.cells[0].source)
+    if said is None or int(said.group(1)) != points:
+        yield f"the first cell should say that there are {points} points"
+
+
 RULES = (
     executed_in_order,
     outputs_belong_to_sources,
@@ -153,4 +183,9 @@ RULES = (
     films_are_small_and_have_stills,
     formulas_render,
     reads_well,
+)
+#: a problem set is handed in, not run for its results
+RULES_OF_PROBLEM_SETS = (
+    *(rule for rule in RULES if rule is not results_are_recorded_last),
+    solutions_and_hidden_tests_are_marked,
 )

@@ -21,6 +21,7 @@ RANGES = {
         Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
     )
 }
+PROBLEM_SETS = sorted((ROOT / "notebooks" / "assignments" / "source").glob("*/*.ipynb"))
 PINS = [
     Requirement(line)
     for line in (ROOT / "requirements.txt").read_text().splitlines()
@@ -115,8 +116,8 @@ def test_nbstripout_keeps_what_nbval_compares():
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     (hook,) = [h for repo in config["repos"] for h in repo["hooks"] if h["id"] == "nbstripout"]
     assert {"--keep-output", "--keep-count"} <= set(hook["args"])
-    notebooks = sorted(map(str, (ROOT / "notebooks").glob("*.ipynb")))
-    command = [sys.executable, "-m", "nbstripout", *hook["args"], "--verify", *notebooks]
+    notebooks = [*(ROOT / "notebooks").glob("*.ipynb"), *PROBLEM_SETS]
+    command = [sys.executable, "-m", "nbstripout", *hook["args"], "--verify", *map(str, notebooks)]
     assert subprocess.run(command, capture_output=True, text=True).returncode == 0
 
 

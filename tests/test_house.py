@@ -77,6 +77,12 @@ def test_the_workbook_knows_nothing_of_mixtures():
         assert imports(path) <= {"workbook"}, path
 
 
+def test_a_course_knows_notebooks_and_its_checks_know_mixtures():
+    for path in (PACKAGE / "course").rglob("*.py"):
+        checks = "checks" in path.relative_to(PACKAGE).parts
+        assert imports(path) <= ({"course", *FLOORS} if checks else {"course", "workbook"}), path
+
+
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
@@ -86,6 +92,9 @@ def test_the_workbook_knows_nothing_of_mixtures():
         ("from gmmlab import record; import gmmlab.workbook", "scipy"),
         ("from gmmlab import GaussianMixture, plots, diagnostics, load_mnist", "keras"),
         ("from gmmlab import plots, space", "plotly"),
+        ("import gmmlab.__main__", "nbgrader"),
+        ("import gmmlab.__main__", "numpy"),
+        ("from gmmlab.course.checks import em, practice", "nbgrader"),
     ],
 )
 def test_imports_are_light(statement, absent):

@@ -14,6 +14,9 @@ from gmmlab.workbook import execution
 from gmmlab.workbook.recording import MIME_TYPE
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+PROBLEM_SETS = sorted(
+    (Path(__file__).parent.parent / "notebooks" / "assignments" / "source").glob("*/*.ipynb")
+)
 
 
 def read(path):
@@ -24,6 +27,42 @@ def read(path):
 @pytest.mark.parametrize("rule", rules.RULES, ids=lambda rule: rule.__name__)
 def test_notebook_keeps_the_rule(path, rule):
     assert list(rule(read(path))) == []
+
+
+@pytest.mark.parametrize("path", PROBLEM_SETS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("rule", rules.RULES_OF_PROBLEM_SETS, ids=lambda rule: rule.__name__)
+def test_problem_set_keeps_the_rule(path, rule):
+    assert list(rule(read(path))) == []
+
+
+def test_both_problem_sets_are_there():
+    assert [path.stem for path in PROBLEM_SETS] == ["ps1-em", "ps2-mixtures-at-work"]
+
+
+def open_a_solution(notebook):
+    cell = next(cell for cell in notebook.cells if "END SOLUTION" in cell.source)
+    cell.source = cell.source.replace("### END SOLUTION", "")
+
+
+def forget_a_cell(notebook):
+    del next(c for c in notebook.cells if "END SOLUTION" in c.source).metadata["nbgrader"]
+
+
+def hide_nothing(notebook):
+    cell = next(cell for cell in notebook.cells if "HIDDEN TESTS" in cell.source)
+    cell.source = cell.source.partition("###")[0]
+
+
+def change_points(notebook):
+    cell = next(cell for cell in notebook.cells if "HIDDEN TESTS" in cell.source)
+    cell.metadata.nbgrader["points"] += 1
+
+
+@pytest.mark.parametrize("damage", [open_a_solution, forget_a_cell, hide_nothing, change_points])
+def test_what_students_must_not_see_is_marked(damage):
+    notebook = copy.deepcopy(read(PROBLEM_SETS[0]))
+    damage(notebook)
+    assert list(rules.solutions_and_hidden_tests_are_marked(notebook)) != []
 
 
 def test_the_five_experiments_are_there():

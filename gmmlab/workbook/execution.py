@@ -285,7 +285,9 @@ def refresh(notebook: Path) -> None:
     for cell in node.cells:
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         stamp = {"source_sha256": source_hash(cell.source)} if cell.cell_type == "code" else {}
-        cell.metadata = nbformat.from_dict(tags | stamp)
+        # What nbgrader needs to know of a cell is the author's, not the run's.
+        kept = {"nbgrader": cell.metadata["nbgrader"]} if "nbgrader" in cell.metadata else {}
+        cell.metadata = nbformat.from_dict(tags | kept | stamp)
         for output in cell.get("outputs", ()):
             if output.get("name") == "stderr":
                 raise ValueError(f"{notebook.name}: a cell wrote to stderr: {output.text}")
