@@ -108,15 +108,6 @@ def test_full_em_on_old_faithful_reaches_the_published_optimum(run):
     assert min(results["weights"]) == pytest.approx(0.35587, abs=1e-4)
 
 
-def test_full_em_with_one_component_in_space(run):
-    """The closed form: every start ends at the sample mean and covariance."""
-    results = run(
-        "02-full-em", data_set="separated_3d", n_components=1, n_starts=2, start_kind="kmeans"
-    )
-    assert results["weights"] == [1.0]
-    assert results["single_log_likelihood"] == pytest.approx(results["log_likelihood"], abs=1e-6)
-
-
 # ---- 03: three dimensions ----------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ def test_the_page_of_a_notebook_opens_with_the_network_off(name, tmp_path, chrom
 
 def test_a_notebook_is_reported_and_its_results_come_out_again(tmp_path, chromium):
     """One thread for the report and two for the check: the same to the last bit (Provenance)."""
-    name = "05-elbo"
+    name = "01-known-covariance"
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / f"{name}.ipynb").symlink_to(ROOT / "notebooks" / f"{name}.ipynb")
     (tmp_path / "data").symlink_to(ROOT / "data")
