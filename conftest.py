@@ -22,8 +22,9 @@ collect_ignore_glob = [
 #: what nbval is not to compare: records, and figures that turn
 NOT_COMPARED = (MIME_TYPE, "application/vnd.plotly.v1+json")
 
-# Random cases repeat from run to run, and a loaded machine is no reason to fail.
-hypothesis.settings.register_profile("gmmlab", derandomize=True, deadline=None)
+# Random cases repeat from run to run, so more of them find something once; and a loaded machine
+# is no reason to fail.
+hypothesis.settings.register_profile("gmmlab", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("gmmlab")
 matplotlib.use("agg")
 
