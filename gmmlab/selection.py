@@ -205,7 +205,7 @@ class Comparison:
     def _disagreement(self, one: str, other: str) -> str:
         """Say what the choice of one criterion costs by another, where that chooses otherwise."""
         ours, theirs = self.best_cell(one), self.best_cell(other)
-        if ours.key == theirs.key:
+        if ours.key == theirs.key or _same(ours, theirs):
             return ""
         there = {
             name: abs(self.value(ours, name) - self.value(theirs, name)) for name in (one, other)
@@ -277,6 +277,8 @@ def compare(
     -----
     The search, and why more components or a looser structure never fit worse, is in `gmmlab.grid`.
     """
+    if "structure" in settings:  # which `search` has, and every cell has its own
+        raise TypeError(f"structures is the argument; got structure={settings['structure']!r}")
     marginalise = settings.get("missing") == "marginalise"
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
     rng = check_rng(rng)
@@ -329,9 +331,12 @@ def _finite(valued: Iterable[tuple[float, Cell]]) -> list[tuple[float, Cell]]:
 
 
 def _same(one: Cell, other: Cell) -> bool:
-    """Return whether two cells are one model: of one component, many structures are."""
-    return one.n_components == other.n_components == 1 and (
-        one.fit.n_parameters == other.fit.n_parameters
+    """Return whether two cells are one model: of one component or feature, many structures are."""
+    alone = one.n_components == 1 or one.fit.mixture.n_features == 1
+    return (
+        alone
+        and one.n_components == other.n_components
+        and one.fit.n_parameters == other.fit.n_parameters
     )
 
 

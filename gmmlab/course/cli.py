@@ -130,7 +130,7 @@ def grade(
     Submissions are found in submitted/<student>/<problem set>/. Graded again, the same work gets
     the same grade. Written answers get their points in grades/<problem set>/written.csv.
     """
-    from gmmlab.course.grading import Limits
+    from gmmlab.course.grading import Limits, astray
     from gmmlab.course.grading import grade as grade_all
     from gmmlab.course.roster import read_roster
 
@@ -144,6 +144,9 @@ def grade(
             limits=Limits(cell_timeout, timeout),
             on_student=lambda one: _show(assignment, one),
         )
+        for path in astray(assignment):
+            click.secho(f"not graded: {_near(path)} is not at submitted/<id>/{problem_set}/",
+                        fg="yellow")  # fmt: skip
         _hand_back(assignment, graded, students, whole=not only)
 
 
@@ -169,6 +172,7 @@ def _hand_back(
     marks.write_marks(assignment, graded)
     click.echo(f"pages: {_near(assignment.course.root / 'feedback')}")
     if not whole:  # tables are of the class
+        click.echo("grades.csv and summary.html are as they were: grade without --student")
         return
     names = {student.id: student for student in students or assignment.course.students()}
     click.echo(_near(feedback.write_grades(assignment, graded, names)))

@@ -34,6 +34,7 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
     if graded.notebook is not None:
         tasks = {task.name: task for task in graded.tasks}
         shown = _shown(assignment)
+        hidden = _hidden(assignment)
         metadata = graded.notebook.metadata
         for cell in graded.notebook.cells:
             cell = copy.deepcopy(cell)
@@ -45,6 +46,8 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
             task = tasks.get(grade_id(cell)) if is_graded(cell) else None
             if task is not None and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type != "error"]
+            elif cell.cell_type == "code":  # IPython's history has the hidden tests
+                cell.outputs = [o for o in cell.outputs if not any(h in str(o) for h in hidden)]
             if cell.cell_type == "markdown" and is_solution(cell):
                 # A student's Markdown may hold HTML; here it is text, formulas and emphasis.
                 cell.source = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", cell.source)
@@ -66,6 +69,19 @@ def _shown(assignment: Assignment) -> dict[str | None, str]:
         for cell in assignment.notebook.cells
         if is_graded(cell) and cell.cell_type == "code"
     }
+
+
+def _hidden(assignment: Assignment) -> list[str]:
+    """Return the lines of hidden tests."""
+    return [
+        line.strip()
+        for cell in assignment.notebook.cells
+        for region in re.findall(
+            r"(?s)### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", cell.source
+        )
+        for line in region.splitlines()
+        if len(line.strip()) >= 12
+    ]
 
 
 def _head(assignment: Assignment, graded: Graded) -> str:
@@ -128,13 +144,13 @@ def write_grades(
         ["id", "last_name", "first_name", "points", "most", "status", *tasks, "mistakes", "notes"]
     )
     for one in graded:
-        student = students.get(one.student, Student(one.student))
+        student = students.get(one.student)  # a folder of any name may have been handed in
         points = {task.name: task.points for task in one.tasks}
         writer.writerow(
             [
                 one.student,
-                student.last_name,
-                student.first_name,
+                student.last_name if student else "",
+                student.first_name if student else "",
                 f"{one.points:g}",
                 f"{most:g}",
                 one.status,

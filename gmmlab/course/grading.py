@@ -135,6 +135,17 @@ def grade(
     return found
 
 
+def astray(assignment: Assignment) -> list[Path]:
+    """Return notebooks below `submitted` that are in the folder of no student and problem set."""
+    root, names = assignment.course.root / "submitted", set(assignment.course.assignments)
+    inside = {path: path.relative_to(root).parts for path in root.rglob("*.ipynb")}
+    return sorted(
+        path
+        for path, parts in inside.items()
+        if not ((len(parts) > 2 and parts[1] in names) or any(p.startswith(".") for p in parts))
+    )
+
+
 class _Grader:
     """What is the same for all submissions."""
 

@@ -45,6 +45,11 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
     for student in students:
         if student.id.casefold() in taken:
             raise ValueError(f"a student's id must not be the name of a problem set: {student.id}")
+    if assignment.seeds.is_file() and not students:
+        raise ValueError(
+            f"{assignment.name} was released with a roster, and is graded with its data: give the "
+            f"roster again, or remove {assignment.seeds} if all are to have the same"
+        )
     for student, _ in read_seeds(assignment):  # copies of an earlier roster
         shutil.rmtree(assignment.path("release", student).parent, ignore_errors=True)
     notebook = generate(assignment, "release")
