@@ -22,7 +22,7 @@ reports: $(READY)  ## run every notebook: pages, and an index, in reports/
 test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
-	$(TEST) tests gmmlab
+	$(TEST) --dist worksteal tests gmmlab
 	$(TEST) --dist loadfile --nbval notebooks
 
 lab: $(READY)  ## open JupyterLab on the notebooks

@@ -101,6 +101,13 @@ def check_count(value: Any, *, name: str, minimum: int = 1, maximum: int | None 
     return int(value)
 
 
+def check_jobs(value: Any) -> int | None:
+    """Return how many jobs joblib is asked for: None, or a number that is not 0."""
+    if value is not None and check_count(value, name="n_jobs", minimum=-sys.maxsize) == 0:
+        raise ValueError("n_jobs must be None, or a number above or below 0; got 0")
+    return value
+
+
 def check_number(value: Any, *, name: str, minimum: float = 0.0, inclusive: bool = True) -> float:
     """Return `value` as a finite float at or above (above, if not `inclusive`) `minimum`."""
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -13,7 +13,6 @@ replicate's components are matched to those of the fit before anything is compar
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +25,14 @@ from scipy.special import expit, logit, ndtri
 
 from gmmlab import diagnostics
 from gmmlab._threads import one_blas_thread
-from gmmlab._validation import BLOCKS, check_choice, check_count, check_number, check_rng
+from gmmlab._validation import (
+    BLOCKS,
+    check_choice,
+    check_count,
+    check_jobs,
+    check_number,
+    check_rng,
+)
 from gmmlab.coordinates import Coordinates
 from gmmlab.em import fit as fit_by_em
 from gmmlab.em import sums
@@ -274,8 +280,7 @@ def uncertainty(
         return _by_information(fit, as_samples(X, sample_weight), level)
     rng = check_rng(rng)
     n_bootstrap = check_count(n_bootstrap, name="n_bootstrap", minimum=2)
-    if n_jobs is not None and check_count(n_jobs, name="n_jobs", minimum=-sys.maxsize) == 0:
-        raise ValueError("n_jobs must be None, or a number above or below 0; got 0")
+    n_jobs = check_jobs(n_jobs)
     samples = as_samples(
         X, sample_weight, missing=settings.get("missing") == "marginalise", in_memory=True
     )

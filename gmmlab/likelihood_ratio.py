@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from gmmlab import neighbours
-from gmmlab._validation import check_count, check_number, check_rng
+from gmmlab._validation import check_count, check_jobs, check_number, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.many_starts import Search, search
 from gmmlab.mixture import Mixture
@@ -164,7 +164,7 @@ def bootstrap_test(
     """
     samples = _check(X)
     k = check_count(n_components, name="n_components", maximum=samples.n_samples - 1)
-    n_bootstrap = check_count(n_bootstrap, name="n_bootstrap")
+    n_bootstrap, n_jobs = check_count(n_bootstrap, name="n_bootstrap"), check_jobs(n_jobs)
     for_data, for_replicates = check_rng(rng).spawn(2)
     settings = {**settings, "structure": structure}
     null, alternative = _both(samples, k, for_data, settings, begin)

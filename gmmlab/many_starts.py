@@ -24,6 +24,8 @@ from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import as_samples
 
+#: what a `Mixture` calls its blocks
+FIELDS = {"weights": "weights", "means": "means", "covariances": "covariance"}
 #: kinds of start, by scikit-learn's names where it has them
 STARTS: dict[str, Callable[..., Mixture]] = {
     "kmeans": start.kmeans,
@@ -150,10 +152,12 @@ def search(
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
     filled = start.completed_samples(samples)
     rng = check_rng(rng)
+    if isinstance(begin, Mixture):
+        raise TypeError("begin must be an iterable of mixtures; got a Mixture: [mixture], say")
     begin = tuple(check_mixture(one, name="begin") for one in begin)
     if not (begin and starts == {}):
         starts = check_starts(MIXED if starts is None else starts)
-    rounds = _check_rounds(rounds)
+    rounds, given = _check_rounds(rounds), check_given(given)
     settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
     failed: list[DegenerateError] = []
 
@@ -174,7 +178,7 @@ def search(
 
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
     drawn = (
-        replace(STARTS[kind](filled, n_components, own, structure=structure), **(given or {}))
+        replace(STARTS[kind](filled, n_components, own, structure=structure), **given)
         for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
     )
     runners: Iterable[Mixture] = chain(begin, drawn)
@@ -194,6 +198,17 @@ def search(
     aside = [one for one in thin if one.log_likelihood > best.log_likelihood + _SAME]
     found = Search(best, tuple(fits), tuple(aside), len(begin) + len(kinds), not sound(best))
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
+
+
+def check_given(given: Any) -> dict[str, Any]:
+    """Return the blocks that every start has, by their names in a `Mixture`."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"given must map blocks to their values; got {type(given).__name__}")
+    for name in given:
+        check_choice(name, FIELDS.values(), name="given")
+    return dict(given)
 
 
 def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:

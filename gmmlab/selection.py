@@ -22,13 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from gmmlab._validation import BLOCKS, check_choice, check_count, check_free, check_rng
+from gmmlab._validation import BLOCKS, check_choice, check_count, check_free, check_jobs, check_rng
 from gmmlab.covariance import FOURTEEN, STRUCTURES, Covariance
 from gmmlab.cross_validation import Score, cross_validated, folds
 from gmmlab.grid import STARTS, Cell, Key, fill
@@ -38,7 +39,7 @@ from gmmlab.likelihood_ratio import (
     bootstrap_test,
     sequential_test,
 )
-from gmmlab.many_starts import check_starts
+from gmmlab.many_starts import FIELDS, check_given, check_starts
 from gmmlab.merging import Merging, merge
 from gmmlab.result import Fit
 from gmmlab.samples import Samples, as_samples
@@ -285,7 +286,13 @@ def compare(
     numbers = _numbers(n_components, samples.n_samples)
     chosen = _structures(structures)
     criteria = _criteria(criteria)
-    free = check_free(free)
+    n_jobs, free = check_jobs(n_jobs), check_free(free)
+    given = check_given(given)
+    if unknown := [name for name in BLOCKS if name not in free and FIELDS[name] not in given]:
+        raise ValueError(
+            f"given must hold what is not free, or nobody knows it: {', '.join(unknown)}; "
+            f"got {sorted(given) or 'nothing'}"
+        )
     if "cv" in criteria:
         check_count(n_folds, name="n_folds", minimum=2, maximum=max(2, samples.n_samples))
     starts = STARTS if starts is None else check_starts(starts)
@@ -349,7 +356,7 @@ def _words(cell: Cell) -> str:
 
 
 def _numbers(n_components: Any, n_samples: int) -> list[int]:
-    numbers = [n_components] if isinstance(n_components, int) else n_components
+    numbers = [n_components] if isinstance(n_components, Integral) else n_components
     try:
         numbers = [
             check_count(k, name="n_components", maximum=n_samples) for k in dict.fromkeys(numbers)

@@ -435,7 +435,9 @@ def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
 def _check_structure(structure: Any) -> None:
     if structure not in FOURTEEN:
         names = ", ".join(each.__name__ for each in FOURTEEN)
-        raise TypeError(f"structure must be one of {names}; got {structure!r}")
+        raise TypeError(
+            f"structure must be a class of gmmlab.covariance ({names}); got {structure!r}"
+        )
 
 
 def _from_responsibilities(

@@ -234,7 +234,7 @@ def test_uncertainty(run, parameters):
     assert max(results["factors"]) == results["factors"][0]
     assert results["laplace_ratio"] > 1
     if parameters.get("data_set") == "old_faithful":
-        # issue 5, of order: bootstrap standard errors of (0.028, 0.603) and (0.031, 0.476)
+        # of order: bootstrap standard errors of (0.028, 0.603) and (0.031, 0.476)
         errors = sorted(results["standard_errors"]["bootstrap"])
         assert np.allclose(errors, [[0.028, 0.603], [0.031, 0.476]], rtol=0.5)
 
