@@ -12,8 +12,8 @@ from workbooks import ROOT, command
 
 from gmmlab.course import feedback, handin, hostile, marks
 from gmmlab.course.folder import Course, grade_id
-from gmmlab.course.grading import Limits, grade
-from gmmlab.course.release import leaked, personal, release
+from gmmlab.course.grading import Limits, _Grader, grade
+from gmmlab.course.release import leaked, personal, release, write_seeds
 from gmmlab.course.roster import (
     Student,
     read_roster,
@@ -205,6 +205,7 @@ def test_other_files_come_along_but_links_and_notebooks_do_not(tmp_path):
 
 
 def test_a_release_has_neither_solutions_nor_hidden_tests(assignment):
+    write_seeds(assignment, [])
     (path,) = release(assignment)
     text = path.read_text("utf-8")
     for secret in ("return 2 * x", "doubled", "wrong sum", "Because the sum", "BEGIN"):
@@ -232,14 +233,23 @@ def test_each_student_gets_data_of_their_own(assignment):
     ]
     assert seeds == [seed_of(NAME, "ada"), seed_of(NAME, "Zoë")]
     assert [row["id"] for row in csv.DictReader(assignment.seeds.open())] == ["ada", "Zoë"]
-    release(assignment)
-    assert not paths[0].exists()
-    assert not assignment.seeds.exists()
+    with pytest.raises(ValueError, match="was released with a roster"):
+        release(assignment)
+    release(assignment, students[1:])
+    assert [path.exists() for path in paths] == [False, True]
     with pytest.raises(ValueError, match="name of a problem set"):
         release(assignment, [Student("PS0")])
 
 
 # ---- grading -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("released_to", "right"), [([], 1), ([Student("ada")], None)])
+def test_data_are_those_of_the_release_whatever_roster_grades(assignment, released_to, right):
+    write_seeds(assignment, released_to)
+    with _Grader(assignment, [Student("ada"), Student("bob")], LIMITS) as grader:
+        assert grader.seed_for("ada") == (right or seed_of(NAME, "ada"))
+        assert {"ada", "bob"} <= set(grader.students(()))
 
 
 ROSTER = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve"), Student("mallory")]
@@ -249,6 +259,7 @@ ROSTER = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve"), Stu
 def graded(assignment, scene):
     """A class: one is right, one wrong, one has handed nothing in, and one means no good."""
     wrong = {"triple": "def triple(x):\n    return x + x - x"}
+    write_seeds(assignment, ROSTER)
     scene.hand_in("ada", scene.solved)
     scene.hand_in("bob", filled(scene.solved, wrong))
     scene.hand_in("mallory", filled(scene.solved, {"why": "<script>alert(1)</script> *yes* $x^2$"}))
@@ -297,6 +308,7 @@ def test_graded_again_with_points_for_the_answer_all_else_is_the_same(assignment
     table = assignment.grades / "written.csv"
     assert "Because the sum is over $k$." in table.read_text("utf-8")
     table.write_text(table.read_text("utf-8").replace("ada,why,,2,,", "ada,why,1.5,2,good,"))
+    write_seeds(assignment, ROSTER)
     ada, bob = grade(assignment, ROSTER, only=["ada", "bob"], limits=LIMITS)
     assert (ada.points, ada.status, ada.tasks[2].words) == (5.5, "graded", "good")
     assert bob.tasks == graded["bob"].tasks

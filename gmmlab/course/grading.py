@@ -107,8 +107,9 @@ def grade(
     ----------
     assignment : Assignment
     students : sequence of Student, optional
-        The roster. Those of it who handed nothing in are told so; and with a roster, here or when
-        the set was released, each student's data are the student's own.
+        The roster: who should have handed something in. Whose data are whose was settled when
+        the set was released: with a roster then, each student has data of the student's own;
+        without one, all have the same, whatever is given here.
     only : sequence of str, optional
         Grade these students; by default all.
     limits : Limits, optional
@@ -157,6 +158,7 @@ class _Grader:
         self.skeleton = generate(assignment, _SKELETON)
         self.tests = {grade_id(c): c for c in assignment.notebook.cells if is_graded(c)}
         self.roster = [s.id for s in students] or [s for s, _ in read_seeds(assignment)]
+        self.personal = assignment.seeds.is_file()
         (parameters,) = (c for c in self.skeleton.cells if is_parameters(c))
         self.seed = seed_in(parameters.source)
         self.handed_in = {
@@ -185,8 +187,8 @@ class _Grader:
         return wanted or everybody
 
     def seed_for(self, student: str) -> int:
-        """Return the seed of a student's data; without a roster it is the same for all."""
-        return seed_of(self.assignment.name, student) if self.roster else self.seed
+        """Return the seed of a student's data: the same for all, unless released by a roster."""
+        return seed_of(self.assignment.name, student) if self.personal else self.seed
 
     def grade(self, student: str) -> Graded:
         """Grade one student, whatever was handed in."""
@@ -233,7 +235,7 @@ class _Grader:
         right = self.seed_for(student)
         if seed is None or seed == right:
             return
-        everybody = {*self.roster, *self.handed_in} - {student}
+        everybody = {*self.roster, *self.handed_in} - {student} if self.personal else ()
         owner = whose(self.assignment.name, seed, everybody)
         if owner is not None:
             yield f"The notebook has the data of another student, {owner} (seed {seed})."

@@ -61,7 +61,7 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
             made.append(assignment.path("release", student.id))
             made[-1].parent.mkdir(parents=True, exist_ok=True)
             _write(personal(notebook, seed_of(assignment.name, student.id)), made[-1])
-    _write_seeds(assignment, students)
+    write_seeds(assignment, students)
     return made
 
 
@@ -133,7 +133,8 @@ def check_source(assignment: Assignment) -> None:
 # ---- the table of seeds ------------------------------------------------------------------------
 
 
-def _write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
+def write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
+    """Write which students have data of their own; without students, that nobody has."""
     if not students:
         assignment.seeds.unlink(missing_ok=True)
         return
