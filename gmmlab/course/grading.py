@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 from gmmlab.course import handin
+from gmmlab.course.checks.calling import NOT_DONE
 from gmmlab.course.folder import (
     Assignment,
     CannotGrade,
@@ -291,9 +292,16 @@ def said(cell: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
             continue
         if output.ename == "Wrong":
             words, _, mistake = output.evalue.rpartition(" [")
-            return mistake.removesuffix("]"), words
+            mistake = mistake.removesuffix("]")
+            if mistake == NOT_DONE:  # or done, in a cell that failed before it had an answer
+                return _before(cell, notebook, "There is no answer", (mistake, words))
+            return mistake, words
         if output.ename == "NameError":
-            return _before(cell, notebook, output.evalue)
+            missing = output.evalue
+            return _before(cell, notebook, missing, (
+                "not defined",
+                f"{missing}: is the cell that defines it missing, or the name misspelt?",
+            ))  # fmt: skip
         if output.ename == "TimeOut":
             return "a loop without end", f"The test was stopped: {output.evalue}."
         if output.ename == "KernelDied":
@@ -306,19 +314,21 @@ def said(cell: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
     return "", ""
 
 
-def _before(cell: Any, notebook: nbformat.NotebookNode, missing: str) -> tuple[str, str]:
-    """Say why a test does not find a name: what happened in the student's cell before it."""
+def _before(
+    cell: Any, notebook: nbformat.NotebookNode, missing: str, otherwise: tuple[str, str]
+) -> tuple[str, str]:
+    """Say why a test finds no answer: what happened in the student's cell before it, if any."""
     before = notebook.cells[: notebook.cells.index(cell)]
     for earlier in reversed([c for c in before if is_solution(c)]):
         for output in earlier.get("outputs", ()):
             if output.output_type == "error":
                 if output.ename == "NotImplementedError":
-                    return "not done yet", "This task is not done yet."
+                    return NOT_DONE, "This task is not done yet."
                 return "an error", (
                     f"{missing}: the cell above failed with {output.ename}: {output.evalue}"
                 )
         break
-    return "not defined", f"{missing}: is the cell that defines it missing, or the name misspelt?"
+    return otherwise
 
 
 def _remove(path: Path) -> None:
