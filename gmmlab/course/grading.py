@@ -21,7 +21,7 @@ from gmmlab.course.folder import (
     is_parameters,
     is_solution,
 )
-from gmmlab.course.marks import Mark, read_marks
+from gmmlab.course.marks import Mark, answer, read_marks
 from gmmlab.course.release import check_source, generate, read_seeds
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, whose, with_seed
 from gmmlab.workbook.files import write_whole
@@ -213,6 +213,12 @@ class _Grader:
         path = self.assignment.path("autograded", student)
         graded.notebook = nbformat.read(path, as_version=4)
         graded.tasks = list(self._tasks(student, graded.notebook))
+        for task in graded.tasks:
+            mark = self.marks.get((student, task.name), Mark())
+            if task.written and not mark.is_for(answer(graded, task.name)):
+                graded.notes.append(
+                    f"The answer to {task.name} has changed since it was marked: look at it again."
+                )
         if any(task.points is None for task in graded.tasks):
             graded.status = "to be marked"
         return graded

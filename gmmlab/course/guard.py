@@ -5,8 +5,8 @@ outside the folder can then not be written, and other files of the course, with 
 people's work, not even read; no process is started or signalled, no host is called. It keeps
 mistakes and pranks from doing harm.
 
-What is left open: an event tells paths, but not from which directory a descriptor (`dir_fd`) starts.
-So directories outside cannot be opened, yet one inside can, and a detour by `os.chdir` leads out.
+What is left open: an event tells paths, but not at which directory one with a `dir_fd` begins. So
+directories outside cannot be opened, yet one inside can, and a detour by `os.chdir` leads out.
 And code in C (`ctypes`, say) opens files without an event. Against somebody who means harm, grade
 in a container.
 """
