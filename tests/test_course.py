@@ -1,6 +1,5 @@
 """Problem sets released, handed in, graded and handed back, on a small one."""
 
-import csv
 import shutil
 import sys
 from types import SimpleNamespace
@@ -12,8 +11,8 @@ from workbooks import ROOT, command
 
 from gmmlab.course import feedback, handin, hostile, marks
 from gmmlab.course.folder import Course, grade_id
-from gmmlab.course.grading import Limits, grade
-from gmmlab.course.release import leaked, personal, release
+from gmmlab.course.grading import Graded, Limits, Task, _Grader, grade
+from gmmlab.course.release import leaked, personal, release, write_seeds
 from gmmlab.course.roster import (
     Student,
     read_roster,
@@ -23,6 +22,7 @@ from gmmlab.course.roster import (
     with_seed,
 )
 from gmmlab.course.soundness import Scene, filled
+from gmmlab.course.tables import read_table, write_table
 
 NAME = "ps0"
 TOOLS = "from gmmlab.course.checks.calling import call, compare"
@@ -88,6 +88,7 @@ def assignment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scene(assignment):
+    write_seeds(assignment, [])
     return Scene(assignment)
 
 
@@ -124,6 +125,7 @@ def test_a_roster_is_read_as_spreadsheets_write_it(tmp_path):
         ("name\nada\n", "must have a column `id`"),
         ("", "must have a column `id`"),
         ("id\n", "names nobody"),
+        ("id;email\nada;a@b\n", "separate columns with commas"),
         ("id\nada\nAda\n", "line 3: 'Ada' is there twice"),
         ("id,x\n,1\n", "line 2: a student's id must not be empty"),
         ("id\n../x\n", "must not begin or end with a point"),
@@ -136,6 +138,20 @@ def test_a_roster_that_cannot_name_folders_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_roster(path)
+
+
+CELLS = ("=1+1", "'=1", "'", "-", "@a", "Zoë; 李雷", 'a "b", c\nd', "", "2.5")
+
+
+def test_a_table_comes_back_as_it_was_and_holds_no_formula(tmp_path):
+    path = write_table(tmp_path / "table.csv", [f"c{i}" for i in range(len(CELLS))], [CELLS])
+    ((_, row),) = read_table(path)[1]
+    assert tuple(row.values()) == CELLS
+    raw = path.read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf")
+    assert b"\n'=1+1," in raw
+    path.write_bytes(raw.removeprefix(b"\xef\xbb\xbf").replace(b"\n", b"\r\n"))
+    assert read_table(path)[0][0] == "c0"
 
 
 # ---- what is handed in -------------------------------------------------------------------------
@@ -205,6 +221,7 @@ def test_other_files_come_along_but_links_and_notebooks_do_not(tmp_path):
 
 
 def test_a_release_has_neither_solutions_nor_hidden_tests(assignment):
+    write_seeds(assignment, [])
     (path,) = release(assignment)
     text = path.read_text("utf-8")
     for secret in ("return 2 * x", "doubled", "wrong sum", "Because the sum", "BEGIN"):
@@ -231,15 +248,23 @@ def test_each_student_gets_data_of_their_own(assignment):
         if "parameters" in c.metadata.get("tags", ())
     ]
     assert seeds == [seed_of(NAME, "ada"), seed_of(NAME, "Zoë")]
-    assert [row["id"] for row in csv.DictReader(assignment.seeds.open())] == ["ada", "Zoë"]
-    release(assignment)
-    assert not paths[0].exists()
-    assert not assignment.seeds.exists()
+    assert [row["id"] for _, row in read_table(assignment.seeds)[1]] == ["ada", "Zoë"]
+    with pytest.raises(ValueError, match="was released with a roster"):
+        release(assignment)
+    release(assignment, students[1:])
+    assert [path.exists() for path in paths] == [False, True]
     with pytest.raises(ValueError, match="name of a problem set"):
         release(assignment, [Student("PS0")])
 
 
 # ---- grading -----------------------------------------------------------------------------------
+
+
+def test_who_was_given_common_data_is_graded_with_them_roster_or_not(assignment):
+    write_seeds(assignment, [])
+    with _Grader(assignment, [Student("ada"), Student("bob")], LIMITS) as grader:
+        assert grader.seed_for("ada") == 1
+        assert {"ada", "bob"} <= set(grader.students(()))
 
 
 ROSTER = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve"), Student("mallory")]
@@ -249,6 +274,7 @@ ROSTER = [Student("ada", "Ada", "Lovelace"), Student("bob"), Student("eve"), Stu
 def graded(assignment, scene):
     """A class: one is right, one wrong, one has handed nothing in, and one means no good."""
     wrong = {"triple": "def triple(x):\n    return x + x - x"}
+    write_seeds(assignment, ROSTER)
     scene.hand_in("ada", scene.solved)
     scene.hand_in("bob", filled(scene.solved, wrong))
     scene.hand_in("mallory", filled(scene.solved, {"why": "<script>alert(1)</script> *yes* $x^2$"}))
@@ -266,6 +292,8 @@ def test_a_class_is_graded(graded):
     assert statuses == dict.fromkeys(graded, "to be marked") | {"eve": "not handed in"}
     found = feedback.mistakes(list(graded.values()))
     assert [row[:3] for row in found] == [("test-triple", "wrong value", 1)]
+    assert graded["ada"].notes == []
+    assert feedback.mistakes([Graded("zoe", [Task("test-triple", 0, 2, feedback.NOT_DONE)])]) == []
 
 
 def test_what_comes_back_is_a_page_that_names_the_mistake(assignment, graded):
@@ -278,7 +306,7 @@ def test_what_comes_back_is_a_page_that_names_the_mistake(assignment, graded):
     assert "Traceback" not in page
     assert "default-src 'self' file: data: blob:" in page
     path = feedback.write_grades(assignment, [bob], {"bob": Student("bob", "Bob", "B, C")})
-    (row,) = csv.DictReader(path.open())
+    ((_, row),) = read_table(path)[1]
     assert (row["last_name"], row["points"], row["mistakes"]) == ("B, C", "2", "wrong value")
     assert "wrong value" in feedback.write_summary(assignment, [bob]).read_text("utf-8")
 
@@ -297,9 +325,11 @@ def test_graded_again_with_points_for_the_answer_all_else_is_the_same(assignment
     table = assignment.grades / "written.csv"
     assert "Because the sum is over $k$." in table.read_text("utf-8")
     table.write_text(table.read_text("utf-8").replace("ada,why,,2,,", "ada,why,1.5,2,good,"))
+    write_seeds(assignment, ROSTER)
     ada, bob = grade(assignment, ROSTER, only=["ada", "bob"], limits=LIMITS)
     assert (ada.points, ada.status, ada.tasks[2].words) == (5.5, "graded", "good")
     assert bob.tasks == graded["bob"].tasks
+    assert not any("has changed" in note for note in ada.notes)
     marks.write_marks(assignment, [ada, bob])
     text = table.read_text("utf-8")
     assert "ada,why,1.5,2,good," in text
@@ -307,6 +337,32 @@ def test_graded_again_with_points_for_the_answer_all_else_is_the_same(assignment
     with assignment.course.gradebook() as gradebook:
         assert gradebook.find_submission(NAME, "ada").score == 5.5
     shutil.rmtree(assignment.course.root / "submitted")
+
+
+def test_points_are_for_the_answer_that_was_marked(assignment):
+    def answered(text):
+        why = cell("markdown", text, "why", grade=True, solution=True, points=2)
+        task = Task("why", None, 2.0, written=True)
+        return Graded("ada", [task], notebook=new_notebook(cells=[why]))
+
+    table = assignment.grades / "written.csv"
+    assignment.grades.mkdir(parents=True, exist_ok=True)
+    before = table.read_bytes() if table.exists() else None
+    try:
+        table.unlink(missing_ok=True)
+        marks.write_marks(assignment, [answered("=first")])
+        table.write_text(table.read_text("utf-8").replace("ada,why,,2", "ada,why,1,2"), "utf-8")
+        for text in ("=first", "second"):  # written twice: the points stay with the first
+            marks.write_marks(assignment, [answered(text)])
+        mark = marks.read_marks(assignment)["ada", "why"]
+        assert (mark.points, mark.is_for("=first"), mark.is_for("second")) == (1, True, False)
+        table.write_text(table.read_text("utf-8").replace(mark.marked, ""), "utf-8")
+        marks.write_marks(assignment, [answered("second")])
+        assert marks.read_marks(assignment)["ada", "why"].is_for("second")
+    finally:
+        table.unlink()
+        if before is not None:
+            table.write_bytes(before)
 
 
 @pytest.mark.parametrize(
@@ -330,11 +386,10 @@ HOSTILE = (
     "a loop without end",
     "the kernel is killed",
     "huge output",
-    "a test is changed",
-    "data of another student",
     "not JSON",
     "a link",
     "writes elsewhere",
+    "reads the solution",
 )
 
 

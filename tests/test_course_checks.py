@@ -202,6 +202,45 @@ def test_checks_are_not_replaced_by_others(module):
         module.problem = None
 
 
+TRACES = {"A": [1, 2], "B": [2, 1], "C": [1, 1]}
+LABELS = {"mixture": [0, 0, 1, 1], "k-means": [0, 1, 0, 1]}
+ANSWERS = {
+    "not_em": (lambda a: em.names(a, TRACES), lambda a: em.not_em(a, TRACES)),
+    "stops_at": (
+        lambda a: em.iteration(a, [0, 1, 1]),
+        lambda a: em.stopping_iteration(a, [0, 1, 1], 0.5),
+    ),
+    "winner": (practice.method, lambda a: practice.winner(a, LABELS, [0, 0, 1, 1])),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "none"),
+    [
+        ("not_em", ("B", ["B"], {"B"}, np.array(["B"])), ("A", "AB", ""), ("AX", 3, ["A", ["B"]])),
+        ("stops_at", (2, 2.0, np.int64(2), [2]), (1, 0), (3, -1, 1.5, np.nan, "2", [[1], [1, 2]])),
+        ("winner", ("mixture",), ("k-means", "tie"), ("Mixture", 3, ["tie"], np.ones(2))),
+    ],
+)
+def test_an_answer_is_refused_in_words_that_say_where_it_goes(name, right, wrong, none):
+    """The shown check takes any answer of the right kind; the hidden one only the right one."""
+    shown, hidden = ANSWERS[name]
+    for answer in right:
+        assert shown(answer) is None
+        assert hidden(answer) is None
+    for answer in wrong:
+        assert shown(answer) is None
+        with pytest.raises(checks.Wrong):
+            hidden(answer)
+    for check in (shown, hidden):
+        for answer in none:
+            with pytest.raises(checks.Wrong, match=f"{name}`? should be"):
+                check(answer)
+        with pytest.raises(checks.Wrong, match=f"`{name}` is None") as caught:
+            check(None)
+        assert caught.value.mistake == calling.NOT_DONE
+
+
 @pytest.mark.parametrize(
     ("value", "word"),
     [

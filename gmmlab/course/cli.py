@@ -179,6 +179,9 @@ def _hand_back(
     click.echo(_near(feedback.write_summary(assignment, graded)))
     if any(one.status == "to be marked" for one in graded):
         click.echo(f"written answers wait for points in {_near(marks_path)}; then grade again")
+    undone = sum(task.mistake == feedback.NOT_DONE for one in graded for task in one.tasks)
+    if undone:
+        click.echo(f"not done yet: {undone} tasks of the class (which ones, says the summary)")
     found = feedback.mistakes(graded)
     if found:
         click.echo("mistakes of the class:")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import csv
 import html
-import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +12,12 @@ from typing import Any
 
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from gmmlab.course.checks.calling import NOT_DONE
 from gmmlab.course.folder import Assignment, grade_id, is_graded, is_solution
 from gmmlab.course.grading import Graded, Task
 from gmmlab.course.marks import answer
 from gmmlab.course.roster import Student
+from gmmlab.course.tables import write_table
 from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.notebooks import Notebook
 from gmmlab.workbook.page import to_html
@@ -138,16 +138,12 @@ def write_grades(
     """Write the table of grades, a line for each student, and return its path."""
     tasks = [grade_id(cell) for cell in assignment.notebook.cells if is_graded(cell)]
     most = points_of(assignment)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["id", "last_name", "first_name", "points", "most", "status", *tasks, "mistakes", "notes"]
-    )
+    rows = []
     for one in graded:
         student = students.get(one.student)  # a folder of any name may have been handed in
         points = {task.name: task.points for task in one.tasks}
-        writer.writerow(
-            [
+        rows.append(
+            (
                 one.student,
                 student.last_name if student else "",
                 student.first_name if student else "",
@@ -157,16 +153,19 @@ def write_grades(
                 *("" if points.get(task) is None else f"{points[task]:g}" for task in tasks),
                 "; ".join(dict.fromkeys(task.mistake for task in one.tasks if task.mistake)),
                 " ".join(one.notes),
-            ]
+            )
         )
+    head = ("id", "last_name", "first_name", "points", "most", "status")
     assignment.grades.mkdir(parents=True, exist_ok=True)
-    return write_whole(assignment.grades / "grades.csv", text.getvalue())
+    path = assignment.grades / "grades.csv"
+    return write_table(path, [*head, *map(str, tasks), "mistakes", "notes"], rows)
 
 
 def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
     """Return task, mistake, how many students made it, and the words to one of them.
 
-    The most frequent come first, and of equals those of earlier tasks.
+    The most frequent come first, and of equals those of earlier tasks. What was not done yet is no
+    mistake.
     """
     counts: Counter[tuple[str, str]] = Counter()
     words: dict[tuple[str, str], str] = {}
@@ -174,7 +173,7 @@ def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
     tasks = [task for of_one in zip(*(o.tasks for o in graded if o.tasks), strict=True)
              for task in of_one]  # fmt: skip
     for task in tasks:
-        if task.mistake:
+        if task.mistake and task.mistake != NOT_DONE:
             counts[task.name, task.mistake] += 1
             words.setdefault((task.name, task.mistake), task.words)
     return [
@@ -206,7 +205,7 @@ def _summary(assignment: Assignment, graded: Sequence[Graded]) -> Iterator[str]:
         [(task.removeprefix("test-"), name, str(n), words)
          for task, name, n, words in mistakes(graded)],
     )  # fmt: skip
-    yield "## Tasks\n\n" + _table(("task", "right", "of"), list(_right(graded)))
+    yield "## Tasks\n\n" + _table(("task", "right", "not done yet", "of"), list(_right(graded)))
     yield "## Students\n\n" + _table(
         ("student", "points", "status", "notes"),
         [(one.student, f"{one.points:g}", one.status, " ".join(one.notes)) for one in graded],
@@ -221,13 +220,14 @@ def _summary(assignment: Assignment, graded: Sequence[Graded]) -> Iterator[str]:
             )
 
 
-def _right(graded: Sequence[Graded]) -> Iterator[tuple[str, str, str]]:
+def _right(graded: Sequence[Graded]) -> Iterator[tuple[str, str, str, str]]:
     names = dict.fromkeys(task.name for one in graded for task in one.tasks)
     for name in names:
         tasks = [task for one in graded for task in one.tasks if task.name == name]
         marked = [task for task in tasks if task.points is not None]
         full = sum(task.points == task.most for task in marked)
-        yield name.removeprefix("test-"), str(full), str(len(marked))
+        undone = sum(task.mistake == NOT_DONE for task in tasks)
+        yield name.removeprefix("test-"), str(full), str(undone), str(len(marked))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 from gmmlab.course import handin
+from gmmlab.course.checks.calling import NOT_DONE
 from gmmlab.course.folder import (
     Assignment,
     CannotGrade,
@@ -20,7 +21,7 @@ from gmmlab.course.folder import (
     is_parameters,
     is_solution,
 )
-from gmmlab.course.marks import Mark, read_marks
+from gmmlab.course.marks import Mark, answer, read_marks
 from gmmlab.course.release import check_source, generate, read_seeds
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, whose, with_seed
 from gmmlab.workbook.files import write_whole
@@ -107,8 +108,9 @@ def grade(
     ----------
     assignment : Assignment
     students : sequence of Student, optional
-        The roster. Those of it who handed nothing in are told so; and with a roster, here or when
-        the set was released, each student's data are the student's own.
+        The roster: who should have handed something in. Whose data are whose was settled when
+        the set was released: with a roster then, each student has data of the student's own;
+        without one, all have the same, whatever is given here.
     only : sequence of str, optional
         Grade these students; by default all.
     limits : Limits, optional
@@ -157,6 +159,7 @@ class _Grader:
         self.skeleton = generate(assignment, _SKELETON)
         self.tests = {grade_id(c): c for c in assignment.notebook.cells if is_graded(c)}
         self.roster = [s.id for s in students] or [s for s, _ in read_seeds(assignment)]
+        self.personal = assignment.seeds.is_file()
         (parameters,) = (c for c in self.skeleton.cells if is_parameters(c))
         self.seed = seed_in(parameters.source)
         self.handed_in = {
@@ -185,8 +188,8 @@ class _Grader:
         return wanted or everybody
 
     def seed_for(self, student: str) -> int:
-        """Return the seed of a student's data; without a roster it is the same for all."""
-        return seed_of(self.assignment.name, student) if self.roster else self.seed
+        """Return the seed of a student's data: the same for all, unless released by a roster."""
+        return seed_of(self.assignment.name, student) if self.personal else self.seed
 
     def grade(self, student: str) -> Graded:
         """Grade one student, whatever was handed in."""
@@ -210,6 +213,12 @@ class _Grader:
         path = self.assignment.path("autograded", student)
         graded.notebook = nbformat.read(path, as_version=4)
         graded.tasks = list(self._tasks(student, graded.notebook))
+        for task in graded.tasks:
+            mark = self.marks.get((student, task.name), Mark())
+            if task.written and not mark.is_for(answer(graded, task.name)):
+                graded.notes.append(
+                    f"The answer to {task.name} has changed since it was marked: look at it again."
+                )
         if any(task.points is None for task in graded.tasks):
             graded.status = "to be marked"
         return graded
@@ -233,7 +242,7 @@ class _Grader:
         right = self.seed_for(student)
         if seed is None or seed == right:
             return
-        everybody = {*self.roster, *self.handed_in} - {student}
+        everybody = {*self.roster, *self.handed_in} - {student} if self.personal else ()
         owner = whose(self.assignment.name, seed, everybody)
         if owner is not None:
             yield f"The notebook has the data of another student, {owner} (seed {seed})."
@@ -289,9 +298,16 @@ def said(cell: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
             continue
         if output.ename == "Wrong":
             words, _, mistake = output.evalue.rpartition(" [")
-            return mistake.removesuffix("]"), words
+            mistake = mistake.removesuffix("]")
+            if mistake == NOT_DONE:  # or done, in a cell that failed before it had an answer
+                return _before(cell, notebook, "There is no answer", (mistake, words))
+            return mistake, words
         if output.ename == "NameError":
-            return _before(cell, notebook, output.evalue)
+            missing = output.evalue
+            return _before(cell, notebook, missing, (
+                "not defined",
+                f"{missing}: is the cell that defines it missing, or the name misspelt?",
+            ))  # fmt: skip
         if output.ename == "TimeOut":
             return "a loop without end", f"The test was stopped: {output.evalue}."
         if output.ename == "KernelDied":
@@ -304,19 +320,21 @@ def said(cell: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
     return "", ""
 
 
-def _before(cell: Any, notebook: nbformat.NotebookNode, missing: str) -> tuple[str, str]:
-    """Say why a test does not find a name: what happened in the student's cell before it."""
+def _before(
+    cell: Any, notebook: nbformat.NotebookNode, missing: str, otherwise: tuple[str, str]
+) -> tuple[str, str]:
+    """Say why a test finds no answer: what happened in the student's cell before it, if any."""
     before = notebook.cells[: notebook.cells.index(cell)]
     for earlier in reversed([c for c in before if is_solution(c)]):
         for output in earlier.get("outputs", ()):
             if output.output_type == "error":
                 if output.ename == "NotImplementedError":
-                    return "not done yet", "This task is not done yet."
+                    return NOT_DONE, "This task is not done yet."
                 return "an error", (
                     f"{missing}: the cell above failed with {output.ename}: {output.evalue}"
                 )
         break
-    return "not defined", f"{missing}: is the cell that defines it missing, or the name misspelt?"
+    return otherwise
 
 
 def _remove(path: Path) -> None:

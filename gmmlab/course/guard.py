@@ -3,8 +3,12 @@
 `confine` installs an audit hook (PEP 578), which Python code cannot take away again. Files
 outside the folder can then not be written, and other files of the course, with solutions and other
 people's work, not even read; no process is started or signalled, no host is called. It keeps
-mistakes and pranks from doing harm. Against somebody who means harm and knows C, grade in a
-container.
+mistakes and pranks from doing harm.
+
+What is left open: an event tells paths, but not at which directory one with a `dir_fd` begins. So
+directories outside cannot be opened, yet one inside can, and a detour by `os.chdir` leads out.
+And code in C (`ctypes`, say) opens files without an event. Against somebody who means harm, grade
+in a container.
 """
 
 from __future__ import annotations
@@ -51,14 +55,14 @@ class _Hook:
     def __init__(self, folder: Path, course: Path) -> None:
         # Text, and functions looked up now: what a submission does to modules must not matter.
         self.folder, self.course = str(folder), str(course)
-        self.real = os.path.realpath
+        self.real, self.is_folder = os.path.realpath, os.path.isdir
         self.me, self.separator = os.getpid(), os.sep
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
-            path, _, flags = arguments
+            path, mode, flags = arguments
             writing = isinstance(flags, int) and bool(flags & _WRITING)
-            self.check(path, writing=writing)
+            self.check(path, writing=writing, low_level=mode is None)
         elif event in _CHANGES:
             for path in arguments[: _CHANGES[event]]:
                 self.check(path, writing=True)
@@ -71,7 +75,7 @@ class _Hook:
         elif event == "socket.connect" and isinstance(arguments[1], tuple):
             raise PermissionError("a submission may not use the network")
 
-    def check(self, path: Any, *, writing: bool) -> None:
+    def check(self, path: Any, *, writing: bool, low_level: bool = False) -> None:
         if isinstance(path, int) or path is None:  # a descriptor that is open already
             return
         path = os.fsdecode(path)
@@ -84,6 +88,8 @@ class _Hook:
             raise PermissionError(f"a submission may write into its own folder only, not {path}")
         if self.within(real, self.course):
             raise PermissionError(f"a submission may not read {path}")
+        if low_level and self.is_folder(real):  # from there a path could lead anywhere
+            raise PermissionError(f"a submission may not open the folder {path}")
 
     def within(self, path: str, folder: str) -> bool:
         return path == folder or path.startswith(folder + self.separator)

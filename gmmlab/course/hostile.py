@@ -338,6 +338,7 @@ for attempt in (
     lambda: os.mkdir("../../../../planted"),
     lambda: os.symlink("/", "../../../../planted"),
     lambda: os.open("../../../../planted", os.O_CREAT | os.O_WRONLY),
+    lambda: os.open("planted", os.O_CREAT | os.O_WRONLY, dir_fd=os.open("../../../..", 0)),
 ):
     try:
         attempt()
@@ -347,7 +348,13 @@ for attempt in (
 open("own.txt", "w").write("this is allowed")
 """
 _READS = """
-import pathlib
+import pathlib, sqlite3
+for uri in ("../../../gradebook.db", "file:../../../gradebook.db?mode=ro"):
+    try:
+        sqlite3.connect(uri, uri=True).execute("select 1")
+    except PermissionError:
+        continue
+    globals().clear()  # the gradebook was opened: let tests fail
 for found in ("../../../source", "../../../submitted", "../../../gradebook.db"):
     for path in [pathlib.Path(found), *pathlib.Path(found).rglob("*")]:
         if path.is_file():
@@ -358,12 +365,13 @@ for found in ("../../../source", "../../../submitted", "../../../gradebook.db"):
             globals().clear()  # something was read: let tests fail
 """
 _STARTS = """
-import os, subprocess
+import multiprocessing, os, subprocess
 for attempt in (
     lambda: subprocess.run(["touch", "../../../../outside.txt"]),
     lambda: os.system("echo changed > ../../../../outside.txt"),
     lambda: os.kill(os.getppid(), 9),
     lambda: os.fork(),
+    lambda: multiprocessing.get_context("spawn").Process(target=print).start(),
 ):
     try:
         attempt()

@@ -1,33 +1,59 @@
 """Points for written answers: a table that the instructor fills in.
 
 `grades/<problem set>/written.csv` has a line for each written answer. Put points in (and a
-comment), grade again, and they count.
+comment), grade again, and they count. The last column, `marked`, is a short hash of the answer that
+the points are for. Where another answer has been handed in since, the points stay and a note says
+so; empty that cell to say that they are for the new answer too.
 """
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gmmlab.course.roster import normal
-from gmmlab.workbook.files import write_whole
+from gmmlab.course.tables import read_table, write_table
 
 if TYPE_CHECKING:
     from gmmlab.course.folder import Assignment
     from gmmlab.course.grading import Graded
 
-_COLUMNS = ("id", "task", "points", "most", "comment", "answer")
+_COLUMNS = ("id", "task", "points", "most", "comment", "answer", "marked")
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Points for a written answer; None if it was not marked."""
+    """Points for a written answer; None if it was not marked.
+
+    Parameters
+    ----------
+    points : float or None
+    comment : str
+    marked : str
+        Hash of the answer that they are for; empty if for whatever was answered.
+    """
 
     points: float | None = None
     comment: str = ""
+    marked: str = ""
+
+    def is_for(self, answer: str) -> bool:
+        """Whether this is a mark of an answer, and not of an earlier one; true without points."""
+        return self.points is None or self.marked in ("", hash_of(answer))
+
+
+def hash_of(answer: str) -> str:
+    """Return a short hash of an answer, which no spreadsheet takes for a number.
+
+    Examples
+    --------
+    >>> hash_of("Because.") == hash_of("Because. ") != hash_of("Because not.")
+    True
+    """
+    return "h" + hashlib.sha256(answer.strip().encode()).hexdigest()[:9]
 
 
 def read_marks(assignment: Assignment) -> dict[tuple[str, str], Mark]:
@@ -36,26 +62,22 @@ def read_marks(assignment: Assignment) -> dict[tuple[str, str], Mark]:
     Raises
     ------
     ValueError
-        If points are no number, negative, or more than there are.
+        If columns are missing or not separated with commas, or points are no number, negative, or
+        more than there are.
     """
-    path = assignment.grades / "written.csv"
-    if not path.is_file():
-        return {}
     found = {}
-    lines = path.read_text("utf-8-sig").splitlines(keepends=True)
-    for number, row in enumerate(csv.DictReader(lines), start=2):
-        text = (row.get("points") or "").strip()
+    for number, (key, row) in enumerate(_rows(assignment).items(), start=1):
+        text = row["points"].strip()
         try:
             points, most = float(text) if text else None, float(row["most"])
             if points is not None and not 0 <= points <= most:
                 raise ValueError
-        except (KeyError, TypeError, ValueError):
+        except ValueError:
             raise ValueError(
-                f"{path}, answer {number - 1}: points must be a number from 0 to "
-                f"{row.get('most')}, or nothing; got {text!r}"
+                f"{_path(assignment)}, answer {number}: points must be a number from 0 to "
+                f"{row['most']}, or nothing; got {text!r}"
             ) from None
-        key = normal(row["id"]), row["task"]
-        found[key] = Mark(points, (row.get("comment") or "").strip())
+        found[key] = Mark(points, row["comment"].strip(), row.get("marked", "").strip())
     return found
 
 
@@ -64,26 +86,37 @@ def write_marks(assignment: Assignment, graded: Iterable[Graded]) -> None:
 
     Answers of students who were not graded this time keep their lines.
     """
-    path = assignment.grades / "written.csv"
-    rows: dict[tuple[str, str], dict[str, object]] = {}
-    if path.is_file():
-        lines = path.read_text("utf-8-sig").splitlines(keepends=True)
-        rows = {(normal(row["id"]), row["task"]): dict(row) for row in csv.DictReader(lines)}
+    rows: dict[tuple[str, str], list[str]] = {
+        key: [row.get(column, "") for column in _COLUMNS] for key, row in _rows(assignment).items()
+    }
     marks = read_marks(assignment)
     for one in graded:
         for task in one.tasks:
             if task.written:
                 mark = marks.get((one.student, task.name), Mark())
-                row = (one.student, task.name, "" if mark.points is None else f"{mark.points:g}",
-                       f"{task.most:g}", mark.comment, answer(one, task.name))  # fmt: skip
-                rows[one.student, task.name] = dict(zip(_COLUMNS, row, strict=True))
-    if not rows:
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows[key] for key in sorted(rows))
-    write_whole(path, text.getvalue())
+                text = answer(one, task.name)
+                marked = hash_of(text) if mark.is_for(text) else mark.marked
+                points = "" if mark.points is None else f"{mark.points:g}"
+                most = f"{task.most:g}"
+                rows[one.student, task.name] = [
+                    one.student, task.name, points, most, mark.comment, text, marked
+                ]  # fmt: skip
+    if rows:
+        write_table(_path(assignment), _COLUMNS, [rows[key] for key in sorted(rows)])
+
+
+def _path(assignment: Assignment) -> Path:
+    return assignment.grades / "written.csv"
+
+
+def _rows(assignment: Assignment) -> dict[tuple[str, str], dict[str, str]]:
+    path = _path(assignment)
+    if not path.is_file():
+        return {}
+    columns, rows = read_table(path)
+    if missing := [name for name in _COLUMNS[:5] if name not in columns]:
+        raise ValueError(f"{path} must have a column {', '.join(missing)}; got {columns}")
+    return {(normal(row["id"]), row["task"]): row for _, row in rows}
 
 
 def answer(graded: Graded, task: str) -> str:

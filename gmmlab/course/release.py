@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import re
 import shutil
 from collections.abc import Iterable, Sequence
@@ -14,6 +12,7 @@ import nbformat
 
 from gmmlab.course.folder import Assignment, grade_id, is_parameters
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, with_seed
+from gmmlab.course.tables import read_table, write_table
 from gmmlab.workbook.files import write_whole
 
 _REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
@@ -61,7 +60,7 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
             made.append(assignment.path("release", student.id))
             made[-1].parent.mkdir(parents=True, exist_ok=True)
             _write(personal(notebook, seed_of(assignment.name, student.id)), made[-1])
-    _write_seeds(assignment, students)
+    write_seeds(assignment, students)
     return made
 
 
@@ -133,25 +132,24 @@ def check_source(assignment: Assignment) -> None:
 # ---- the table of seeds ------------------------------------------------------------------------
 
 
-def _write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
+def write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
+    """Write which students have data of their own; without students, that nobody has."""
     if not students:
         assignment.seeds.unlink(missing_ok=True)
         return
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["id", "seed", "notebook"])
+    rows = []
     for student in students:
         path = assignment.path("release", student.id).relative_to(assignment.course.root)
-        writer.writerow([student.id, seed_of(assignment.name, student.id), path.as_posix()])
-    write_whole(assignment.seeds, text.getvalue())
+        rows.append((student.id, seed_of(assignment.name, student.id), path.as_posix()))
+    write_table(assignment.seeds, ("id", "seed", "notebook"), rows)
 
 
 def read_seeds(assignment: Assignment) -> list[tuple[str, int]]:
     """Return the students with data of their own, and their seeds; none without a roster."""
     if not assignment.seeds.is_file():
         return []
-    with assignment.seeds.open(encoding="utf-8", newline="") as file:
-        return [(normal(row["id"]), int(row["seed"])) for row in csv.DictReader(file)]
+    _, rows = read_table(assignment.seeds)
+    return [(normal(row["id"]), int(row["seed"])) for _, row in rows]
 
 
 def _write(notebook: nbformat.NotebookNode, path: Path) -> None:

@@ -8,13 +8,13 @@ with the id in Unicode's normal form C. So it is the same on any machine, at any
 from __future__ import annotations
 
 import ast
-import csv
 import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gmmlab.course.tables import read_table
 from gmmlab.workbook.parameters import read_parameters
 
 #: the parameter that makes a student's data
@@ -92,26 +92,20 @@ def read_roster(path: Path) -> list[Student]:
     Raises
     ------
     ValueError
-        If there is no column `id`, or an id is missing, given twice, or cannot name a folder.
+        If columns are not separated with commas, there is no column `id`, or an id is missing,
+        given twice, or cannot name a folder.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} must be in UTF-8; save it as “CSV UTF-8”") from None
-    reader = csv.DictReader(lines)
-    names = {name.strip().lower(): name for name in reader.fieldnames or () if name}
-    if "id" not in names:
-        found = ", ".join(names) or "nothing"
+    columns, rows = read_table(path)
+    if "id" not in columns:
+        found = ", ".join(filter(None, columns)) or "nothing"
         raise ValueError(f"{path} must have a column `id` in its first line; got {found}")
     students: dict[str, Student] = {}
-    for number, row in enumerate(reader, start=2):
+    for number, row in rows:
         fields = {
-            field: (row[names[field]] or "").strip()
+            field: row[field].strip()
             for field in ("id", "first_name", "last_name", "email")
-            if field in names
+            if field in columns
         }
-        if not any(value for value in row.values() if isinstance(value, str)):
-            continue
         try:
             student = Student(**fields)
         except ValueError as error:

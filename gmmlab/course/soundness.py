@@ -22,7 +22,7 @@ import yaml
 
 from gmmlab.course.folder import Assignment, Course, grade_id, is_graded, is_solution
 from gmmlab.course.grading import Graded, grade
-from gmmlab.course.release import personal, release
+from gmmlab.course.release import personal, release, write_seeds
 from gmmlab.course.roster import Student, seed_of
 
 
@@ -188,6 +188,7 @@ class Scene:
     def graded(self, students: list[str], **options: Any) -> dict[str, Graded]:
         """Grade everybody, with a roster, and nobody else."""
         roster = [Student(name) for name in students]
+        write_seeds(self.assignment, roster)
         found = grade(self.assignment, roster, **options)
         shutil.rmtree(self.assignment.course.root / "submitted")
         return {one.student: one for one in found}

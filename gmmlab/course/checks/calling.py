@@ -252,7 +252,10 @@ def number(value: Any, name: str) -> float:
     Wrong
         If it is none.
     """
-    found = np.asarray(value)
+    try:
+        found = np.asarray(value)
+    except ValueError:  # lists of several lengths
+        found = np.asarray(None)
     if found.size != 1 or found.dtype.kind not in "buif":
         raise Wrong(
             "wrong shape",
@@ -261,6 +264,25 @@ def number(value: Any, name: str) -> float:
                if found.size > 1 else f"; yours is {value!r:.80}."),
         )  # fmt: skip
     return float(found.reshape(()))
+
+
+def answered(answer: Any, name: str) -> None:
+    """Check that there is an answer: a variable that is no more its starting value, None.
+
+    Raises
+    ------
+    Wrong
+        If there is none yet.
+
+    Examples
+    --------
+    >>> answered(None, "winner")
+    Traceback (most recent call last):
+    ...
+    gmmlab.course.checks.calling.Wrong: This task is not done yet: `winner` is None. [not done yet]
+    """
+    if answer is None:
+        raise Wrong(NOT_DONE, f"This task is not done yet: `{name}` is None.")
 
 
 def close(found: Any, right: Any, *, tolerance: float = 1e-6) -> bool:

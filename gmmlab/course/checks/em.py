@@ -18,6 +18,7 @@ from gmmlab.course.checks.calling import (
     ENDLESS,
     NOT_DONE,
     Wrong,
+    answered,
     array,
     call,
     close,
@@ -702,20 +703,32 @@ def members(function: Callable, seed: int, layout: str = "(n, k)") -> None:
 # ---- reading a trace ---------------------------------------------------------------------------
 
 
+def names(answer: Any, traces: Mapping[str, Any]) -> None:
+    """Check that `not_em` names traces, right ones or not."""
+    _names(answer, traces)
+
+
+def _names(answer: Any, traces: Mapping[str, Any]) -> set[str]:
+    answered(answer, "not_em")
+    try:
+        given = set(map(str, answer))  # of a word: its letters
+    except TypeError:
+        given = {str(answer)}
+    if not given <= set(traces):
+        raise Wrong(
+            "no answer",
+            f"`not_em` should be names out of {', '.join(traces)}, such as "
+            f'`"{"".join(list(traces)[:2])}"`; yours is {answer!r:.80}.',
+        )
+    return given
+
+
 def not_em(answer: Any, traces: Mapping[str, Any]) -> None:
     """Check which of some traces cannot be log-likelihoods of EM: those that fall."""
     right = {name for name, trace in traces.items() if (np.diff(trace) < -1e-9).any()}
-    try:
-        given = set(answer)  # of a word: its letters
-    except TypeError:
-        given = {answer}
+    given = _names(answer, traces)
     if given == right:
         return
-    if unknown := given - set(traces):
-        raise Wrong(
-            "no answer", f"The answer should name traces out of {', '.join(traces)}; "
-            f"yours is {sorted(map(str, unknown))}."
-        )  # fmt: skip
     if given - right:
         one = sorted(given - right)[0]
         raise Wrong(
@@ -730,11 +743,25 @@ def not_em(answer: Any, traces: Mapping[str, Any]) -> None:
     )
 
 
+def iteration(answer: Any, trace: Any) -> None:
+    """Check that `stops_at` is the number of an iteration, right or not."""
+    answered(answer, "stops_at")
+    found = number(answer, "`stops_at`")
+    last = len(trace) - 1
+    if found != np.floor(found) or not 0 <= found <= last:
+        raise Wrong(
+            "no answer",
+            f"`stops_at` should be the number of an iteration, a whole one from 0 to {last}; "
+            f"yours is {found:g}.",
+        )
+
+
 def stopping_iteration(answer: Any, trace: Any, tol: float) -> None:
     """Check at which iteration a rule would have stopped: the first that gains less than tol."""
     gains = np.diff(np.asarray(trace, float))
     right = int(np.argmax(gains < tol)) + 1
-    found = number(answer, "the answer")
+    iteration(answer, trace)
+    found = number(answer, "`stops_at`")
     if found == right:
         return
     if found == right - 1:

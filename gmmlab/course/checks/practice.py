@@ -17,6 +17,7 @@ from scipy.special import entr
 from gmmlab.course.checks import problems
 from gmmlab.course.checks.calling import (
     Wrong,
+    answered,
     array,
     call,
     close,
@@ -486,17 +487,24 @@ def _table(labels: Any, truth: Any) -> np.ndarray:
                      for a in np.unique(labels)])  # fmt: skip
 
 
+def method(answer: Any, allowed: tuple[str, ...] = ("mixture", "k-means", "tie")) -> None:
+    """Check that `winner` is one of the answers that are allowed, right or not."""
+    answered(answer, "winner")
+    if not isinstance(answer, str) or answer not in allowed:
+        raise Wrong(
+            "no answer",
+            f"`winner` should be one of {', '.join(map(repr, allowed))}; yours is {answer!r:.80}.",
+        )
+
+
 def winner(answer: Any, labels: Mapping[str, Any], truth: Any, *, tie: float = 0.02) -> None:
     """Check which of two methods agrees better with the truth; within `tie` neither does."""
     scores = {name: best_agreement(found, truth) for name, found in labels.items()}
     (one, first), (other, second) = scores.items()
     right = "tie" if abs(first - second) <= tie else one if first > second else other
+    method(answer, (*scores, "tie"))
     if answer == right:
         return
-    if answer not in (*scores, "tie"):
-        raise Wrong(
-            "no answer", f"winner should be one of {[*scores, 'tie']}; yours is {answer!r}."
-        )
     raise Wrong(
         "a claim without a score",
         f"You answer {answer!r}; on these data {one} agrees with the truth on {first:.1%} of the "
