@@ -498,7 +498,8 @@ def test_whoever_stops_listening_ends_the_kernels(tmp_path):
 
 
 def test_a_keeper_that_is_killed_fails_the_run_and_not_the_next(tmp_path):
-    workbook = make_workbook(tmp_path, slow=(PARAMETERS, CHECK, STAY, RECORD))
+    stay_once = f"import os\nif not os.path.exists('../there'):\n    {STAY}"
+    workbook = make_workbook(tmp_path, slow=(PARAMETERS, CHECK, stay_once, RECORD))
     maker = Maker(workbook)
     task = maker.task(workbook.notebook("slow"), {})
     with Kernels() as kernels, ThreadPoolExecutor(1) as executor:
