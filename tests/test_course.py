@@ -88,7 +88,7 @@ def assignment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scene(assignment):
-    write_seeds(assignment, [])
+    assignment.seeds.unlink(missing_ok=True)
     return Scene(assignment)
 
 
@@ -221,7 +221,7 @@ def test_other_files_come_along_but_links_and_notebooks_do_not(tmp_path):
 
 
 def test_a_release_has_neither_solutions_nor_hidden_tests(assignment):
-    write_seeds(assignment, [])
+    assignment.seeds.unlink(missing_ok=True)
     (path,) = release(assignment)
     text = path.read_text("utf-8")
     for secret in ("return 2 * x", "doubled", "wrong sum", "Because the sum", "BEGIN"):
@@ -261,7 +261,7 @@ def test_each_student_gets_data_of_their_own(assignment):
 
 
 def test_who_was_given_common_data_is_graded_with_them_roster_or_not(assignment):
-    write_seeds(assignment, [])
+    assignment.seeds.unlink(missing_ok=True)
     with _Grader(assignment, [Student("ada"), Student("bob")], LIMITS) as grader:
         assert grader.seed_for("ada") == 1
         assert {"ada", "bob"} <= set(grader.students(()))

@@ -13,7 +13,7 @@ from typing import Any
 from nbformat.v4 import new_markdown_cell, new_notebook
 
 from gmmlab.course.checks.calling import NOT_DONE
-from gmmlab.course.folder import Assignment, grade_id, is_graded, is_solution
+from gmmlab.course.folder import Assignment, grade_id, in_the_open, is_graded, is_solution, left_out
 from gmmlab.course.grading import Graded, Task
 from gmmlab.course.marks import answer
 from gmmlab.course.roster import Student
@@ -33,8 +33,9 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
     metadata: Any = {}
     if graded.notebook is not None:
         tasks = {task.name: task for task in graded.tasks}
-        shown = _shown(assignment)
-        hidden = _hidden(assignment)
+        tests = [cell for cell in assignment.notebook.cells if is_graded(cell)]
+        shown = {grade_id(c): in_the_open(c).rstrip() for c in tests if c.cell_type == "code"}
+        hidden = [line for cell in tests for line in left_out(cell)]
         metadata = graded.notebook.metadata
         for cell in graded.notebook.cells:
             cell = copy.deepcopy(cell)
@@ -58,30 +59,6 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     page = new_notebook(cells=cells, metadata=metadata)
     return write_whole(path, to_html(page, title=f"{assignment.name}: {graded.student}"))
-
-
-def _shown(assignment: Assignment) -> dict[str | None, str]:
-    """Return the source of each test as students know it."""
-    return {
-        grade_id(cell): re.sub(
-            r"(?ms)^### BEGIN HIDDEN TESTS\n.*?^### END HIDDEN TESTS\n?", "", cell.source
-        ).rstrip()
-        for cell in assignment.notebook.cells
-        if is_graded(cell) and cell.cell_type == "code"
-    }
-
-
-def _hidden(assignment: Assignment) -> list[str]:
-    """Return the lines of hidden tests."""
-    return [
-        line.strip()
-        for cell in assignment.notebook.cells
-        for region in re.findall(
-            r"(?s)### BEGIN HIDDEN TESTS\n(.*?)### END HIDDEN TESTS", cell.source
-        )
-        for line in region.splitlines()
-        if len(line.strip()) >= 12
-    ]
 
 
 def _head(assignment: Assignment, graded: Graded) -> str:

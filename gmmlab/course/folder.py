@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -37,6 +38,15 @@ if TYPE_CHECKING:
 
 #: what to do where nbgrader is missing
 INSTALL = "problem sets need nbgrader: pip install 'gmmlab[course]' (in a clone: '.[course]')"
+
+
+# What nbgrader takes out of a release, its marks included.
+_LEFT_OUT = re.compile(
+    r"^[ \t]*### BEGIN (?:SOLUTION|HIDDEN TESTS)\n.*?^[ \t]*### END (?:SOLUTION|HIDDEN TESTS)\n?",
+    re.DOTALL | re.MULTILINE,
+)
+# A line of fewer characters than this, "return x" say, gives nothing away.
+_TELLING = 12
 
 
 class NotInstalled(RuntimeError):
@@ -251,3 +261,16 @@ def is_graded(cell: nbformat.NotebookNode) -> bool:
 def is_parameters(cell: nbformat.NotebookNode) -> bool:
     """Whether a cell is the parameters cell."""
     return "parameters" in cell.metadata.get("tags", ())
+
+
+def in_the_open(cell: nbformat.NotebookNode) -> str:
+    """Return a cell's source without what a release leaves out: solutions and hidden tests."""
+    return _LEFT_OUT.sub("", cell.source)
+
+
+def left_out(cell: nbformat.NotebookNode) -> list[str]:
+    """Return the lines of a cell that a release leaves out, but for those too short to tell."""
+    lines = "\n".join(_LEFT_OUT.findall(cell.source)).splitlines()
+    marks = ("### BEGIN ", "### END ")
+    told = (line.strip() for line in lines)
+    return [line for line in told if len(line) >= _TELLING and not line.startswith(marks)]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import nbformat
 
-from gmmlab.course.folder import Assignment, grade_id, is_parameters
+from gmmlab.course.folder import Assignment, grade_id, in_the_open, is_parameters, left_out
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, with_seed
 from gmmlab.course.tables import read_table, write_table
 from gmmlab.workbook.files import write_whole
-
-_REGION = re.compile(r"### BEGIN (SOLUTION|HIDDEN TESTS)\n(.*?)### END \1", re.DOTALL)
 
 
 def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Path]:
@@ -60,7 +57,8 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
             made.append(assignment.path("release", student.id))
             made[-1].parent.mkdir(parents=True, exist_ok=True)
             _write(personal(notebook, seed_of(assignment.name, student.id)), made[-1])
-    write_seeds(assignment, students)
+    if students:
+        write_seeds(assignment, students)
     return made
 
 
@@ -86,21 +84,13 @@ def generate(assignment: Assignment, step: str) -> nbformat.NotebookNode:
 def leaked(source: nbformat.NotebookNode, released: str) -> Iterable[str]:
     """Yield the lines of solutions and hidden tests that a released notebook still has.
 
-    Lines that the source has in the open too are none, nor are those of fewer than 12 characters.
+    Lines that the source has in the open too are none.
     """
-    hidden, shown = [], []
-    for cell in source.cells:
-        hidden += [line for region in _REGION.findall(cell.source) for line in _lines(region[1])]
-        shown += _lines(_REGION.sub("", cell.source))
+    shown = "\n".join(in_the_open(cell) for cell in source.cells)
     quoted = released.replace('\\"', '"').replace("\\\\", "\\")
-    for line in hidden:
-        if len(line) >= 12 and not any(line in other for other in shown) and line in quoted:
-            yield line
+    for cell in source.cells:
+        yield from (line for line in left_out(cell) if line not in shown and line in quoted)
     yield from (mark for mark in ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS") if mark in released)
-
-
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def personal(notebook: nbformat.NotebookNode, seed: int) -> nbformat.NotebookNode:
@@ -133,10 +123,7 @@ def check_source(assignment: Assignment) -> None:
 
 
 def write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
-    """Write which students have data of their own; without students, that nobody has."""
-    if not students:
-        assignment.seeds.unlink(missing_ok=True)
-        return
+    """Write which students have data of their own."""
     rows = []
     for student in students:
         path = assignment.path("release", student.id).relative_to(assignment.course.root)
