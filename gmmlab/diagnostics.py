@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from gmmlab import information
 from gmmlab._threads import one_blas_thread
@@ -76,7 +75,7 @@ def match_labels(true: Any, predicted: Any) -> np.ndarray:
     array([0, 0, 1, 1])
     """
     table = confusion(true, predicted)
-    rows, columns = linear_sum_assignment(table, maximize=True)
+    rows, columns = _assigned(-table)
     names = np.full(table.shape[1], -1)
     names[columns] = rows
     names[names < 0] = table.shape[0] + np.arange((names < 0).sum())
@@ -94,12 +93,15 @@ def accuracy(true: Any, predicted: Any) -> float:
     0.75
     """
     table = confusion(true, predicted)
-    rows, columns = linear_sum_assignment(table, maximize=True)
+    rows, columns = _assigned(-table)
     return float(table[rows, columns].sum() / table.sum())
 
 
 def adjusted_rand_index(true: Any, predicted: Any) -> float:
     """Return the adjusted Rand index (Hubert and Arabie 1985): 1 if equal, about 0 by chance.
+
+    Of all pairs of samples, a are together in both partitions, b and c in one only, and d in
+    neither: the index is 2 (a d − b c) / [(a + b) (b + d) + (a + c) (c + d)].
 
     Parameters and errors as in `confusion`.
 
@@ -107,11 +109,22 @@ def adjusted_rand_index(true: Any, predicted: Any) -> float:
     --------
     >>> adjusted_rand_index([0, 0, 1, 1], [1, 1, 0, 0])
     1.0
+    >>> adjusted_rand_index([0, 0, 1, 1], [0, 1, 0, 1])
+    -0.5
     """
-    from sklearn.metrics import adjusted_rand_score
+    table = confusion(true, predicted)
+    together = _pairs(table)
+    one, other = _pairs(table.sum(axis=1)) - together, _pairs(table.sum(axis=0)) - together
+    if one == other == 0:
+        return 1.0
+    neither = _pairs(table.sum()) - together - one - other
+    chance = (together + one) * (one + neither) + (together + other) * (other + neither)
+    return 2 * (together * neither - one * other) / chance
 
-    confusion(true, predicted)  # the checks
-    return float(adjusted_rand_score(np.asarray(true), np.asarray(predicted)))
+
+def _pairs(counts: np.ndarray) -> int:
+    """Return in how many pairs samples can be drawn that are counted together."""
+    return int((counts * (counts - 1) // 2).sum())
 
 
 def match_components(mixture: Mixture, means: Any) -> np.ndarray:
@@ -151,7 +164,7 @@ def match_components(mixture: Mixture, means: Any) -> np.ndarray:
             f"got {len(means)}"
         )
     squared = (mixture.whiten(means) ** 2).sum(axis=1)  # (k, n_means)
-    return linear_sum_assignment(squared.T)[1]
+    return _assigned(squared.T)[1]
 
 
 def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
@@ -199,7 +212,7 @@ def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
     across = np.linalg.solve(shared, apart[..., None])[..., 0]
     log_dets = [np.linalg.slogdet(matrices)[1] for matrices in (shared, ours, theirs)]
     distances = (apart * across).sum(axis=2) / 8 + log_dets[0] / 2 - sum(log_dets[1:]) / 4
-    return linear_sum_assignment(distances.T)[1]
+    return _assigned(distances.T)[1]
 
 
 class Fall(NamedTuple):
@@ -390,3 +403,10 @@ def _samples(X: Any, mixture: Mixture, sample_weight: Any) -> Samples:
     if samples.n_features != mixture.n_features:
         raise ValueError(f"X must have {mixture.n_features} features; got {samples.n_features}")
     return samples
+
+
+def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and their columns for which the sum of costs is least."""
+    from scipy.optimize import linear_sum_assignment  # which takes as long to load as all else here
+
+    return linear_sum_assignment(costs)

@@ -78,6 +78,7 @@ _CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 _SLOW, _SHARPER = 1e-3, 0.1
 # Multiplications that are worth an estimate of the remaining gain whatever the fit took.
 _CHEAP = 1e7
+_TINY = np.finfo(float).tiny
 # Two log-likelihoods that differ by this share of their size differ by rounding.
 _ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
 
@@ -128,16 +129,20 @@ def maximise(
     A component that is empty keeps its mean and covariance: no sample speaks about them.
     """
     alone = empty(sums.counts)
+    kept = alone.any()
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
     if "weights" in free:
-        weights = np.maximum(sums.counts, np.finfo(float).tiny)
+        weights = np.maximum(sums.counts, _TINY)
         weights = weights / weights.sum()
     if "means" in free:
-        means = np.where(alone[:, None], means, sums.means())
+        means = np.where(alone[:, None], means, sums.means()) if kept else sums.means()
     moments = sums.moments(type(covariance), means)
     if "covariances" in free:
-        said = np.where(per_component(alone, moments), covariance.moments(*means.shape), moments)
+        said = moments
+        if kept:
+            before = covariance.moments(*means.shape)
+            said = np.where(per_component(alone, moments), before, moments)
         said = said + covariance.of_variances(np.full(means.shape, ridge)) if ridge else said
         covariance, floored = covariance.update(sums.counts, said, floor)
     new = Mixture._trusted(weights, means, covariance)

@@ -32,7 +32,7 @@ Key = tuple[type[Covariance], int]
 STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # Short runs of a cell's own starts, and of the many starts that neighbours give: passes, and how
 # many go on.
-_OWN, _FROM_NEIGHBOURS = ((12, 4), (50, 2)), ((6, 5), (50, 2))
+_OWN, _FROM_NEIGHBOURS = ((12, 3), (50, 1)), ((6, 3), (50, 1))
 # Gains in total log-likelihood that neighbours need not hear of, and falls that are none.
 _SAME, _MONOTONE = 1e-3, 1e-6
 _MOST_ROUNDS = 30
@@ -123,7 +123,7 @@ def fill(
 def _alone(job: _Job, key: Key, starts: Mapping[str, int], rng: np.random.Generator) -> Cell:
     """Search a cell from starts of its own."""
     structure, k = key
-    starts = starts if k > 1 else {"kmeans": 1}  # one component has one optimum
+    starts = starts if k > 1 else {"random_from_data": 1}  # one component has one optimum
     return _searched(job, Cell(structure, k, None), rng, starts=starts, rounds=_OWN)
 
 

@@ -18,11 +18,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
 
 # Log-volumes are found when a step no longer changes them by this: the Newton step after it
 # would be its square, the alternating one a share of it.
-_NEWTON, _ALTERNATING = 1e-7, 1e-12
+_NEWTON, _ALTERNATING = 1e-5, 1e-12
 # Newton steps this short need no check that they lead down, which rounding would hide.
 _NEAR = 1e-3
 _MOST_STEPS = 1000
@@ -34,7 +33,7 @@ _MOST_TURNS = 500
 # A Newton turn that promises this little is the last, for the next would gain its square; and it
 # needs no check that it leads down, which rounding would hide. Far turns are not made. The share
 # of a variance that a difference quotient is taken over.
-_LAST, _FAR, _SHORT = 1e-9, 0.5, 1e-6
+_LAST, _FAR, _SHORT = 1e-7, 0.5, 1e-6
 # With more features than this, the curvature in all planes costs more than many sweeps.
 _WIDE = 20
 # A component with this share of the variance of all along an axis has turned flat.
@@ -43,7 +42,7 @@ _COLLAPSED = 1e-14
 
 def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return Σₖ Nₖ Mₖ / n: the estimate where all components share one covariance."""
-    return np.tensordot(counts / counts.sum(), moments, axes=1)
+    return _mixed(counts / counts.sum(), moments)
 
 
 # ---- volumes and shapes --------------------------------------------------------------------
@@ -115,7 +114,7 @@ def proportional(
         logs = np.log(size[alive] / d)
     volumes = np.zeros(len(moments))
     volumes[alive] = np.exp(logs)
-    common = np.tensordot(weights / volumes[alive], inner, axes=1)
+    common = _mixed(weights / volumes[alive], inner)
     return _per(volumes, moments) * common
 
 
@@ -124,7 +123,7 @@ def _profile(
 ) -> tuple[float, np.ndarray]:
     """Return what is to be minimised over log-volumes, and Pₖ."""
     scaled = moments * _per(np.exp(-logs), moments)
-    common = np.tensordot(weights, scaled, axes=1)
+    common = _mixed(weights, scaled)
     if moments.ndim == 2:
         if not (common > 0).all():
             raise np.linalg.LinAlgError("a feature has no variance")
@@ -182,6 +181,8 @@ def equal_volume(
 
 
 def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    from scipy.optimize import brentq
+
     weights = counts / counts.sum()
     logs = np.log(np.maximum(variances, np.finfo(float).tiny))
     sums = np.cumsum(-np.sort(-logs, axis=1), axis=1)  # of the 1, 2, … largest
@@ -274,28 +275,50 @@ def _turned(
     axes: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
-    height = cost_along(counts, moments, estimate, axes)
+    here, height = axes.T @ moments @ axes, None
     for _ in range(_MOST_TURNS):
-        here = axes.T @ moments @ axes
-        if _collapsed(counts, estimate(along(moments, axes))):
+        along_axes = _diagonals(here)
+        variances = estimate(along_axes)
+        if _collapsed(counts, variances):
             break  # (P1) falls without end, and the next step of EM finds a component degenerate
         turn, gain = _newton_turn(counts, here, estimate)
         if turn is not None and gain <= _LAST:
             axes = axes @ turn
             break
-        if turn is not None:
-            lower = cost_along(counts, moments, estimate, axes @ turn)
+        if height is None:
+            height = cost(counts, variances, along_axes)
+        there, lower = _after(turn, counts, here, estimate)
         if turn is None or not lower < height:
             turn, gain = _sweep(counts, here, estimate)
-            lower = cost_along(counts, moments, estimate, axes @ turn)
-        axes, height = axes @ turn, lower
+            there, lower = _after(turn, counts, here, estimate)
+        axes, here, height = axes @ turn, there, lower
         if gain <= _TURNED:
             break
     # Turns add up roundings; one QR takes them out, and keeps directions and order.
     axes = np.linalg.qr(axes)[0]
-    moments_along = along(moments, axes)
-    variances = estimate(moments_along)
-    return cost(counts, variances, moments_along), variances, axes
+    along_axes = along(moments, axes)
+    variances = estimate(along_axes)
+    return cost(counts, variances, along_axes), variances, axes
+
+
+def _after(
+    turn: np.ndarray | None,
+    counts: np.ndarray,
+    moments: np.ndarray,
+    estimate: Callable[[np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, float]:
+    """Return moments along turned axes, and (P1) there; infinite where there is no turn."""
+    if turn is None:
+        return moments, np.inf
+    turned = turn.T @ moments @ turn
+    along_axes = _diagonals(turned)
+    return turned, cost(counts, estimate(along_axes), along_axes)
+
+
+def _diagonals(moments: np.ndarray) -> np.ndarray:
+    """Return the variances (k, d) of second moments (k, d, d) along the axes they are given in."""
+    k, d = moments.shape[:2]
+    return np.maximum(moments.reshape(k, -1)[:, :: d + 1], 0)
 
 
 def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
@@ -415,6 +438,11 @@ def _disjoint_planes(d: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def _per(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return values.reshape(-1, *[1] * (moments.ndim - 1))
+
+
+def _mixed(weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return Σₖ wₖ Mₖ."""
+    return (weights @ moments.reshape(len(moments), -1)).reshape(moments.shape[1:])
 
 
 def _traces(moments: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ def hierarchical(
     drawn and clustered; otherwise nothing is left to chance (Ward 1963; Fraley and Raftery 2002,
     section 2.4).
     """
-    from sklearn.cluster import AgglomerativeClustering
+    from scipy.cluster.hierarchy import fcluster, ward
 
     samples, rng = _check(X, n_components, sample_weight), check_rng(rng)
     if samples.n_samples > _WARD:
@@ -189,10 +189,13 @@ def hierarchical(
         samples = Samples(samples.X[some], weight)
     whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
     alike = whole.whiten(samples.X)[0].T
-    labels = np.zeros(len(alike), dtype=int)
+    labels = np.ones(len(alike), dtype=int)
     if n_components > 1:
-        labels = AgglomerativeClustering(n_components, linkage="ward").fit(alike).labels_
-    return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
+        tree = ward(alike)
+        # By the number of a merger, not its height: of equal heights some may have to be undone.
+        mergers = np.arange(len(tree), dtype=float)
+        labels = fcluster(tree, n_components, "maxclust_monocrit", monocrit=mergers)
+    return _from_responsibilities(samples, _one_hot(labels - 1, n_components), structure)
 
 
 def completed(X: Any) -> np.ndarray:
