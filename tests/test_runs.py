@@ -83,6 +83,7 @@ def test_a_run_leaves_what_it_should(tmp_path):
     notebook = (run.folder / "notebook.ipynb").read_text()
     assert "image/svg+xml" not in json.loads(notebook)["cells"][3]["outputs"][0]["data"]
     assert str(tmp_path) not in notebook
+    assert f"run <code>{run.id}</code>" in run.page.read_text()
     assert (tmp_path / "notebooks" / "one.ipynb").read_bytes() == before
 
 
@@ -239,7 +240,9 @@ def test_a_failed_run_is_marked_and_never_a_result(tmp_path):
     said = (failed.run.folder / "FAILED.txt").read_text()
     assert said.startswith("ZeroDivisionError: division by zero (In [4])\n")
     assert "Traceback" in said
-    assert "ZeroDivisionError" in failed.run.page.read_text()
+    page = failed.run.page.read_text()
+    assert "ZeroDivisionError" in page
+    assert f"run <code>{failed.run.id}</code>" in page
     assert failed.run.provenance["status"] == "failed"
     assert (failed.run.folder / "figures" / "01.png").exists()
     with pytest.raises(CellFailed, match="ZeroDivisionError"):

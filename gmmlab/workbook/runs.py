@@ -406,7 +406,8 @@ def write_page(folder: Path, notebook: Notebook, failure: str | None = None) -> 
         nbformat.read(folder / "notebook.ipynb", as_version=4),
         title=notebook.title,
         run={
-            "id": run.id,
+            # The folder may still have the name that it is made under.
+            "id": where_from.get("id", run.id),
             "notebook": notebook.name,
             "parameters": shown,
             "results": run._read("results.json"),
