@@ -19,14 +19,18 @@ from gmmlab import (
     VII,
     VVI,
     VVV,
+    DegenerateError,
+    Mixture,
     datasets,
     diagnostics,
     fit,
+    grid,
     neighbours,
     selection,
     start,
 )
 from gmmlab.neighbours import is_tighter
+from gmmlab.samples import as_samples
 
 FEW = {"hierarchical": 1, "kmeans": 1, "random_from_data": 1}
 SOME = (EII, VII, VEI, VVI, EEE, VEE, VEV, VVV)
@@ -80,6 +84,20 @@ def test_more_components_or_a_looser_structure_never_fit_worse(X, numbers, struc
     for low, high in pairs:
         fall = low.fit.log_likelihood - high.fit.log_likelihood
         assert fall <= 1e-6 * max(1, abs(low.fit.log_likelihood)), (low.key, high.key)
+
+
+@pytest.mark.parametrize(("structure", "k"), [(VVV, 2), (EEE, 3)], ids=["fewer", "tighter"])
+def test_where_starts_are_poor_a_cell_begins_where_one_below_it_ended(monkeypatch, structure, k):
+    """Every mixture of a cell is one of those above it: no start has to be lucky for the law."""
+    samples = as_samples(datasets.old_faithful().X)
+    low = compare(samples.X, [k], [structure]).cells[0]
+    poor = start.random_responsibilities(samples.X, 3, rng(), structure=VVV)
+    high = grid.Cell(VVV, 3, fit(samples, poor, max_iter=1))
+    assert high.fit.log_likelihood < low.fit.log_likelihood - 100
+    monkeypatch.setattr(grid, "_starts", lambda *_: [poor])
+    helped = grid._helped(grid._Job(samples, {"max_iter": 1}), high, [low], rng())
+    assert helped.fit.log_likelihood >= low.fit.log_likelihood - 1e-6
+    assert helped.tried == {low.key: low.fit.log_likelihood}
 
 
 def test_no_cell_is_worse_than_a_fit_from_the_true_labels():
@@ -161,6 +179,19 @@ def test_a_degenerate_cell_is_shown_and_not_chosen(scarce):
     for criterion in scarce.criteria:
         assert lost not in scarce.ranked(criterion)
     assert "1 of 4 cells is degenerate, and left out" in scarce.summary
+
+
+def test_a_fit_that_is_sound_is_not_given_up_for_a_degenerate_one():
+    """Seven samples alike: a component that shrinks onto them has no bound to its likelihood."""
+    X = np.append(np.zeros(7), rng().normal(5, 1, 20))[:, None]
+    sound = fit(X, start.from_labels(X, np.arange(27) % 2), max_iter=2)
+    narrow = Mixture([0.3, 0.7], [[0.0], [5.0]], VVV([[[1e-6]], [[1.0]]]))
+    job = grid._Job(as_samples(X), {})
+    cell = grid.Cell(VVV, 2, sound)
+    with pytest.raises(DegenerateError) as raised:
+        fit(X, narrow)
+    assert raised.value.fit.log_likelihood > sound.log_likelihood
+    assert grid._searched(job, cell, rng(), starts={}, begin=[narrow]) is cell
 
 
 def test_where_all_are_degenerate_there_is_nothing_to_choose(scarce):
