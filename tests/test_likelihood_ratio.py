@@ -1,12 +1,13 @@
 """Laws of the bootstrap test: its size, its power, and the sequence."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from gmmlab import EEE, EII, datasets, selection
+from gmmlab import EEE, EII, DegenerateError, datasets, likelihood_ratio, selection
 
 
 def rng(seed=0):
@@ -39,6 +40,18 @@ def test_p_counts_the_data_among_the_samples(two):
     )
     assert (found.replicates >= -1e-4).all()  # one component more never fits worse
     assert "2 against 3 components" in found.message
+
+
+def test_a_tie_and_a_degenerate_replicate_count_against_a_rejection(two, monkeypatch):
+    found = drawn(two, 1, n_bootstrap=1)
+    alike = np.array([found.statistic, found.statistic - 1, np.inf])
+    assert replace(found, replicates=alike).p_value == (1 + 2) / (3 + 1)
+
+    def degenerate(*_):
+        raise DegenerateError("collapsed", found.null)
+
+    monkeypatch.setattr(likelihood_ratio, "_both", degenerate)
+    assert likelihood_ratio._replicate(found.null, 60, rng(), {}) == np.inf
 
 
 def test_under_the_null_p_values_are_about_uniform():

@@ -280,10 +280,10 @@ def test_the_summary_says_where_criteria_disagree_and_by_how_much(faithful):
 
 def test_the_summary_says_where_two_cells_are_close(faithful):
     best = faithful.best_cell("bic")
-    near = replace(best, fit=replace(best.fit, log_likelihood=best.fit.log_likelihood - 0.4))
+    near = replace(best, fit=replace(best.fit, log_likelihood=best.fit.log_likelihood - 0.9))
     close = replace(faithful, cells=(best, near), criteria=("bic",))
-    assert "by 0.8: too close to call" in close.summary
-    far = replace(best, fit=replace(best.fit, log_likelihood=best.fit.log_likelihood - 4))
+    assert "by 1.8: too close to call" in close.summary
+    far = replace(best, fit=replace(best.fit, log_likelihood=best.fit.log_likelihood - 1.1))
     assert "too close" not in replace(close, cells=(best, far)).summary
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from problems import FOUR, every_one_of_four, every_structure
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import Diagonal, Full, Spherical, Tied, relative_floor, start
+from gmmlab import EII, Diagonal, Full, Spherical, Tied, relative_floor, start
 
 
 def from_random_labels(X, n_components, rng, *, structure=Full):
@@ -148,6 +148,12 @@ def test_wards_method_finds_clusters_in_whatever_units():
     other = start.hierarchical(tilted, 3, np.random.default_rng(0))
     wanted = first.sorted().means @ [[1.0, 0.9], [0.0, 1e-3]]
     np.testing.assert_allclose(other.sorted().means, wanted, rtol=1e-6)
+
+
+def test_wards_method_makes_as_many_clusters_as_asked_for_where_mergers_are_as_high():
+    X = np.array([[0.0], [1.0], [10.0], [11.0]])  # two pairs, each as far apart
+    found = start.hierarchical(X, 3, np.random.default_rng(0), structure=EII)
+    assert sorted(found.weights) == pytest.approx([0.25, 0.25, 0.5])
 
 
 def test_wards_method_draws_from_many_samples():
