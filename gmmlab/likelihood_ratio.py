@@ -8,7 +8,7 @@ section 6.6).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,9 @@ from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.samples import Samples, as_samples
 
-# Starts of either fit, to the data and to each replicate alike: a search that tried harder on the
-# data would find differences that replicates had too.
+# Starts of either fit, to the data and to each replicate alike: a search that tried harder on one
+# than on the other would find differences, or hide them. A replicate's null is begun at the mixture
+# that it was drawn from too; missed, it would make what is left to the alternative too large.
 _STARTS = {"hierarchical": 1, "kmeans": 2, "k-means++": 3, "random_from_data": 2}
 _ROUNDS = ((12, 4), (60, 2))
 
@@ -95,10 +96,17 @@ class SequentialTest:
     @property
     def message(self) -> str:
         """The results in words."""
-        k = self.n_components
+        k, last = self.n_components, self.tests[-1]
         end = f"{k} components are not rejected at {self.alpha:g}."
         if self.rejected:
             end = f"All were rejected at {self.alpha:g}: there are at least {k} components."
+        n = len(last.replicates)
+        error = np.sqrt(self.alpha * (1 - self.alpha) / n)
+        if abs(last.p_value - self.alpha) < 2 * error:
+            end += (
+                f" But the last p is known to ± {2 * error:.2g} from {n} samples, too little to "
+                "tell: raise n_bootstrap."
+            )
         return "\n".join([*(test.message for test in self.tests), end])
 
 
@@ -162,7 +170,7 @@ def bootstrap_test(
     >>> test.p_value
     0.1
     """
-    samples = _check(X)
+    samples = _check(X, settings)
     k = check_count(n_components, name="n_components", maximum=samples.n_samples - 1)
     n_bootstrap, n_jobs = check_count(n_bootstrap, name="n_bootstrap"), check_jobs(n_jobs)
     for_data, for_replicates = check_rng(rng).spawn(2)
@@ -214,7 +222,7 @@ def sequential_test(
     DegenerateError
         If every fit to the data degenerates, for some number of components.
     """
-    samples = _check(X)
+    samples = _check(X, settings)
     alpha = check_number(alpha, name="alpha", inclusive=False)
     n_bootstrap = check_count(settings.get("n_bootstrap", 99), name="n_bootstrap")
     if not alpha < 1:
@@ -235,8 +243,13 @@ def sequential_test(
     return SequentialTest(tuple(tests), alpha)
 
 
-def _check(X: Any) -> Samples:
-    return as_samples(X, in_memory=True)
+def _check(X: Any, settings: Mapping[str, Any]) -> Samples:
+    if settings.get("sample_weight") is not None:
+        raise TypeError("sample_weight is no argument of this test, whose replicates have none")
+    samples = as_samples(X, in_memory=True)
+    if samples.n_samples < 2:
+        raise ValueError(f"X must have at least 2 samples; got {samples.n_samples}")
+    return samples
 
 
 def _both(
@@ -267,7 +280,13 @@ def _replicate(
     X, _ = null.mixture.sample(n_samples, rng)
     try:
         return _statistic(
-            *_both(as_samples(X, in_memory=True), null.mixture.n_components, rng, settings)
+            *_both(
+                as_samples(X, in_memory=True),
+                null.mixture.n_components,
+                rng,
+                settings,
+                begin=[null.mixture],
+            )
         )
     except DegenerateError:
         return np.inf

@@ -33,7 +33,7 @@ _MOST_TURNS = 500
 # A Newton turn that promises this little is the last, for the next would gain its square; and it
 # needs no check that it leads down, which rounding would hide. Far turns are not made. The share
 # of a variance that a difference quotient is taken over.
-_LAST, _FAR, _SHORT = 1e-7, 0.5, 1e-6
+_LAST, _FAR, _SHORT = 1e-9, 0.5, 1e-6
 # With more features than this, the curvature in all planes costs more than many sweeps.
 _WIDE = 20
 # A component with this share of the variance of all along an axis has turned flat.

@@ -107,7 +107,8 @@ class Comparison:
     def ranked(self, criterion: str) -> list[Cell]:
         """Return the cells that have a value of a criterion, the best first; ties in order."""
         sign = 1 if CRITERIA[check_choice(criterion, self.criteria, name="criterion")] else -1
-        valued = [(sign * self.value(cell, criterion), cell) for cell in self.cells]
+        # Models that are the same, of one component say, are so but for rounding.
+        valued = [(sign * float(f"{self.value(cell, criterion):.9g}"), cell) for cell in self.cells]
         return [cell for value, cell in sorted(_finite(valued), key=lambda pair: pair[0])]
 
     def best(self, criterion: str = "bic") -> Fit:

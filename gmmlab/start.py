@@ -183,6 +183,9 @@ def hierarchical(
     from scipy.cluster.hierarchy import fcluster, ward
 
     samples, rng = _check(X, n_components, sample_weight), check_rng(rng)
+    if samples.weight is not None and not samples.weight.all():
+        seen = samples.weight > 0  # a sample that counts nothing is none, and no cluster
+        samples = _check(samples.X[seen], n_components, samples.weight[seen])
     if samples.n_samples > _WARD:
         some = rng.choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
         weight = None if samples.weight is None else samples.weight[some]

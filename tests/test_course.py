@@ -253,6 +253,9 @@ def test_each_student_gets_data_of_their_own(assignment):
         release(assignment)
     release(assignment, students[1:])
     assert [path.exists() for path in paths] == [False, True]
+    assignment.seeds.unlink()  # as the message has it
+    release(assignment)
+    assert not paths[1].exists()
     with pytest.raises(ValueError, match="name of a problem set"):
         release(assignment, [Student("PS0")])
 

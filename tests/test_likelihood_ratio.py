@@ -47,11 +47,31 @@ def test_a_tie_and_a_degenerate_replicate_count_against_a_rejection(two, monkeyp
     alike = np.array([found.statistic, found.statistic - 1, np.inf])
     assert replace(found, replicates=alike).p_value == (1 + 2) / (3 + 1)
 
-    def degenerate(*_):
+    def degenerate(*_, **__):
         raise DegenerateError("collapsed", found.null)
 
     monkeypatch.setattr(likelihood_ratio, "_both", degenerate)
     assert likelihood_ratio._replicate(found.null, 60, rng(), {}) == np.inf
+
+
+def test_the_null_of_a_replicate_is_no_less_likely_than_what_it_was_drawn_from(monkeypatch):
+    """A null that misses its optimum leaves more to the alternative than there is."""
+    both, nulls = likelihood_ratio._both, []
+
+    def noted(samples, *given, **begin):
+        fits = both(samples, *given, **begin)
+        nulls.append((samples.X, fits[0]))
+        return fits
+
+    data = datasets.random_mixture(60, 5, 2, separation=4, condition=1, rng=rng(3))
+    test = drawn(data.X, 5, n_bootstrap=1)
+    monkeypatch.setattr(likelihood_ratio, "_both", noted)
+    poor = {"structure": EII, "starts": {"random": 1}, "rounds": ((1, 1),), "max_iter": 2}
+    for own in rng().spawn(5):
+        likelihood_ratio._replicate(test.null, 60, own, poor)
+    assert len(nulls) == 5
+    for X, null in nulls:
+        assert null.log_likelihood >= test.null.mixture.log_prob(X).sum()
 
 
 def test_under_the_null_p_values_are_about_uniform():
@@ -94,6 +114,15 @@ def test_where_all_are_rejected_it_says_so(two):
     assert "at least 2 components" in found.message
 
 
+@pytest.mark.parametrize(("n_larger", "clear"), [(49, False), (199, True)])
+def test_where_the_last_p_is_near_alpha_it_says_so(two, n_larger, clear):
+    """Of 999 draws about 5 % ± 1.4 % are beyond a value that 5 % are beyond (two errors)."""
+    test = drawn(two, 1, n_bootstrap=1)
+    replicates = test.statistic + np.where(np.arange(999) < n_larger, 1, -1)
+    found = selection.SequentialTest((replace(test, replicates=replicates),), 0.05)
+    assert ("raise n_bootstrap" not in found.message) == clear
+
+
 def test_the_bits_do_not_depend_on_the_number_of_jobs(two):
     one, other = (drawn(two, 1, n_jobs=n_jobs, n_bootstrap=4) for n_jobs in (1, 2))
     np.testing.assert_array_equal(one.replicates, other.replicates)
@@ -107,6 +136,8 @@ def test_the_bits_do_not_depend_on_the_number_of_jobs(two):
         ({"n_bootstrap": 0}, ValueError, "n_bootstrap must be"),
         ({"rng": None}, TypeError, "rng must be"),
         ({"X": [[np.nan]]}, ValueError, "X contains NaN"),
+        ({"X": [[0.0]]}, ValueError, "X must have at least 2 samples"),
+        ({"sample_weight": [1, 1, 1]}, TypeError, "sample_weight is no argument"),
     ],
     ids=str,
 )

@@ -251,6 +251,14 @@ def test_a_held_out_score_of_one_component_is_that_of_the_mean_and_covariance():
     assert row.cv_standard_error == pytest.approx(score.values.std(ddof=1) / 2)
 
 
+def test_models_that_are_the_same_but_for_rounding_are_chosen_in_order():
+    """With one component EEE, VEE, EVE and so on are one model."""
+    X = datasets.separated_3d(50, rng=rng()).X
+    found = compare(X, [1], ["EVE", "EEE", "VVV", "VEV"], ["bic", "icl", "cv"], n_folds=3)
+    for criterion in found.criteria:
+        assert found.best_cell(criterion) is found.cells[0]
+
+
 def test_by_cross_validation_higher_is_better():
     X = datasets.random_mixture(80, 2, 2, separation=6, rng=rng()).X
     found = compare(X, [1, 2], ["EII"], ["cv"], n_folds=4)

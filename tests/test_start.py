@@ -156,6 +156,16 @@ def test_wards_method_makes_as_many_clusters_as_asked_for_where_mergers_are_as_h
     assert sorted(found.weights) == pytest.approx([0.25, 0.25, 0.5])
 
 
+def test_a_sample_that_counts_nothing_is_no_cluster():
+    X, weight = clusters(), np.ones(len(clusters()))
+    far, none = np.vstack([X, [[1e3] * X.shape[1]]]), np.append(weight, 0.0)
+    with_it, without = (
+        start.hierarchical(*data, 3, np.random.default_rng(0), sample_weight=counts)
+        for data, counts in (((far,), none), ((X,), weight))
+    )
+    assert with_it == without
+
+
 def test_wards_method_draws_from_many_samples():
     X = clusters(n=6000)
     found = start.hierarchical(X, 3, np.random.default_rng(0))

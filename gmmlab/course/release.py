@@ -46,8 +46,9 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
             f"{assignment.name} was released with a roster, and is graded with its data: give the "
             f"roster again, or remove {assignment.seeds} if all are to have the same"
         )
-    for student, _ in read_seeds(assignment):  # copies of an earlier roster
-        shutil.rmtree(assignment.path("release", student).parent, ignore_errors=True)
+    released = assignment.path("release").parent
+    for copies in released.parent.glob(f"*/{released.name}"):  # of an earlier roster
+        shutil.rmtree(copies, ignore_errors=True)
     notebook = generate(assignment, "release")
     made = [assignment.path("release")]
     with assignment.course.gradebook() as gradebook:
