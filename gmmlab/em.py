@@ -78,7 +78,6 @@ _CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 _SLOW, _SHARPER = 1e-3, 0.1
 # Multiplications that are worth an estimate of the remaining gain whatever the fit took.
 _CHEAP = 1e7
-_TINY = np.finfo(float).tiny
 # Two log-likelihoods that differ by this share of their size differ by rounding.
 _ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
 
@@ -133,8 +132,7 @@ def maximise(
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
     if "weights" in free:
-        weights = np.maximum(sums.counts, _TINY)
-        weights = weights / weights.sum()
+        weights = sums.divisor / sums.divisor.sum()
     if "means" in free:
         means = np.where(alone[:, None], means, sums.means()) if kept else sums.means()
     moments = sums.moments(type(covariance), means)

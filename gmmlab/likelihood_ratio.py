@@ -142,7 +142,8 @@ def bootstrap_test(
         Whether to show how far it is.
     begin : iterable of Mixture, optional
         More starts of the fit of the data with k: a null that is fitted better makes the statistic
-        smaller, and the test no more likely to reject.
+        smaller, and the test no more likely to reject. That of a replicate is begun at the
+        mixture it was drawn from.
     **settings
         `starts`, `rounds`, `tol` and so on, as in `search`, for the data and the replicates alike.
 

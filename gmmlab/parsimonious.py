@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -275,23 +275,19 @@ def _turned(
     axes: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
-    here, height = axes.T @ moments @ axes, None
+    here = _seen(counts, axes.T @ moments @ axes, estimate)
     for _ in range(_MOST_TURNS):
-        along_axes = _diagonals(here)
-        variances = estimate(along_axes)
-        if _collapsed(counts, variances):
+        if _collapsed(counts, here.estimated):
             break  # (P1) falls without end, and the next step of EM finds a component degenerate
         turn, gain = _newton_turn(counts, here, estimate)
         if turn is not None and gain <= _LAST:
             axes = axes @ turn
             break
-        if height is None:
-            height = cost(counts, variances, along_axes)
-        there, lower = _after(turn, counts, here, estimate)
-        if turn is None or not lower < height:
-            turn, gain = _sweep(counts, here, estimate)
-            there, lower = _after(turn, counts, here, estimate)
-        axes, here, height = axes @ turn, there, lower
+        there = None if turn is None else _seen(counts, turn.T @ here.moments @ turn, estimate)
+        if there is None or not there.height < here.height:
+            turn, gain = _sweep(counts, here.moments, estimate)
+            there = _seen(counts, turn.T @ here.moments @ turn, estimate)
+        axes, here = axes @ turn, there
         if gain <= _TURNED:
             break
     # Turns add up roundings; one QR takes them out, and keeps directions and order.
@@ -301,24 +297,22 @@ def _turned(
     return cost(counts, variances, along_axes), variances, axes
 
 
-def _after(
-    turn: np.ndarray | None,
-    counts: np.ndarray,
-    moments: np.ndarray,
-    estimate: Callable[[np.ndarray], np.ndarray],
-) -> tuple[np.ndarray, float]:
-    """Return moments along turned axes, and (P1) there; infinite where there is no turn."""
-    if turn is None:
-        return moments, np.inf
-    turned = turn.T @ moments @ turn
-    along_axes = _diagonals(turned)
-    return turned, cost(counts, estimate(along_axes), along_axes)
+class _View(NamedTuple):
+    """What there is to be seen along some axes."""
+
+    moments: np.ndarray  # in these axes, (k, d, d)
+    variances: np.ndarray  # along them, (k, d)
+    estimated: np.ndarray  # the best variances of components for those, (k, d)
+    height: float  # (P1)
 
 
-def _diagonals(moments: np.ndarray) -> np.ndarray:
-    """Return the variances (k, d) of second moments (k, d, d) along the axes they are given in."""
+def _seen(
+    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
+) -> _View:
     k, d = moments.shape[:2]
-    return np.maximum(moments.reshape(k, -1)[:, :: d + 1], 0)
+    variances = np.maximum(moments.reshape(k, -1)[:, :: d + 1], 0)
+    estimated = estimate(variances)
+    return _View(moments, variances, estimated, cost(counts, estimated, variances))
 
 
 def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
@@ -326,19 +320,19 @@ def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
 
 
 def _newton_turn(
-    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
+    counts: np.ndarray, here: _View, estimate: Callable[[np.ndarray], np.ndarray]
 ) -> tuple[np.ndarray | None, float]:
-    """Return a turn (d, d) from axes that moments are given along, and the gain it promises.
+    """Return a turn (d, d) from the axes of a view, and the gain it promises.
 
     None where (P1) is not curved like a minimum, the turn would be a far one, or sweeps cost less.
     """
-    k, d = moments.shape[:2]
-    variances = moments.reshape(k, -1)[:, :: d + 1]
+    moments, variances = here.moments, here.variances
+    k, d = variances.shape
     if d > _WIDE or not (variances > 0).all():
         return None, np.nan
     i, j, planes, terms = _planes(d)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        precisions = counts[:, None] / estimate(variances)
+        precisions = counts[:, None] / here.estimated
         tilts = 2 * moments[:, i, j]
         gradient = (tilts * (precisions[:, j] - precisions[:, i])).sum(axis=0)
         # With the precisions as they are, a form in each column of what the turn adds, …

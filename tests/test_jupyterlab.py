@@ -114,7 +114,7 @@ def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(l
     cells = page.locator(".jp-Notebook .jp-Cell").count()
     slider.press("End")
     last = int(slider.input_value())
-    slider.press("ArrowLeft")  # a key that JupyterLab has a use for, like the two below
+    slider.press("ArrowLeft")  # a key that JupyterLab has a use for, like those below
     slider.press("ArrowLeft")
     player.get_by_role("button", name="One step on").press("Enter")
     assert int(slider.input_value()) == last - 1

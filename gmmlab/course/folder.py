@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 INSTALL = "problem sets need nbgrader: pip install 'gmmlab[course]' (in a clone: '.[course]')"
 
 
-# What nbgrader takes out of a release, its marks included.
+# What nbgrader takes out of a release, with its marks.
 _LEFT_OUT = re.compile(
-    r"^[ \t]*### BEGIN (?:SOLUTION|HIDDEN TESTS)\n.*?^[ \t]*### END (?:SOLUTION|HIDDEN TESTS)\n?",
+    r"^[ \t]*### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)^[ \t]*### END (?:SOLUTION|HIDDEN TESTS)\n?",
     re.DOTALL | re.MULTILINE,
 )
 # A line of fewer characters than this, "return x" say, gives nothing away.
@@ -270,7 +270,5 @@ def in_the_open(cell: nbformat.NotebookNode) -> str:
 
 def left_out(cell: nbformat.NotebookNode) -> list[str]:
     """Return the lines of a cell that a release leaves out, but for those too short to tell."""
-    lines = "\n".join(_LEFT_OUT.findall(cell.source)).splitlines()
-    marks = ("### BEGIN ", "### END ")
-    told = (line.strip() for line in lines)
-    return [line for line in told if len(line) >= _TELLING and not line.startswith(marks)]
+    lines = (line.strip() for line in "".join(_LEFT_OUT.findall(cell.source)).splitlines())
+    return [line for line in lines if len(line) >= _TELLING]
