@@ -12,7 +12,7 @@ import hypothesis
 import matplotlib
 import pytest
 
-from gmmlab.workbook.page.paper import BROWSERS
+from gmmlab.workbook.html.pdf import BROWSERS
 from gmmlab.workbook.recording import MIME_TYPE, differences, recorded
 
 #: what nbgrader makes of problem sets: nbval runs their sources, which have the solutions

@@ -18,7 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 from scipy.stats import binomtest
 
 from gmmlab import Mixture, Spherical, Tied, datasets, selection
-from gmmlab.neighbours import is_tighter
+from gmmlab.selection.split_merge import is_tighter
 
 # Differences in total log-likelihood, in nats, that are none: as a share, and between programs.
 _FALL, _SAME = 1e-6, 1e-3

@@ -1,37 +1,44 @@
-"""Gaussian mixtures and the EM algorithm: what the notebooks import.
+"""Gaussian mixtures and the EM algorithm.
 
-    mixture, covariance     the model, as a value
-    families, parsimonious  how covariances whiten; what components share of them
-    samples, sums, missing  the data in blocks, and one pass over them
-    scale, degeneracy       the data's own scale, and components that are none
-    em, result              E-step, M-step, ELBO, fit; what a fit tells
-    coordinates, information, acceleration
-                            how far there is to go, and how to go faster
-    start, many_starts      where to begin; many beginnings
-    datasets                generators and real data
-    diagnostics, plots      reading a fit, and seeing it
-    player, space           EM as a film; figures that turn
-    intervals               standard errors of a fit's parameters
-    selection               which mixture: how many components, of what structure
-    grid, neighbours, cross_validation, likelihood_ratio, merging
-                            its parts: all cells of a comparison, starts they give each other,
-                            held-out samples, a test of one component more, clusters
-    estimator               the scikit-learn face
-    workbook                parameters, runs and reports of notebooks
-    course                  problem sets: released, graded, handed back
+The core is the whole idea, read from top to bottom:
 
-Names are loaded when they are first used, so importing the package costs next to nothing.
+    mixture      the model as a value
+    em           e_step, m_step, elbo and fit: the algorithm
+    result       what a fit returns
+    start        initialisation
+    search       many starts
+    datasets     generators and real data
+    diagnostics  reading a fit
+    estimator    scikit-learn's interface
+
+Beside it are the wings, each with one public face:
+
+    covariance   the fourteen covariance structures
+    engine       one pass over the data: samples, sufficient statistics, missing entries
+    convergence  how far a fit is from the maximum, and how to get there faster
+    inference    standard errors and confidence intervals
+    selection    how many components, and of which structure
+    plots        figures, still, interactive and animated
+    workbook     notebooks: parameters, runs, sweeps and reports
+    course       problem sets: release, submission and grading
+
+Names are loaded when they are first used, so that importing the package is cheap.
 """
+
+import sys
+from types import ModuleType
 
 import lazy_loader
 
+from gmmlab import _moved
+
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+_load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("datasets", "diagnostics", "player", "plots"),
-        *("selection", "space", "start", "workbook"),
+        *("covariance", "datasets", "diagnostics", "inference", "plots"),
+        *("selection", "start", "workbook"),
     ],
     submod_attrs={
         "covariance": [
@@ -41,13 +48,28 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "datasets": ["load_mnist"],
         "em": ["e_step", "elbo", "fit", "m_step"],
+        "engine": ["relative_floor"],
         "estimator": ["GaussianMixture"],
-        "intervals": ["uncertainty"],
-        "many_starts": ["search"],
-        "merging": ["merge"],
+        "inference": ["uncertainty"],
         "mixture": ["Mixture"],
         "result": ["DegenerateError", "Fit"],
-        "scale": ["relative_floor"],
+        "search": ["search"],
+        "selection": ["merge"],
         "workbook.recording": ["record"],
     },
 )
+
+
+def __getattr__(name: str) -> object:
+    return _moved.module(name) if name in _moved.MODULES else _load(name)
+
+
+class _Package(ModuleType):
+    """`gmmlab.search` is the function; importing the module of that name must not replace it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        is_module = name == "search" and isinstance(value, ModuleType)
+        super().__setattr__(name, value.search if is_module else value)
+
+
+sys.modules[__name__].__class__ = _Package

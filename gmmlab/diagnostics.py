@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gmmlab import information
-from gmmlab._threads import one_blas_thread
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
+from gmmlab.convergence import information
 from gmmlab.em import maximise, sums
+from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine.scale import whole_covariance
+from gmmlab.engine.threads import one_blas_thread
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
-from gmmlab.samples import Samples, as_samples
-from gmmlab.scale import whole_covariance
 
 # Expected counts are not whole: half a sample short of what is needed is short.
 _HALF = 0.5
@@ -278,7 +278,7 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
 
     Notes
     -----
-    Twice the Newton decrement (I6); see `gmmlab.information`. Over 1000 fits of real and made-up
+    Twice the Newton decrement (I6); see `gmmlab.convergence`. Over 1000 fits of real and made-up
     data (``benchmarks/convergence.py``), each compared with going on to a gain of 1e-12:
 
     ======  ========  ========================  ====================

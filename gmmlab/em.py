@@ -38,7 +38,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.special import entr
 
-from gmmlab._threads import one_blas_thread
+from gmmlab._numerics import normalise
 from gmmlab._validation import (
     BLOCKS,
     check_choice,
@@ -49,12 +49,16 @@ from gmmlab._validation import (
     check_numeric,
     check_samples,
 )
-from gmmlab.acceleration import Squarem
+from gmmlab.convergence.information import remaining_gain
+from gmmlab.convergence.squarem import Squarem
 from gmmlab.covariance import Covariance
-from gmmlab.degeneracy import empty, held, trouble
-from gmmlab.information import remaining_gain
-from gmmlab.missing import ObservedForm
-from gmmlab.mixture import Mixture, check_mixture, normalise
+from gmmlab.engine.degeneracy import empty, held, trouble
+from gmmlab.engine.missing import ObservedForm
+from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine.scale import own_covariance, relative_floor
+from gmmlab.engine.statistics import ProductForm, ResidualForm, Sums, per_component, product_centre
+from gmmlab.engine.threads import one_blas_thread
+from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import (
     DegenerateError,
     Fit,
@@ -66,9 +70,6 @@ from gmmlab.result import (
     max_iter_message,
     not_increasing_message,
 )
-from gmmlab.samples import Samples, as_samples
-from gmmlab.scale import own_covariance, relative_floor
-from gmmlab.sums import ProductForm, ResidualForm, Sums, per_component, product_centre
 
 # A second moment about another point may be this much larger than the one about the mean;
 # past it, a second pass takes the moments about the new mean.
@@ -250,7 +251,7 @@ def fit(
         random; Little and Rubin 2020, section 1.3).
     accelerate : bool, default False
         Whether to extrapolate where EM has become slow (squared extrapolation; see
-        `gmmlab.acceleration`). The log-likelihood still never falls. An iteration then is a
+        `gmmlab.convergence.squarem`). The log-likelihood still never falls. An iteration then is a
         pass over the data, also one whose extrapolation was worse and is not in the trace.
     extra_step : bool, default False
         Whether to take one more step once the gain is within `tol`, as scikit-learn does.

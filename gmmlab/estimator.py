@@ -19,16 +19,18 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gmmlab import missing, start
+from gmmlab import start
+from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
+from gmmlab.covariance.base import Variances
 from gmmlab.em import fit
-from gmmlab.families import Variances
-from gmmlab.many_starts import MIXED, STARTS, check_starts, search
-from gmmlab.mixture import Mixture, normalise
+from gmmlab.engine import missing
+from gmmlab.engine.samples import Samples
+from gmmlab.engine.scale import relative_floor
+from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
-from gmmlab.samples import Samples
-from gmmlab.scale import relative_floor
+from gmmlab.search import MIXED, STARTS, check_starts, search
 
 # scikit-learn's words, which callers may match
 _UNCONVERGED = (

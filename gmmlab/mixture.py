@@ -10,13 +10,14 @@ into the arrays of the first, so "known" parameters stay what they were.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from gmmlab._numerics import blocks, huge_squares, normalise
 from gmmlab._validation import (
     BLOCKS,
     check_choice,
@@ -32,54 +33,6 @@ from gmmlab.covariance import STRUCTURES, Covariance
 
 # Weights are read from files and printed pages; this much off is rounding.
 _SUM = 1e-8
-# Below this, exp() gives subnormal numbers, which processors handle a hundred times more
-# slowly; a responsibility of 1e-304 and one of 0 are the same to every sum they enter.
-_LOG_TINY = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -86.0}
-# The square of a larger number overflows when a few of them are added.
-_LARGEST = 1e150
-# A block's whitened residuals (k, d, b) take about a megabyte: they stay in the cache.
-_BLOCK_ENTRIES = 2**17
-
-
-def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
-    """Yield slices of about equal length, of at most `entries` numbers if that is 32 rows."""
-    longest = min(max(entries // row_entries, 32), 8192)
-    count = -(-n_samples // longest)
-    size = -(-n_samples // count)
-    for begin in range(0, n_samples, size):
-        yield slice(begin, min(begin + size, n_samples))
-
-
-def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities (E2) and log p(xᵢ).
-
-    The logarithm of a sum of exponentials, taken about the largest term, neither over-
-    nor underflows (E5; Murphy 2022, section 2.5.4). The responsibilities take the place of
-    `log_joint` in memory.
-    """
-    top = log_joint.max(axis=0)
-    log_joint -= top
-    np.maximum(log_joint, _LOG_TINY[log_joint.dtype], out=log_joint)
-    responsibilities = np.exp(log_joint, out=log_joint)
-    total = responsibilities.sum(axis=0)
-    responsibilities /= total
-    top += np.log(total, out=total)
-    return responsibilities, top
-
-
-def _huge_squares(whitened: np.ndarray) -> np.ndarray:
-    """Return ‖y‖², beyond 1e300 a finite number that still grows with ‖y‖.
-
-    So a sample that far away belongs to the component from which it is the fewest deviations.
-    """
-    size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
-    largest = size.max(axis=1)
-    largest[largest == 0] = 1
-    with np.errstate(over="ignore"):
-        norm = largest * np.linalg.norm(size / largest[:, None, :], axis=1)
-    norm = np.minimum(norm, np.finfo(float).max)
-    beyond = np.log(np.maximum(norm / _LARGEST, 1))
-    return np.minimum(norm, _LARGEST) ** 2 * (1 + 2 * beyond)
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +176,7 @@ class Mixture:
         with np.errstate(over="ignore"):
             log_joint = np.einsum("kdb,kdb->kb", whitened, whitened)
         if not np.isfinite(log_joint).all():
-            log_joint = _huge_squares(whitened)
+            log_joint = huge_squares(whitened)
         log_joint /= -2
         log_joint += self.log_normaliser[:, None]
         return log_joint
@@ -260,7 +213,7 @@ class Mixture:
         """
         X = check_samples(X, n_features=self.n_features)
         log_joint = np.empty((len(X), self.n_components))
-        with np.errstate(over="ignore", invalid="ignore"):  # `_huge_squares` looks after those
+        with np.errstate(over="ignore", invalid="ignore"):  # `huge_squares` looks after those
             for rows in blocks(len(X), self.means.size):
                 log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
         return log_joint

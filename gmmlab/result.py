@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from gmmlab.covariance import Covariance
-from gmmlab.degeneracy import held
+from gmmlab.engine.degeneracy import held
+from gmmlab.engine.statistics import Sums
 from gmmlab.mixture import Mixture
-from gmmlab.sums import Sums
 
 if TYPE_CHECKING:
     from pandas import DataFrame

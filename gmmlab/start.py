@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from gmmlab._threads import one_blas_thread
 from gmmlab._validation import (
     check_count,
     check_labels,
@@ -32,10 +31,11 @@ from gmmlab._validation import (
     numeric,
 )
 from gmmlab.covariance import FOURTEEN, Covariance, Full
+from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine.scale import whole_covariance
+from gmmlab.engine.statistics import ResidualForm, per_component
+from gmmlab.engine.threads import one_blas_thread
 from gmmlab.mixture import Mixture
-from gmmlab.samples import Samples, as_samples
-from gmmlab.scale import whole_covariance
-from gmmlab.sums import ResidualForm, per_component
 
 # A component with less than this share of the data's variance in some direction is thin.
 _THIN = 1e-6

@@ -4,10 +4,10 @@ import json
 import re
 import statistics
 
-from gmmlab.workbook.execution import source_hash
-from gmmlab.workbook.page import to_mathml
+from gmmlab.workbook.html import to_mathml
 from gmmlab.workbook.parameters import read_parameters
 from gmmlab.workbook.recording import MIME_TYPE, recorded
+from gmmlab.workbook.runs.execution import source_hash
 
 TURNING = "application/vnd.plotly.v1+json"
 FILM = '<figure class="film">'

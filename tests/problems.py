@@ -5,7 +5,7 @@ import pytest
 
 from gmmlab import EEI, EII, VVE, Diagonal, Full, Spherical, Tied, datasets, start
 from gmmlab.covariance import FOURTEEN
-from gmmlab.families import Matrices
+from gmmlab.covariance.base import Matrices
 
 STRUCTURES = FOURTEEN
 CURVED = tuple(structure for structure in FOURTEEN if structure.curved)

@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from gmmlab import GaussianMixture, Mixture, datasets, fit, start
 from gmmlab.covariance import STRUCTURES
-from gmmlab.many_starts import MIXED
+from gmmlab.search import MIXED
 
 Reference = sklearn.mixture.GaussianMixture
 TYPES = ("full", "tied", "diag", "spherical")

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, kstest, multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
-from gmmlab.families import Variances
+from gmmlab.covariance.base import Variances
 
 few = settings(max_examples=40, deadline=None)
 

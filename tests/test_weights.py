@@ -15,8 +15,8 @@ from gmmlab import (
     relative_floor,
     start,
 )
-from gmmlab.samples import Samples
-from gmmlab.scale import own_covariance, total_moment
+from gmmlab.engine.samples import Samples
+from gmmlab.engine.scale import own_covariance, total_moment
 
 
 def problem(seed, k=3, d=2, n=80, structure=Full):

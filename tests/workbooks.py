@@ -15,7 +15,7 @@ import psutil
 
 from gmmlab.workbook.cli import main
 from gmmlab.workbook.notebooks import Workbook
-from gmmlab.workbook.runs import Maker, Settings
+from gmmlab.workbook.runs.runner import Maker, Settings
 
 PARAMETERS = "k: int = 3  # number of things; in [1, 20]\nname: str = 'a=b'  # what they are"
 CHECK = "from gmmlab.workbook import check_parameters, record\n\ncheck_parameters()"
@@ -132,7 +132,7 @@ def descendants(pid):
 def sockets_of(processes):
     """Return the folder of the sockets of a keeper that is among some processes."""
     lines = [process.cmdline() for process in processes]
-    return {Path(line[4]) for line in lines if "gmmlab.workbook.keeper" in line[:3]}
+    return {Path(line[4]) for line in lines if "gmmlab.workbook.runs.forkserver" in line[:3]}
 
 
 def all_gone(processes, seconds=10.0):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from gmmlab.course.folder import Assignment, Course
+    from gmmlab.course.assignment import Assignment, Course
     from gmmlab.course.grading import Graded
 
 # Only what is needed to read the command line is imported here, as in gmmlab.workbook.cli.
@@ -44,7 +44,7 @@ _assignment = click.argument("problem_set", type=_AssignmentName())
 @contextmanager
 def _asked() -> Iterator[None]:
     """Take for an error of usage what was asked for and cannot be; say what is not installed."""
-    from gmmlab.course.folder import CannotGrade, NotInstalled
+    from gmmlab.course.assignment import CannotGrade, NotInstalled
 
     try:
         yield
@@ -55,7 +55,7 @@ def _asked() -> Iterator[None]:
 
 
 def _course(ctx: click.Context) -> Course:
-    from gmmlab.course.folder import Course
+    from gmmlab.course.assignment import Course
 
     with _asked():
         return Course.find(ctx.find_root().params.get("folder"))
@@ -162,7 +162,8 @@ def _show(assignment: Assignment, graded: Graded) -> None:
 def _hand_back(
     assignment: Assignment, graded: list[Graded], students: list[Any], *, whole: bool
 ) -> None:
-    from gmmlab.course import feedback, marks
+    from gmmlab.course import feedback
+    from gmmlab.course import written_marks as marks
 
     if not graded:
         click.echo("nothing was handed in")
@@ -211,7 +212,7 @@ def check(ctx: click.Context, problem_sets: tuple[str, ...], sample: int | None)
     with words that name the mistake; hostile ones must harm nothing. All of it happens in a
     folder that is removed again.
     """
-    from gmmlab.course.soundness import check as check_one
+    from gmmlab.course.selfcheck import check as check_one
 
     course = _course(ctx)
     problems = 0

@@ -16,7 +16,7 @@ from nbclient.exceptions import DeadKernelError
 from nbclient.util import run_sync
 from nbgrader.preprocessors import Execute
 
-from gmmlab.workbook.kernels import Kernels
+from gmmlab.workbook.runs.kernels import Kernels
 
 #: kernels that a submission may use up before the rest of it is given up
 _KERNELS = 4
@@ -48,7 +48,7 @@ class Confined(Execute):
         self.extra_arguments = [
             "--HistoryManager.hist_file=:memory:",
             "--IPKernelApp.exec_lines="
-            f"from gmmlab.course.guard import confine; confine({course!r})",
+            f"from gmmlab.course.sandbox import confine; confine({course!r})",
         ]
         self.seconds = cell_timeout
         self.whole = timeout

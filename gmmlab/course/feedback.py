@@ -12,15 +12,22 @@ from typing import Any
 
 from nbformat.v4 import new_markdown_cell, new_notebook
 
+from gmmlab.course.assignment import (
+    Assignment,
+    grade_id,
+    in_the_open,
+    is_graded,
+    is_solution,
+    left_out,
+)
 from gmmlab.course.checks.calling import NOT_DONE
-from gmmlab.course.folder import Assignment, grade_id, in_the_open, is_graded, is_solution, left_out
 from gmmlab.course.grading import Graded, Task
-from gmmlab.course.marks import answer
 from gmmlab.course.roster import Student
 from gmmlab.course.tables import write_table
+from gmmlab.course.written_marks import answer
 from gmmlab.workbook.files import write_whole
+from gmmlab.workbook.html import to_html
 from gmmlab.workbook.notebooks import Notebook
-from gmmlab.workbook.page import to_html
 
 
 def write_page(assignment: Assignment, graded: Graded) -> Path:

@@ -11,9 +11,8 @@ from typing import Any
 
 import nbformat
 
-from gmmlab.course import handin
-from gmmlab.course.checks.calling import NOT_DONE
-from gmmlab.course.folder import (
+from gmmlab.course import submission as handin
+from gmmlab.course.assignment import (
     Assignment,
     CannotGrade,
     grade_id,
@@ -21,11 +20,12 @@ from gmmlab.course.folder import (
     is_parameters,
     is_solution,
 )
-from gmmlab.course.marks import Mark, answer, read_marks
+from gmmlab.course.checks.calling import NOT_DONE
 from gmmlab.course.release import check_source, generate, read_seeds
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, whose, with_seed
+from gmmlab.course.written_marks import Mark, answer, read_marks
 from gmmlab.workbook.files import write_whole
-from gmmlab.workbook.kernels import Kernels
+from gmmlab.workbook.runs.kernels import Kernels
 
 #: folders of the course that are there while it is graded
 _SKELETON, _STAGED = ".skeleton", ".staged"

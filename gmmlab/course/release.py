@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from gmmlab.course.folder import Assignment, grade_id, in_the_open, is_parameters, left_out
+from gmmlab.course.assignment import Assignment, grade_id, in_the_open, is_parameters, left_out
 from gmmlab.course.roster import Student, normal, seed_in, seed_of, with_seed
 from gmmlab.course.tables import read_table, write_table
 from gmmlab.workbook.files import write_whole

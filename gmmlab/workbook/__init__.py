@@ -21,14 +21,14 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "comparison": ["check", "compare", "rerun"],
-        "execution": ["Limits"],
-        "failures": ["RunFailed"],
+        "runs.comparison": ["check", "compare", "rerun"],
+        "runs.execution": ["Limits"],
+        "errors": ["RunFailed"],
         "notebooks": ["Workbook"],
         "parameters": ["check_parameters"],
         "recording": ["record"],
         "runs": ["run"],
-        "store": ["Run"],
+        "runs.store": ["Run"],
         "sweeps": ["sweep"],
     },
 )

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gmmlab.workbook.failures import DIFFERENT, EXIT_CODES, RunFailed
+from gmmlab.workbook.errors import DIFFERENT, EXIT_CODES, RunFailed
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.parameters import Parameter, check_values, unknown
 
 if TYPE_CHECKING:
-    from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
+    from gmmlab.workbook.runs.runner import Maker, Outcome, Settings, Task
 
 # Only what is needed to read the command line is imported here: completion must be quick.
 
@@ -350,7 +350,7 @@ def _read(notebook: Notebook, file: Path | None) -> dict[str, Any]:
 
 
 def _maker(workbook: Workbook) -> Maker:
-    from gmmlab.workbook.runs import Maker
+    from gmmlab.workbook.runs.runner import Maker
 
     maker = Maker(workbook)
     for said in maker.store.recover():
@@ -359,8 +359,8 @@ def _maker(workbook: Workbook) -> Maker:
 
 
 def _settings(cell_timeout: float, timeout: float | None, **options: Any) -> Settings:
-    from gmmlab.workbook.execution import Limits
-    from gmmlab.workbook.runs import Settings
+    from gmmlab.workbook.runs.execution import Limits
+    from gmmlab.workbook.runs.runner import Settings
 
     with _asked():
         return Settings(limits=Limits(cell=cell_timeout, run=timeout), **options)
@@ -484,7 +484,8 @@ def sweep(
     Only what is missing is run: the same command again goes on where it was interrupted, and
     a larger grid adds to what there is. One failed run does not stop the others.
     """
-    from gmmlab.workbook import provenance, sweeps
+    from gmmlab.workbook import sweeps
+    from gmmlab.workbook.runs import provenance
 
     if jobs and scheduler:
         raise click.UsageError("--jobs is for this machine, --scheduler for others: give one")
@@ -575,8 +576,9 @@ def report(
     gmmlab report                      every notebook, at its defaults
     gmmlab report 02-full-em/3f2a      these runs
     """
-    from gmmlab.workbook import provenance, reports
-    from gmmlab.workbook.store import writing
+    from gmmlab.workbook import reports
+    from gmmlab.workbook.runs import provenance
+    from gmmlab.workbook.runs.store import writing
 
     workbook = _workbook(ctx)
     maker = _maker(workbook)
@@ -659,7 +661,7 @@ def rerun(
     gmmlab rerun 02-full-em/3f2a
     gmmlab rerun 3f2a --check --threads 1
     """
-    from gmmlab.workbook import comparison
+    from gmmlab.workbook.runs import comparison
 
     workbook = _workbook(ctx)
     store = _maker(workbook).store
@@ -707,8 +709,8 @@ def diff(ctx: click.Context, one: str, other: str, as_json: bool) -> None:
     \b
     gmmlab diff 3f2a 81c0
     """
-    from gmmlab.workbook.comparison import compare
-    from gmmlab.workbook.store import Store
+    from gmmlab.workbook.runs.comparison import compare
+    from gmmlab.workbook.runs.store import Store
 
     store = Store(_workbook(ctx).reports / "runs")
     with _asked():
@@ -757,7 +759,7 @@ def refresh(ctx: click.Context, notebooks: tuple[str, ...]) -> None:
     """
     from nbclient.exceptions import CellExecutionError
 
-    from gmmlab.workbook import execution
+    from gmmlab.workbook.runs import execution
 
     workbook = _workbook(ctx)
     with _asked():

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gmmlab.workbook import page
+from gmmlab.workbook import html as page
 from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.notebooks import Notebook
-from gmmlab.workbook.runs import write_page
-from gmmlab.workbook.store import Run
+from gmmlab.workbook.runs.runner import write_page
+from gmmlab.workbook.runs.store import Run
 
 
 def renew(run: Run) -> None:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gmmlab.workbook import page, provenance
+from gmmlab.workbook import html as page
 from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.recording import flat
-from gmmlab.workbook.runs import Maker, Outcome, Settings, Task
-from gmmlab.workbook.store import write_json, writing
+from gmmlab.workbook.runs import provenance
+from gmmlab.workbook.runs.runner import Maker, Outcome, Settings, Task
+from gmmlab.workbook.runs.store import write_json, writing
 
 if TYPE_CHECKING:
     import pandas as pd

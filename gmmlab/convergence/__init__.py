@@ -1,0 +1,12 @@
+"""How far a fit is from the maximum, and how to get there faster.
+
+coordinates   unconstrained coordinates of mixtures near one of them
+information   observed information and the remaining gain
+squarem       squared extrapolation
+"""
+
+from gmmlab.convergence.coordinates import Coordinates
+from gmmlab.convergence.information import Information, information, remaining_gain
+from gmmlab.convergence.squarem import Squarem
+
+__all__ = ["Coordinates", "Information", "Squarem", "information", "remaining_gain"]

@@ -1,0 +1,102 @@
+"""The pass over data with entries that were not observed (NaN).
+
+What is missing is integrated out: the likelihood is that of the observed entries, and the
+E-step completes a sample, under each component, by the conditional mean of what is missing
+and adds its conditional covariance to the second moments (Ghahramani and Jordan 1994; Little
+and Rubin 2020, section 11.2). With nothing missing this is the plain pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
+
+import numpy as np
+
+from gmmlab._numerics import blocks, normalise
+from gmmlab.engine.statistics import ResidualForm, Sums, per_component
+from gmmlab.mixture import Mixture
+
+
+def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
+    """Return log πₖ p(observed part of xᵢ | component k), shape (n_samples, n_components)."""
+    found = np.empty((len(X), mixture.n_components))
+    for seen, mine in _patterns(X):
+        features = np.flatnonzero(seen)
+        if len(features):
+            found[mine] = mixture.marginal(features).log_joint(X[np.ix_(mine, features)])
+        else:
+            found[mine] = np.log(mixture.weights)
+    return found
+
+
+def _patterns(X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which features are observed (a mask), and the rows of which that is true."""
+    patterns, which, counts = np.unique(
+        ~np.isnan(X), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(which.ravel(), kind="stable")
+    yield from zip(patterns, np.split(order, np.cumsum(counts)[:-1]), strict=True)
+
+
+class ObservedForm:
+    """The sums of a chunk with missing entries, one pattern of them after the other."""
+
+    def __init__(self, mixture: Mixture, about: np.ndarray | None = None) -> None:
+        self.mixture = mixture
+        self.about = about
+
+    def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
+        """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
+        found = []
+        for seen, mine in _patterns(X):
+            share = None if weight is None else weight[mine]
+            if seen.all():
+                found.append(ResidualForm(self.mixture, self.about)(X[mine], share))
+            else:
+                found += self._pattern(X[mine], share, np.flatnonzero(seen), np.flatnonzero(~seen))
+        return reduce(add, found)
+
+    def _pattern(
+        self, X: np.ndarray, weight: np.ndarray | None, seen: np.ndarray, unseen: np.ndarray
+    ) -> list[Sums]:
+        """Return the sums of each block of samples in which the same features are seen."""
+        mixture, covariance = self.mixture, self.mixture.covariance
+        k, d = mixture.means.shape
+        about = mixture.means if self.about is None else self.about
+        if len(seen):
+            coefficients, left = covariance.given(seen, unseen)
+            observed = mixture.marginal(seen)
+        else:  # nothing is: every component keeps its weight
+            coefficients, left, observed = np.zeros((1, d, 0)), covariance, None
+        spread = covariance.embedded(left.moments(k, len(unseen)), unseen, d)
+        found = []
+        for rows in blocks(len(X), k * d):
+            x = X[rows].T[seen].astype(np.float64)
+            if observed is None:
+                r = np.repeat(mixture.weights[:, None], x.shape[1], axis=1)
+                log_prob = np.zeros(x.shape[1])
+            else:
+                r, log_prob = normalise(observed.log_joint_whitened(observed.whiten(x.T)))
+            if weight is not None:
+                r *= weight[rows]
+                log_prob *= weight[rows]
+            residuals = np.empty((k, d, x.shape[1]))
+            residuals[:, seen] = x - mixture.means[:, seen, None]
+            residuals[:, unseen] = coefficients @ residuals[:, seen]
+            residuals += (mixture.means - about)[:, :, None]
+            counts = r.sum(axis=1)
+            second = covariance.scatter(residuals, r) + per_component(counts, spread) * spread
+            expected = mixture.expected_log_joint(counts, second)
+            found.append(
+                Sums(
+                    counts,
+                    (residuals @ r[:, :, None])[:, :, 0],
+                    second,
+                    float(log_prob.sum()),
+                    expected if self.about is None else np.nan,
+                    about,
+                )
+            )
+        return found

@@ -1,0 +1,378 @@
+"""Choosing a mixture: how many components, and what their covariances have in common.
+
+`compare` fits a grid of structures by numbers of components and ranks the cells by criteria.
+`bootstrap_test` and `sequential_test` ask whether one component more is more than chance
+(`bootstrap_test`), and `merge` makes clusters of components (`merging`).
+
+Criteria, for p free parameters (blocks that are not free are known, and not counted), n samples,
+maximal log-likelihood ℓ and entropy H of the responsibilities:
+
+=====  ==================================  =====================================================
+bic    p log n − 2 ℓ, lower is better      Schwarz (1978); Fraley and Raftery (2002)
+aic    2 p − 2 ℓ, lower is better          Akaike (1974)
+icl    BIC + 2 H, lower is better          Biernacki, Celeux and Govaert (2000)
+cv     mean log-likelihood of a sample     Smyth (2000)
+       held out, higher is better
+=====  ==================================  =====================================================
+
+BIC has the sign of scikit-learn; mclust's is its negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from gmmlab._validation import BLOCKS, check_choice, check_count, check_free, check_jobs, check_rng
+from gmmlab.covariance import FOURTEEN, STRUCTURES, Covariance
+from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.result import Fit
+from gmmlab.search import FIELDS, check_given, check_starts
+from gmmlab.selection.cross_validation import Score, cross_validated, folds
+from gmmlab.selection.grid import STARTS, Cell, Key, fill
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: whether lower is better, for each criterion
+CRITERIA = {"bic": True, "aic": True, "icl": True, "cv": False}
+_NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "cross-validation"}
+# A difference in BIC under 2 is "not worth more than a bare mention" (Kass and Raftery 1995).
+_CLOSE = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What `compare` found: a cell for every structure and number of components.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gmmlab import datasets, selection
+    >>> X = datasets.old_faithful().X
+    >>> found = selection.compare(
+    ...     X, [1, 2], ["EII", "EEE"], rng=np.random.default_rng(0), n_jobs=1, progress=False
+    ... )
+    >>> found.to_frame()[["structure", "n_components", "n_parameters", "bic"]].round(1)
+      structure  n_components  n_parameters     bic
+    0       EII             1             3  4024.7
+    1       EII             2             6  3453.0
+    2       EEE             1             5  2607.6
+    3       EEE             2             8  2325.2
+    >>> found.best("bic").mixture.covariance.model
+    'EEE'
+    """
+
+    #: by structure, then number of components
+    cells: tuple[Cell, ...]
+    #: the criteria that were asked for
+    criteria: tuple[str, ...]
+    #: scores of cells by cross-validation, where they were asked for
+    scores: Mapping[Key, Score]
+
+    def value(self, cell: Cell, criterion: str) -> float:
+        """Return a criterion of a cell, NaN where the cell is degenerate."""
+        check_choice(criterion, self.criteria, name="criterion")
+        if cell.degenerate:
+            return np.nan
+        if criterion == "cv":
+            return self.scores[cell.key].mean
+        return float(getattr(cell.fit, criterion))
+
+    def ranked(self, criterion: str) -> list[Cell]:
+        """Return the cells that have a value of a criterion, the best first; ties in order."""
+        sign = 1 if CRITERIA[check_choice(criterion, self.criteria, name="criterion")] else -1
+        # Models that are the same, of one component say, are so but for rounding.
+        valued = [(sign * float(f"{self.value(cell, criterion):.9g}"), cell) for cell in self.cells]
+        return [cell for value, cell in sorted(_finite(valued), key=lambda pair: pair[0])]
+
+    def best(self, criterion: str = "bic") -> Fit:
+        """Return the best fit by a criterion; degenerate cells are no candidates.
+
+        Raises
+        ------
+        ValueError
+            If the criterion was not asked for, or every cell is degenerate.
+        """
+        return self.best_cell(criterion).fit
+
+    def best_cell(self, criterion: str = "bic") -> Cell:
+        """Return the cell of `best`, with its structure and number of components."""
+        ranked = self.ranked(criterion)
+        if not ranked:
+            raise ValueError(
+                "every cell is degenerate, and there is none to choose: compare fewer components "
+                "or tighter structures, or give floor=…"
+            )
+        return ranked[0]
+
+    def cell(self, structure: str | type[Covariance], n_components: int) -> Cell:
+        """Return the cell of a structure, by its name or class, and number of components.
+
+        Raises
+        ------
+        ValueError
+            If there is no such cell.
+        """
+        key = (_structure(structure), n_components)
+        for cell in self.cells:
+            if cell.key == key:
+                return cell
+        raise ValueError(
+            f"structure and n_components must be of a cell that was compared; got {structure!r}, "
+            f"{n_components!r}"
+        )
+
+    def to_frame(self) -> DataFrame:
+        """Return a pandas data frame, one row a cell.
+
+        Columns are the structure (its three letters), n_components, n_parameters, the total
+        log_likelihood in nats, each criterion, with "cv" cv_standard_error too, and the status of
+        the fit: "degenerate" where the cell is, and then log-likelihood and criteria are NaN.
+        """
+        from pandas import DataFrame
+
+        return DataFrame([self._row(cell) for cell in self.cells])
+
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        row = {
+            "structure": cell.structure.model,
+            "n_components": cell.n_components,
+            "n_parameters": cell.fit.n_parameters,
+            "log_likelihood": np.nan if cell.degenerate else cell.fit.log_likelihood,
+            **{criterion: self.value(cell, criterion) for criterion in self.criteria},
+        }
+        if "cv" in self.criteria:
+            row["cv_standard_error"] = self.scores[cell.key].standard_error
+        return row | {"status": "degenerate" if cell.degenerate else cell.fit.status}
+
+    @property
+    def summary(self) -> str:
+        """What the criteria choose, how clearly, and where they disagree, in words."""
+        lines = [self._choice(criterion) for criterion in self.criteria]
+        first, *others = self.criteria
+        if self.ranked(first):
+            lines += [self._disagreement(first, other) for other in others if self.ranked(other)]
+        if left := sum(bool(cell.degenerate) for cell in self.cells):
+            are = "is" if left == 1 else "are"
+            lines.append(
+                f"{left} of {len(self.cells)} cells {are} degenerate, and left out of the choice."
+            )
+        return "\n".join(filter(None, lines))
+
+    def _choice(self, criterion: str) -> str:
+        name, ranked = _NAMES[criterion], self.ranked(criterion)
+        if not ranked:
+            return f"By {name} there is nothing to choose: every cell is degenerate."
+        first = ranked[0]
+        others = [cell for cell in ranked[1:] if not _same(first, cell)]
+        words = f"{name} chooses {_words(first)} ({self.value(first, criterion):.6g})"
+        if not others:
+            return f"{words}: no other cell is a candidate."
+        second = others[0]
+        apart = abs(self.value(second, criterion) - self.value(first, criterion))
+        words += f", ahead of {_words(second)} by {apart:.2g}"
+        if criterion == "cv":
+            error = self.scores[first.key].less(self.scores[second.key]).standard_error
+            close, why = apart < error, f"the difference has a standard error of {error:.2g}"
+        else:
+            close, why = apart < _CLOSE, f"less than {_CLOSE:g} is not worth more than a mention"
+        return f"{words}: too close to call, {why}." if close else f"{words}."
+
+    def _disagreement(self, one: str, other: str) -> str:
+        """Say what the choice of one criterion costs by another, where that chooses otherwise."""
+        ours, theirs = self.best_cell(one), self.best_cell(other)
+        if ours.key == theirs.key or _same(ours, theirs):
+            return ""
+        there = {
+            name: abs(self.value(ours, name) - self.value(theirs, name)) for name in (one, other)
+        }
+        better = {True: "lower", False: "higher"}
+        return (
+            f"{_NAMES[one]} and {_NAMES[other]} disagree: {_words(theirs)} has the "
+            f"{better[CRITERIA[other]]} {_NAMES[other]} by {there[other]:.3g}, {_words(ours)} the "
+            f"{better[CRITERIA[one]]} {_NAMES[one]} by {there[one]:.3g}."
+        )
+
+
+def compare(
+    X: Any,
+    n_components: Iterable[int] = range(1, 10),
+    structures: Sequence[str | type[Covariance]] | None = None,
+    criteria: Sequence[str] = ("bic", "aic", "icl"),
+    *,
+    rng: np.random.Generator,
+    starts: Mapping[str, int] | None = None,
+    n_folds: int = 10,
+    n_jobs: int | None = -1,
+    progress: bool = True,
+    free: Iterable[str] = BLOCKS,
+    given: Mapping[str, Any] | None = None,
+    sample_weight: Any = None,
+    **settings: Any,
+) -> Comparison:
+    """Fit every structure with every number of components, and rank them by criteria.
+
+    Parameters
+    ----------
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units.
+    n_components : iterable of int, default 1 to 9
+        Numbers of components.
+    structures : sequence of str or class of `gmmlab.covariance`, default all fourteen
+        Covariance structures, as classes or by name ("VEV", "full").
+    criteria : sequence of {"bic", "aic", "icl", "cv"}, default ("bic", "aic", "icl")
+        What cells are compared by; see `gmmlab.selection`. "cv" fits each cell anew for each fold.
+    rng : numpy.random.Generator
+        Source of all draws: the result has the same bits whatever `n_jobs` is.
+    starts : mapping of str to int, optional
+        How many starts of each kind every cell has of its own, as in `search`; neighbours give
+        more. By default `gmmlab.selection.grid.STARTS`.
+    n_folds : int, default 10
+        Number of folds of the cross-validation, the same ones for all cells.
+    n_jobs : int or None, default -1
+        Number of cells that are searched at the same time, as in joblib: -1 for one on each core,
+        None for what ``joblib.parallel_config`` says, which may name Dask's workers as well.
+    progress : bool, default True
+        Whether to show how far it is, and the time left.
+    free, given, sample_weight, **settings
+        As in `search` and `fit`: ``free={"weights", "covariances"}`` and
+        ``given={"means": …}``, say, for means that are known. Where blocks are not free,
+        cells give each other no starts.
+
+    Returns
+    -------
+    Comparison
+        `to_frame()` is the table, `best(criterion)` the best fit, `summary` says how clear it is.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is of the wrong kind or out of range.
+
+    Notes
+    -----
+    The search, and why more components or a looser structure never fit worse, is in `selection.grid`.
+    """
+    if "structure" in settings:  # which `search` has, and every cell has its own
+        raise TypeError(f"structures is the argument; got structure={settings['structure']!r}")
+    marginalise = settings.get("missing") == "marginalise"
+    samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
+    rng = check_rng(rng)
+    numbers = _numbers(n_components, samples.n_samples)
+    chosen = _structures(structures)
+    criteria = _criteria(criteria)
+    n_jobs, free = check_jobs(n_jobs), check_free(free)
+    given = check_given(given)
+    if unknown := [name for name in BLOCKS if name not in free and FIELDS[name] not in given]:
+        raise ValueError(
+            f"given must hold what is not free, or nobody knows it: {', '.join(unknown)}; "
+            f"got {sorted(given) or 'nothing'}"
+        )
+    if "cv" in criteria:
+        check_count(n_folds, name="n_folds", minimum=2, maximum=max(2, samples.n_samples))
+    starts = STARTS if starts is None else check_starts(starts)
+    settings |= {"free": free, "given": given}
+    for_cells, for_folds, for_scores = rng.spawn(3)
+    cells = fill(
+        samples,
+        [(structure, k) for structure in chosen for k in numbers],
+        for_cells,
+        starts=starts,
+        n_jobs=n_jobs,
+        progress=progress,
+        together=free == frozenset(BLOCKS) and not given and not samples.has_missing,
+        **settings,
+    )
+    scores: dict[Key, Score] = {}
+    if "cv" in criteria:
+        fold = folds(samples.n_samples, n_folds, for_folds)
+        jobs = (
+            delayed(_scored)(samples, cell, fold, own, settings)
+            for cell, own in zip(cells.values(), for_scores.spawn(len(cells)), strict=True)
+        )
+        done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+        bar = tqdm(done, "cross-validation", len(cells), leave=False, disable=not progress)
+        scores = dict(zip(cells, bar, strict=True))
+    return Comparison(tuple(cells.values()), criteria, scores)
+
+
+def _scored(
+    samples: Samples,
+    cell: Cell,
+    fold: np.ndarray,
+    rng: np.random.Generator,
+    settings: Mapping[str, Any],
+) -> Score:
+    if cell.degenerate:
+        return Score(np.full(fold.max() + 1, np.nan))
+    return cross_validated(samples, cell.structure, cell.fit.mixture, fold, rng, settings)
+
+
+def _finite(valued: Iterable[tuple[float, Cell]]) -> list[tuple[float, Cell]]:
+    return [(value, cell) for value, cell in valued if np.isfinite(value)]
+
+
+def _same(one: Cell, other: Cell) -> bool:
+    """Return whether two cells are one model: of one component or feature, many structures are."""
+    alone = one.n_components == 1 or one.fit.mixture.n_features == 1
+    return (
+        alone
+        and one.n_components == other.n_components
+        and one.fit.n_parameters == other.fit.n_parameters
+    )
+
+
+def _words(cell: Cell) -> str:
+    components = "component" if cell.n_components == 1 else "components"
+    return f"{cell.structure.model} with {cell.n_components} {components}"
+
+
+# ---- checks --------------------------------------------------------------------------------
+
+
+def _numbers(n_components: Any, n_samples: int) -> list[int]:
+    numbers = [n_components] if isinstance(n_components, Integral) else n_components
+    try:
+        numbers = [
+            check_count(k, name="n_components", maximum=n_samples) for k in dict.fromkeys(numbers)
+        ]
+    except TypeError as error:
+        raise TypeError(f"n_components must hold integers; got {n_components!r}") from error
+    if not numbers:
+        raise ValueError("n_components must hold at least one number; got none")
+    return sorted(numbers)
+
+
+def _structures(structures: Any) -> list[type[Covariance]]:
+    if structures is None:
+        return list(FOURTEEN)
+    several = [structures] if isinstance(structures, str | type) else structures
+    if not isinstance(several, Iterable):
+        raise TypeError(f"structures must hold names or classes of structures; got {structures!r}")
+    chosen = list(dict.fromkeys(_structure(one) for one in several))
+    if not chosen:
+        raise ValueError("structures must hold at least one structure; got none")
+    return chosen
+
+
+def _structure(structure: Any) -> type[Covariance]:
+    if structure in FOURTEEN:
+        return structure
+    return STRUCTURES[check_choice(structure, STRUCTURES, name="structures")]
+
+
+def _criteria(criteria: Any) -> tuple[str, ...]:
+    several = [criteria] if isinstance(criteria, str) else criteria
+    if not isinstance(several, Iterable):
+        raise TypeError(f"criteria must hold names of criteria; got {criteria!r}")
+    chosen = tuple(dict.fromkeys(check_choice(one, CRITERIA, name="criteria") for one in several))
+    if not chosen:
+        raise ValueError("criteria must hold at least one criterion; got none")
+    return chosen

@@ -1,0 +1,304 @@
+"""The search for the best optimum: published optima, what is set aside, and what it says."""
+
+import numpy as np
+import pytest
+from problems import some_structures
+
+from gmmlab import (
+    DegenerateError,
+    Mixture,
+    Spherical,
+    Tied,
+    datasets,
+    diagnostics,
+    fit,
+    start,
+)
+from gmmlab.search import MIXED, STARTS, Search, search
+
+FEW = {"kmeans": 2, "k-means++": 2, "random": 1, "random_from_data": 4}
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    return datasets.random_mixture(200, 3, 2, separation=4, rng=rng()).X
+
+
+def with_a_tight_handful(place):
+    """Two clusters, and four points so close that a component on them alone is spurious."""
+    draws = rng()
+    X = np.concatenate([draws.normal(size=(60, 2)), draws.normal(size=(60, 2)) + 6])
+    handful = np.array(place) + 1e-4 * np.array([[0, 0], [1, 2], [-1, 1], [1, -2]])
+    return np.concatenate([X, handful])
+
+
+# ---- the best optimum --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "k", "log_likelihood"),
+    [
+        ("iris", 2, -296.4476),
+        ("iris", 4, -223.0486),
+        ("iris", 6, -201.7786),
+        ("old_faithful", 3, -1126.3159),
+        ("old_faithful", 5, -1116.1576),
+    ],
+)
+def test_it_finds_the_best_known_optimum_with_tied_covariances(data, k, log_likelihood):
+    """The highest log-likelihoods that have been published for these data, to four digits."""
+    X = getattr(datasets, data)().X
+    found = search(X, k, rng(), structure=Tied)
+    assert found.best.log_likelihood == pytest.approx(log_likelihood, abs=1e-3)
+    assert found.best.converged
+
+
+@some_structures
+def test_no_single_start_ends_in_a_sound_optimum_that_is_better(clusters, structure):
+    found = search(clusters, 3, rng(), structure=structure)
+    for seed in range(10):
+        for kind in (start.kmeans, start.random_points):
+            try:
+                one = fit(
+                    clusters, kind(clusters, 3, rng(seed), structure=structure), max_iter=5000
+                )
+            except DegenerateError:
+                continue
+            if not diagnostics.degenerate(one.mixture, clusters):
+                assert one.log_likelihood <= found.best.log_likelihood + 1e-3
+
+
+@some_structures
+def test_one_component_needs_no_search(structure):
+    """Every start ends in the mean and covariance of all."""
+    X = datasets.old_faithful().X
+    found = search(X, 1, rng(), structure=structure, starts=FEW)
+    assert found.hits == len(found.fits) == found.n_starts == 9
+    np.testing.assert_allclose(found.best.mixture.means[0], X.mean(axis=0), rtol=1e-12)
+
+
+# ---- what it says ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("k", "structure"), [(5, Tied), (5, Spherical)])
+def test_hits_count_the_fits_that_ended_where_the_best_did(k, structure):
+    noise = rng().uniform(size=(150, 2))
+    found = search(noise, k, rng(), structure=structure)
+    values = np.array([one.log_likelihood for one in found.fits])
+    assert found.best.log_likelihood == values.max()
+    assert (np.diff(values) <= 0).all()
+    assert found.hits == (values > values.max() - 1e-3).sum()
+    assert found.n_starts == sum(MIXED.values())
+
+
+def test_the_message_says_how_sure_the_winner_is(clusters):
+    found = search(clusters, 3, rng(), starts=FEW)
+    assert found.message in found.best.message
+    assert found.best.message.startswith("Converged")
+    words = f"Of 9 starts {len(found.fits)} were run to convergence, and {found.hits} of them"
+    assert words in found.message
+    assert "Others may be better" not in found.message
+    alone = search(clusters, 3, rng(), starts={"kmeans": 1})
+    assert alone.hits == 1
+    assert "Others may be better: draw more starts." in alone.message
+
+
+def test_the_message_counts_what_was_set_aside(clusters):
+    best = fit(clusters, start.kmeans(clusters, 3, rng()))
+    other = fit(clusters, start.kmeans(clusters, 4, rng()))
+    found = Search(best, (best,), (other,), 2)
+    words = f"1 with a higher log-likelihood (up to {other.log_likelihood:.6g}) were set aside"
+    assert words in found.message
+
+
+# ---- what is set aside -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("place", [[2, 2], [2, 9]])
+def test_a_spurious_optimum_on_a_handful_of_points_is_set_aside(place, seed):
+    """Its log-likelihood is higher, by much (McLachlan and Peel 2000, section 3.10).
+
+    In the second case nearly every start leads there.
+    """
+    X = with_a_tight_handful(place)
+    found = search(X, 3, rng(seed))
+    assert not diagnostics.degenerate(found.best.mixture, X)
+    assert not found.degenerate
+    assert found.set_aside
+    assert all(one.log_likelihood > found.best.log_likelihood for one in found.set_aside)
+    assert any(
+        one.status == "degenerate" or diagnostics.degenerate(one.mixture, X)
+        for one in found.set_aside
+    )
+    assert f"{len(found.set_aside)} with a higher log-likelihood" in found.message
+    assert found.hits == sum(
+        abs(one.log_likelihood - found.best.log_likelihood) < 1e-3 for one in found.fits
+    )
+
+
+def test_where_all_are_degenerate_the_best_of_them_is_returned_and_said_to_be():
+    """Four samples, three components: each covariance takes three, and the floor holds it up."""
+    X = rng().normal(size=(4, 2))
+    found = search(X, 3, rng(), floor=0.01, starts={"random_from_data": 5})
+    assert found.degenerate
+    assert diagnostics.degenerate(found.best.mixture, X)
+    assert "degenerate, as all are" in found.best.message
+
+
+def test_where_no_fit_ends_the_error_holds_the_one_that_came_highest():
+    X = np.concatenate([np.full((20, 1), 0.0), np.full((20, 1), 5.0)])
+    with pytest.raises(DegenerateError, match="collapsed") as caught:
+        search(X, 2, rng(), starts={"kmeans": 3, "k-means++": 3})
+    assert caught.value.fit.status == "degenerate"
+
+
+# ---- the draws ---------------------------------------------------------------------------------
+
+
+@some_structures
+def test_the_same_generator_finds_the_same_bits(clusters, structure):
+    one, two = (search(clusters, 3, rng(5), structure=structure, starts=FEW) for _ in range(2))
+    assert [f.mixture.to_json() for f in one.fits] == [f.mixture.to_json() for f in two.fits]
+    assert one.message == two.message
+    assert one.best.mixture.to_json() == two.best.mixture.to_json()
+
+
+def test_another_generator_draws_other_starts():
+    noise = rng().uniform(size=(100, 2))
+    settings = {"starts": {"random_from_data": 3}, "max_iter": 0}
+    one, two = (search(noise, 3, rng(seed), **settings) for seed in (0, 1))
+    assert one.best.mixture.to_json() != two.best.mixture.to_json()
+
+
+@pytest.mark.parametrize("kind", STARTS)
+def test_every_kind_of_start_does_alone(clusters, kind):
+    found = search(clusters, 3, rng(), structure=Tied, starts={kind: 3})
+    assert found.n_starts == len(found.fits) == 3
+    assert isinstance(found.best.mixture.covariance, Tied)
+
+
+def test_few_are_run_to_convergence_however_many_are_drawn(clusters):
+    found = search(clusters, 3, rng(), starts={"random_from_data": 60}, structure=Tied)
+    assert found.n_starts == 60
+    assert 5 <= len(found.fits) <= 20
+
+
+@pytest.mark.parametrize("max_iter", [0, 1, 3, 15])
+def test_no_fit_has_more_than_max_iter_iterations(clusters, max_iter):
+    found = search(clusters, 3, rng(), structure=Tied, max_iter=max_iter)
+    assert all(one.n_iter <= max_iter for one in found.fits)
+
+
+# ---- what else fit takes -----------------------------------------------------------------------
+
+
+@some_structures
+def test_blocks_that_are_given_start_every_fit_and_stay_where_they_are_not_free(
+    clusters, structure
+):
+    weights, covariance = [0.5, 0.25, 0.25], structure.unit(3, 2)
+    found = search(
+        clusters,
+        3,
+        rng(),
+        structure=structure,
+        starts=FEW,
+        given={"weights": weights, "covariance": covariance},
+        free={"means"},
+    )
+    for one in found.fits:
+        np.testing.assert_array_equal(one.mixture.weights, weights)
+        assert one.mixture.covariance == covariance
+    assert found.best.n_parameters == 6
+
+
+@some_structures
+def test_whole_weights_are_copies(structure):
+    """The starts are drawn otherwise, but the optimum is the same."""
+    X = datasets.random_mixture(150, 2, 2, separation=5, rng=rng()).X
+    copies = rng(1).integers(1, 4, size=150)
+    one = search(X, 2, rng(), structure=structure, sample_weight=copies, starts=FEW)
+    other = search(np.repeat(X, copies, axis=0), 2, rng(), structure=structure, starts=FEW)
+    assert one.best.n_samples == copies.sum()
+    assert one.best.log_likelihood == pytest.approx(other.best.log_likelihood, abs=1e-4)
+
+
+def test_samples_of_weight_0_are_not_there():
+    X = datasets.random_mixture(150, 2, 2, separation=5, rng=rng()).X
+    far = np.concatenate([X, [[50, 50], [-80, 20]]])
+    weight = np.append(np.ones(150), [0, 0])
+    one = search(far, 2, rng(), sample_weight=weight, starts=FEW)
+    other = search(X, 2, rng(), starts=FEW)
+    assert one.best.log_likelihood == pytest.approx(other.best.log_likelihood, abs=1e-4)
+
+
+@some_structures
+def test_missing_entries_are_integrated_out(structure):
+    X = datasets.random_mixture(200, 2, 2, separation=6, rng=rng()).X
+    holes = np.where(rng(1).random(X.shape) < 0.1, np.nan, X)
+    found = search(holes, 2, rng(), structure=structure, starts=FEW, missing="marginalise")
+    near = fit(X, found.best.mixture).mixture
+    again = fit(holes, near, tol=1e-9, missing="marginalise", max_iter=5000)
+    assert found.best.log_likelihood == pytest.approx(again.log_likelihood, abs=1e-3)
+
+
+@pytest.mark.parametrize("settings", [{"floor": 1e-3}, {"ridge": 1e-6}, {"accelerate": False}])
+def test_settings_go_to_every_fit(clusters, settings):
+    found = search(clusters, 3, rng(), starts={"kmeans": 2}, **settings)
+    settings = {"accelerate": True, **settings}
+    again = fit(clusters, found.best.mixture, tol=1e-8, **settings)
+    assert again.log_likelihood == pytest.approx(found.best.log_likelihood, abs=1e-5)
+
+
+# ---- errors ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"starts": {"luck": 3}}, ValueError, "starts must be one of 'kmeans'.*got 'luck'"),
+        ({"starts": {"kmeans": 0}}, ValueError, r"starts\['kmeans'\] must be at least 1; got 0"),
+        ({"starts": {"kmeans": 1.5}}, TypeError, r"starts\['kmeans'\] must be an integer"),
+        ({"starts": {"kmeans": True}}, TypeError, r"starts\['kmeans'\] must be an integer"),
+        ({"starts": {}}, TypeError, "starts must map kinds of start to how many"),
+        ({"starts": 10}, TypeError, "starts must map kinds of start to how many"),
+        ({"starts": "kmeans"}, TypeError, "starts must map kinds of start to how many"),
+        ({"rng": 0}, TypeError, "rng must be a numpy.random.Generator"),
+        ({"rng": None}, TypeError, "rng must be a numpy.random.Generator"),
+        ({"n_components": 0}, ValueError, "n_components must be"),
+        ({"n_components": 500}, ValueError, "n_components must be"),
+        ({"n_components": 2.0}, TypeError, "n_components must be an integer"),
+        ({"X": [[np.nan], [1.0]]}, ValueError, "X contains NaN.*missing='marginalise'"),
+        ({"sample_weight": [1.0]}, ValueError, "sample_weight must have one entry a sample"),
+        ({"given": {"means": np.zeros((2, 2))}}, ValueError, "means"),
+        ({"given": {"covariances": 1}}, ValueError, "given must be one of.*'covariance'; got"),
+        ({"given": [1]}, TypeError, "given must map blocks to their values; got list"),
+        ({"structure": "EII"}, TypeError, "structure must be a class of gmmlab.covariance.*'EII'"),
+        ({"tol": -1}, ValueError, "tol must be"),
+        ({"max_iter": -1}, ValueError, "max_iter must be"),
+        ({"max_iter": 2.5}, TypeError, "max_iter must be an integer"),
+        ({"missing": "ignore"}, ValueError, "missing must be one of"),
+        ({"colour": "red"}, TypeError, "colour"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused_by_name(clusters, arguments, error, message):
+    arguments = {"X": clusters, "n_components": 3, "rng": rng(), **arguments}
+    with pytest.raises(error, match=message):
+        search(**arguments)
+
+
+def test_what_is_given_is_not_written_into(clusters):
+    given = {"weights": np.array([0.2, 0.3, 0.5])}
+    starts = {"kmeans": 2}
+    before = clusters.copy()
+    search(clusters, 3, rng(), starts=starts, given=given)
+    assert starts == {"kmeans": 2}
+    np.testing.assert_array_equal(given["weights"], [0.2, 0.3, 0.5])
+    np.testing.assert_array_equal(clusters, before)
+    assert isinstance(search(clusters, 3, rng(), starts=starts).best.mixture, Mixture)
