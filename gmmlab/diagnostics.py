@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gmmlab import convergence
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
-from gmmlab.convergence import information
 from gmmlab.em import maximise, sums
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.scale import whole_covariance
@@ -313,7 +313,7 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         found = sums(samples, mixture)
         new = maximise(found, mixture, fit.free).mixture
-        return information.remaining_gain(samples, mixture, new, found.counts, fit.free)
+        return convergence.remaining_gain(samples, mixture, new, found.counts, fit.free)
 
 
 class Degeneracy(NamedTuple):

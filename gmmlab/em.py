@@ -53,10 +53,11 @@ from gmmlab.convergence.information import remaining_gain
 from gmmlab.convergence.squarem import Squarem
 from gmmlab.covariance import Covariance
 from gmmlab.engine.degeneracy import empty, held, trouble
+from gmmlab.engine.exponential_family import ExponentialFamilyForm, exponential_family_centre
 from gmmlab.engine.missing import ObservedForm
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.scale import own_covariance, relative_floor
-from gmmlab.engine.statistics import ProductForm, ResidualForm, Sums, per_component, product_centre
+from gmmlab.engine.statistics import ResidualForm, SufficientStatistics, per_component
 from gmmlab.engine.threads import one_blas_thread
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import (
@@ -86,7 +87,9 @@ _ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
 # ---- one pass over the data --------------------------------------------------------------
 
 
-def sums(samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None) -> Sums:
+def sums(
+    samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None
+) -> SufficientStatistics:
     """Pass over the data once: E-step, and the sums that the M-step needs (E1 to E3).
 
     Parameters
@@ -98,9 +101,9 @@ def sums(samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None)
     """
     if samples.has_missing:
         return samples.fold(ObservedForm(mixture, about))
-    centre = product_centre(samples, mixture) if about is None else None
+    centre = exponential_family_centre(samples, mixture) if about is None else None
     if centre is not None:
-        return samples.fold(ProductForm(mixture, centre))
+        return samples.fold(ExponentialFamilyForm(mixture, centre))
     return samples.fold(ResidualForm(mixture, about))
 
 
@@ -118,7 +121,7 @@ class Step(NamedTuple):
 
 
 def maximise(
-    sums: Sums,
+    sums: SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
     floor: np.ndarray | None = None,
@@ -144,7 +147,7 @@ def maximise(
             said = np.where(per_component(alone, moments), before, moments)
         said = said + covariance.of_variances(np.full(means.shape, ridge)) if ridge else said
         covariance, floored = covariance.update(sums.counts, said, floor)
-    new = Mixture._trusted(weights, means, covariance)
+    new = Mixture.unchecked(weights, means, covariance)
     return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
 
 
@@ -156,10 +159,10 @@ def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -
 
 
 def _accurate_step(
-    found: Sums,
+    found: SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
-    second_pass: Callable[[np.ndarray], Sums],
+    second_pass: Callable[[np.ndarray], SufficientStatistics],
     *,
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
@@ -347,7 +350,7 @@ class _Problem:
     callback: Callable[[int, Mixture, float], object] | None
     extra_step: bool
 
-    def step(self, found: Sums, mixture: Mixture) -> Step:
+    def step(self, found: SufficientStatistics, mixture: Mixture) -> Step:
         """Return the M-step."""
         return _accurate_step(
             found,
@@ -375,7 +378,7 @@ class _Problem:
         if "covariances" not in self.free or self.floor is None:
             return mixture, ""
         covariance, floored = mixture.covariance.clipped(self.floor)
-        raised = Mixture._trusted(mixture.weights, mixture.means, covariance)
+        raised = Mixture.unchecked(mixture.weights, mixture.means, covariance)
         return raised, held(floored, "floored")
 
 
@@ -470,7 +473,9 @@ def _sound(mixture: Mixture) -> bool:
         return False
 
 
-def _remaining_gain(problem: _Problem, found: Sums, mixture: Mixture, n_iter: int) -> float:
+def _remaining_gain(
+    problem: _Problem, found: SufficientStatistics, mixture: Mixture, n_iter: int
+) -> float:
     """Estimate what is still to be had, where that is cheap against the fit; or NaN."""
     if "covariances" in problem.free and mixture.covariance.curved:
         return np.nan

@@ -23,7 +23,7 @@ from gmmlab import start
 from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
-from gmmlab.covariance.base import Variances
+from gmmlab.covariance.base import DiagonalCovariance
 from gmmlab.em import fit
 from gmmlab.engine import missing
 from gmmlab.engine.samples import Samples
@@ -552,7 +552,7 @@ def _weights(given: Any, n_components: int) -> np.ndarray:
 def _precisions(given: Any, shape: tuple[int, ...], structure: type[Covariance]) -> np.ndarray:
     name = structure.name
     precisions = _shaped(given, shape, f"{name} precision")
-    if issubclass(structure, Variances):
+    if issubclass(structure, DiagonalCovariance):
         if (precisions <= 0).any():
             raise ValueError(f"'{name} precision' should be positive")
         return precisions

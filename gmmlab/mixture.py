@@ -98,7 +98,7 @@ class Mixture:
         object.__setattr__(self, "means", read_only(means))
 
     @classmethod
-    def _trusted(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
+    def unchecked(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
         """Build without the checks, for the EM step."""
         self = object.__new__(cls)
         for name, array in (("weights", weights), ("means", means)):
@@ -108,7 +108,7 @@ class Mixture:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return self._trusted, (self.weights, self.means, self.covariance)
+        return self.unchecked, (self.weights, self.means, self.covariance)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mixture):
@@ -285,7 +285,7 @@ class Mixture:
         array([[2.]])
         """
         features = self._check_features(features)
-        return Mixture._trusted(
+        return Mixture.unchecked(
             self.weights, self.means[:, features], self.covariance.marginal(features)
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gmmlab.covariance import Covariance
 from gmmlab.engine.degeneracy import held
-from gmmlab.engine.statistics import Sums
+from gmmlab.engine.statistics import SufficientStatistics
 from gmmlab.mixture import Mixture
 
 if TYPE_CHECKING:
@@ -101,7 +101,14 @@ class Recorder:
         self._waiting: list[Covariance] = []
         self._smallest: list[np.ndarray] = []
 
-    def add(self, iteration: int, found: Sums, mixture: Mixture, bound: float, event: str) -> Row:
+    def add(
+        self,
+        iteration: int,
+        found: SufficientStatistics,
+        mixture: Mixture,
+        bound: float,
+        event: str,
+    ) -> Row:
         """Add a row, and return it without its smallest eigenvalue."""
         entropy = found.log_likelihood - found.expected_log_joint
         row = Row(

@@ -5,7 +5,7 @@ import pytest
 
 from gmmlab import EEI, EII, VVE, Diagonal, Full, Spherical, Tied, datasets, start
 from gmmlab.covariance import FOURTEEN
-from gmmlab.covariance.base import Matrices
+from gmmlab.covariance.base import MatrixCovariance
 
 STRUCTURES = FOURTEEN
 CURVED = tuple(structure for structure in FOURTEEN if structure.curved)
@@ -69,7 +69,7 @@ def in_shape(structure, dense):
 def in_family(structure, matrices):
     """Return matrices (…, d, d) in the shape in which the structure takes moments."""
     diagonal = np.diagonal(matrices, axis1=-2, axis2=-1).copy()
-    return matrices if issubclass(structure, Matrices) else diagonal
+    return matrices if issubclass(structure, MatrixCovariance) else diagonal
 
 
 def random_structure(structure, rng, k, d):

@@ -14,7 +14,7 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, kstest, multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied
-from gmmlab.covariance.base import Variances
+from gmmlab.covariance.base import DiagonalCovariance
 
 few = settings(max_examples=40, deadline=None)
 
@@ -342,7 +342,7 @@ def test_the_expected_log_joint_needs_only_counts_and_moments(case):
     r = rng.dirichlet(np.ones(mixture.n_components), size=9)
     residuals = X[:, None] - mixture.means
     second = np.einsum("nk,nki,nkj->kij", r, residuals, residuals)
-    if isinstance(mixture.covariance, Variances):
+    if isinstance(mixture.covariance, DiagonalCovariance):
         second = np.diagonal(second, axis1=1, axis2=2)
     direct = (r * mixture.log_joint(X)).sum()
     found = mixture.expected_log_joint(r.sum(axis=0), second)

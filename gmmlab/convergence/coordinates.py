@@ -89,4 +89,4 @@ class Coordinates:
             parts = parts[:, d:]
         if "covariances" in self.free:
             covariance = covariance.at(parts[: len(covariance.stack)], d)
-        return Mixture._trusted(weights, means, covariance)
+        return Mixture.unchecked(weights, means, covariance)

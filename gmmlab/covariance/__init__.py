@@ -45,7 +45,7 @@ from typing import Self
 import numpy as np
 
 from gmmlab.covariance import estimation as parsimonious
-from gmmlab.covariance.base import Covariance, Matrices, Variances
+from gmmlab.covariance.base import Covariance, DiagonalCovariance, MatrixCovariance
 
 # Values may be this much less likely than the nearest of their structure: what they should share
 # then differs by about the square root, as single precision and printed numbers make it.
@@ -68,7 +68,7 @@ class _One(Covariance):
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(parsimonious.pooled(counts, moments))
+        return cls.unchecked(parsimonious.pooled(counts, moments))
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:
@@ -78,7 +78,7 @@ class _One(Covariance):
         return self
 
 
-class Full(Matrices):
+class Full(MatrixCovariance):
     """Every component has a covariance matrix of its own: VVV.
 
     Parameters
@@ -103,14 +103,14 @@ class Full(Matrices):
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(moments)
+        return cls.unchecked(moments)
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:
         return n_features + 1
 
 
-class Tied(_One, Matrices):
+class Tied(_One, MatrixCovariance):
     """All components share one covariance matrix: EEE.
 
     Parameters
@@ -128,7 +128,7 @@ class Tied(_One, Matrices):
     shape = ("n_features", "n_features")
 
 
-class Diagonal(Variances):
+class Diagonal(DiagonalCovariance):
     """Every component has variances of its own and no correlation: VVI.
 
     Parameters
@@ -145,14 +145,14 @@ class Diagonal(Variances):
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(moments)
+        return cls.unchecked(moments)
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:
         return 2
 
 
-class EEI(_One, Variances):
+class EEI(_One, DiagonalCovariance):
     """All components share the same variances, without correlation.
 
     Parameters
@@ -170,7 +170,7 @@ class EEI(_One, Variances):
     shape = ("n_features",)
 
 
-class _Round(Variances):
+class _Round(DiagonalCovariance):
     """Structures with the same variance in every direction."""
 
     def scores(self, whitened: np.ndarray) -> np.ndarray:
@@ -182,7 +182,7 @@ class _Round(Variances):
 
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
         variances = self.stack * np.exp(coordinates / np.sqrt(n_features / 2))
-        return self._trusted(variances.reshape(self.values.shape))
+        return self.unchecked(variances.reshape(self.values.shape))
 
     def tangents(self, n_features: int) -> np.ndarray:
         return self.stack[:, None] / np.sqrt(n_features / 2)
@@ -193,7 +193,7 @@ class _Round(Variances):
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
         # σ² I ⪰ diag(floor) asks for the largest of the floors
         least = floor.max()
-        return self._trusted(np.maximum(self.values, least)), self.stack[:, 0] < least
+        return self.unchecked(np.maximum(self.values, least)), self.stack[:, 0] < least
 
 
 class Spherical(_Round):
@@ -218,7 +218,7 @@ class Spherical(_Round):
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(moments.mean(axis=1))
+        return cls.unchecked(moments.mean(axis=1))
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:
@@ -248,7 +248,7 @@ class EII(_One, _Round):
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls._trusted(parsimonious.pooled(counts, moments).mean())
+        return cls.unchecked(parsimonious.pooled(counts, moments).mean())
 
 
 # ---- components share a part ---------------------------------------------------------------
@@ -318,11 +318,11 @@ class _Curved(Covariance):
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
         begin = cls._log_volumes(near, moments)
-        return cls._trusted(cls._shared(counts, moments, bounded, begin))
+        return cls.unchecked(cls._shared(counts, moments, bounded, begin))
 
     def _scaled(self, units: np.ndarray) -> Self:
         """Return the structure for features divided by the roots of `units`."""
-        return self._trusted(self.in_units(self.values, units))
+        return self.unchecked(self.in_units(self.values, units))
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
@@ -355,7 +355,7 @@ class _Curved(Covariance):
         return self._optimum(np.ones(k), widened, self)
 
 
-class VEI(_Curved, Variances):
+class VEI(_Curved, DiagonalCovariance):
     """Volumes of their own, one shape, along the features: Σₖ = λₖ A.
 
     Parameters
@@ -382,7 +382,7 @@ class VEI(_Curved, Variances):
         return 2
 
 
-class EVI(_Curved, Variances):
+class EVI(_Curved, DiagonalCovariance):
     """One volume, shapes of their own, along the features: Σₖ = λ Aₖ.
 
     Parameters
@@ -410,10 +410,10 @@ class EVI(_Curved, Variances):
 
     def marginal(self, features: np.ndarray) -> Covariance:
         kind = EVI if len(features) == self.values.shape[1] else Diagonal
-        return kind._trusted(self.values[:, features])
+        return kind.unchecked(self.values[:, features])
 
 
-class VEE(_Curved, Matrices):
+class VEE(_Curved, MatrixCovariance):
     """Volumes of their own, one shape and orientation: Σₖ = λₖ C.
 
     Parameters
@@ -441,7 +441,7 @@ class VEE(_Curved, Matrices):
         return 2
 
 
-class _Oriented(_Curved, Matrices):
+class _Oriented(_Curved, MatrixCovariance):
     """Structures that are Σₖ = Dₖ Λₖ Dₖᵀ with conditions on Λ, or Dₖ = D."""
 
     @property
@@ -452,7 +452,7 @@ class _Oriented(_Curved, Matrices):
     @classmethod
     def _composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
         values = (axes * variances[:, None, :]) @ axes.swapaxes(-1, -2)
-        return cls._trusted((values + values.swapaxes(1, 2)) / 2)
+        return cls.unchecked((values + values.swapaxes(1, 2)) / 2)
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
@@ -461,7 +461,7 @@ class _Oriented(_Curved, Matrices):
 
     def marginal(self, features: np.ndarray) -> Covariance:
         kind = type(self) if len(features) == self.values.shape[1] else Full
-        return kind._trusted(self.values[:, features[:, None], features])
+        return kind.unchecked(self.values[:, features[:, None], features])
 
     def coordinates(self, new: Self, n_features: int) -> np.ndarray:
         """Logarithms of Λ'/Λ, and S of the turn R = Dᵀ D' = (I − S)⁻¹ (I + S), S = −Sᵀ (Cayley)."""
@@ -585,7 +585,7 @@ class EVV(_OwnAxes):
     _shared = staticmethod(parsimonious.equal_volume)
     # Equal determinants stay equal in other units, and along any chart of matrices.
     _units = staticmethod(_Curved._units)
-    coordinates, at = Matrices.coordinates, Matrices.at
+    coordinates, at = MatrixCovariance.coordinates, MatrixCovariance.at
 
     @classmethod
     def samples_needed(cls, n_features: int) -> int:

@@ -1,7 +1,7 @@
 """The two families of covariances: how they whiten, and what the data have to say about them.
 
-`Matrices` whiten with a Cholesky factor, Σₖ = Cₖ Cₖᵀ, and need second moments as matrices
-(k, d, d). `Variances` whiten with standard deviations and need them as vectors (k, d). The
+`MatrixCovariance` whiten with a Cholesky factor, Σₖ = Cₖ Cₖᵀ, and need second moments as matrices
+(k, d, d). `DiagonalCovariance` whiten with standard deviations and need them as vectors (k, d). The
 structures in `covariance` are of one or the other, and add what components share: where they
 share all, `values` have one matrix or number, and broadcasting fills in the rest.
 
@@ -68,7 +68,7 @@ class Covariance(ABC):
         self._check_positive()
 
     @classmethod
-    def _trusted(cls, values: np.ndarray) -> Self:
+    def unchecked(cls, values: np.ndarray) -> Self:
         """Build without the checks; the EM step looks at what it made in its own way."""
         self = object.__new__(cls)
         values = np.asarray(values)
@@ -77,7 +77,7 @@ class Covariance(ABC):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:  # a copy is read-only too
-        return self._trusted, (self.values,)
+        return self.unchecked, (self.values,)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Covariance):
@@ -278,7 +278,7 @@ class Covariance(ABC):
         """Return identity covariances."""
         sizes = {"n_components": n_components, "n_features": n_features}
         shape = tuple(sizes[dimension] for dimension in cls.shape)
-        return cls._trusted(np.broadcast_to(cls._one(n_features), shape).copy())
+        return cls.unchecked(np.broadcast_to(cls._one(n_features), shape).copy())
 
     @staticmethod
     @abstractmethod
@@ -327,7 +327,7 @@ class Covariance(ABC):
 
     def take(self, order: np.ndarray) -> Self:
         """Return the structure with its components in the given order."""
-        return self._trusted(self.values[order])
+        return self.unchecked(self.values[order])
 
     def repeated(self, n_components: int) -> Self:
         """Return the structure of one component as that of many, all alike."""
@@ -349,7 +349,7 @@ def _identity(d: int) -> np.ndarray:
     return np.eye(d)
 
 
-class Matrices(Covariance):
+class MatrixCovariance(Covariance):
     """Structures with matrices: whitening by the Cholesky factor, moments (k, d, d)."""
 
     shape = ("n_components", "n_features", "n_features")
@@ -401,7 +401,7 @@ class Matrices(Covariance):
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
         eigenvalues, vectors = np.linalg.eigh(self._logarithm(coordinates, n_features))
         relative = (vectors * np.exp(eigenvalues)[:, None, :]) @ vectors.transpose(0, 2, 1)
-        return self._trusted(self.unwhiten(relative).reshape(self.values.shape))
+        return self.unchecked(self.unwhiten(relative).reshape(self.values.shape))
 
     @classmethod
     def _symmetric(cls, values: np.ndarray) -> np.ndarray:
@@ -512,10 +512,10 @@ class Matrices(Covariance):
         raised = self.in_units(raised, 1 / floor)
         values = np.where(touched[:, None, None], raised, self.stack)
         values = (values + values.transpose(0, 2, 1)) / 2
-        return self._trusted(values.reshape(self.values.shape)), touched
+        return self.unchecked(values.reshape(self.values.shape)), touched
 
     def ridged(self, ridge: float) -> Self:
-        return self._trusted(self.values + ridge * _identity(self.values.shape[-1]))
+        return self.unchecked(self.values + ridge * _identity(self.values.shape[-1]))
 
     def inverse(self) -> Self:
         return type(self)(self.precisions.reshape(self.values.shape))
@@ -530,7 +530,7 @@ class Matrices(Covariance):
         return np.broadcast_to(self.stack, (n_components, n_features, n_features))
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        return self._trusted(self.values[..., features[:, None], features])
+        return self.unchecked(self.values[..., features[:, None], features])
 
     def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Covariance]:
         # With C the Cholesky factor, known features first: Σᵤₖ Σₖₖ⁻¹ = Cᵤₖ Cₖₖ⁻¹, and what is
@@ -541,7 +541,7 @@ class Matrices(Covariance):
         coefficients = np.linalg.solve(transposed[:, :n, :n], transposed[:, :n, n:])
         left = factor[:, n:, n:] @ transposed[:, n:, n:]
         left = left.reshape(*self.values.shape[:-2], *left.shape[1:])
-        return coefficients.transpose(0, 2, 1), self.marginal(unknown)._trusted(left)
+        return coefficients.transpose(0, 2, 1), self.marginal(unknown).unchecked(left)
 
     @staticmethod
     def in_units(moments: np.ndarray, units: np.ndarray) -> np.ndarray:
@@ -559,7 +559,7 @@ class Matrices(Covariance):
         return whole
 
 
-class Variances(Covariance):
+class DiagonalCovariance(Covariance):
     """Structures with variances only: whitening by standard deviations, moments (k, d)."""
 
     shape = ("n_components", "n_features")
@@ -587,7 +587,7 @@ class Variances(Covariance):
 
     def at(self, coordinates: np.ndarray, n_features: int) -> Self:
         variances = self.stack * np.exp(np.sqrt(2) * coordinates)
-        return self._trusted(variances.reshape(self.values.shape))
+        return self.unchecked(variances.reshape(self.values.shape))
 
     def tangents(self, n_features: int) -> np.ndarray:
         return self.stack[:, None] * (np.sqrt(2) * np.eye(n_features))
@@ -660,10 +660,10 @@ class Variances(Covariance):
         return self.smallest(self.stack / reference.stack)
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        return self._trusted(np.maximum(self.values, floor)), (self.stack < floor).any(axis=1)
+        return self.unchecked(np.maximum(self.values, floor)), (self.stack < floor).any(axis=1)
 
     def ridged(self, ridge: float) -> Self:
-        return self._trusted(self.values + ridge)
+        return self.unchecked(self.values + ridge)
 
     def inverse(self) -> Self:
         return type(self)(1 / self.values)
@@ -679,7 +679,7 @@ class Variances(Covariance):
         return np.broadcast_to(self.stack, (n_components, n_features))
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        return self._trusted(self.values[..., features])
+        return self.unchecked(self.values[..., features])
 
     def given(self, known: np.ndarray, unknown: np.ndarray) -> tuple[np.ndarray, Covariance]:
         return np.zeros((1, len(unknown), len(known))), self.marginal(unknown)

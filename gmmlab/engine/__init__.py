@@ -8,8 +8,8 @@ degeneracy          empty and collapsed components
 threads             one thread for each core, one BLAS thread in each
 """
 
+from gmmlab.engine.exponential_family import natural_parameters
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.scale import relative_floor
-from gmmlab.engine.statistics import natural_parameters
 
 __all__ = ["Samples", "as_samples", "natural_parameters", "relative_floor"]

@@ -15,7 +15,7 @@ from operator import add
 import numpy as np
 
 from gmmlab._numerics import blocks, normalise
-from gmmlab.engine.statistics import ResidualForm, Sums, per_component
+from gmmlab.engine.statistics import ResidualForm, SufficientStatistics, per_component
 from gmmlab.mixture import Mixture
 
 
@@ -47,7 +47,7 @@ class ObservedForm:
         self.mixture = mixture
         self.about = about
 
-    def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
+    def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> SufficientStatistics:
         """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
         found = []
         for seen, mine in _patterns(X):
@@ -60,7 +60,7 @@ class ObservedForm:
 
     def _pattern(
         self, X: np.ndarray, weight: np.ndarray | None, seen: np.ndarray, unseen: np.ndarray
-    ) -> list[Sums]:
+    ) -> list[SufficientStatistics]:
         """Return the sums of each block of samples in which the same features are seen."""
         mixture, covariance = self.mixture, self.mixture.covariance
         k, d = mixture.means.shape
@@ -90,7 +90,7 @@ class ObservedForm:
             second = covariance.scatter(residuals, r) + per_component(counts, spread) * spread
             expected = mixture.expected_log_joint(counts, second)
             found.append(
-                Sums(
+                SufficientStatistics(
                     counts,
                     (residuals @ r[:, :, None])[:, :, 0],
                     second,

@@ -36,7 +36,7 @@ _CHUNK_ROWS = (256, 2**14)
 _MOST_CHUNKS = 64
 # Half the range of a feature; the squares of larger numbers overflow when they are added.
 _LARGEST_EXTENT = 1e150
-# Sums of this many Dask blocks are added by one task: where sums are large, few meet at a time.
+# Statistics of this many Dask blocks are added by one task: where sums are large, few meet at a time.
 _FAN_IN = 8
 # Rows shorter than this are worth turning into columns.
 _SHORT = 32

@@ -1,15 +1,7 @@
-"""The sums of one pass over the data, in two forms: (E1 to E3) of `em`.
-
-Two forms give the same sums, and sums of blocks add up (W4).
+"""Sufficient statistics of one pass over the data, by whitened residuals: (E1 to E3) of `em`.
 
 `ResidualForm` is the mathematics as it stands (W1): y = C⁻¹ (x − μ), ‖y‖², Σ r y yᵀ. It is exact
-however narrow a component is and however far from the origin.
-
-`ProductForm` uses that a Gaussian is an exponential family (W6; Bishop 2006, section 2.4): with
-φ(z) = (1, z, z zᵀ), all log πₖ N(x|μₖ, Σₖ) are one matrix product θ φ(z), and all sums are
-another, r φ(z)ᵀ. For few features, or variances only, that is several times as fast. It
-subtracts large numbers where a component is narrow against its distance from the middle of
-the data, so it is used where `product_centre` shows that this costs no digits that matter.
+however narrow a component is and however far from the origin. Statistics of blocks add up (W4).
 """
 
 from __future__ import annotations
@@ -21,23 +13,7 @@ import numpy as np
 
 from gmmlab._numerics import blocks, normalise
 from gmmlab.covariance import Covariance
-from gmmlab.engine.samples import Samples
 from gmmlab.mixture import Mixture
-
-# A block's products of features take at most 4 MiB.
-_PRODUCTS = 2**19
-# From this many features on, the data are used as they lie: only short rows are worth turning
-# into columns.
-_WIDE = 32
-# With more products of features than this, the residuals are faster.
-_MOST_PRODUCTS = 400
-# zᵀ Σ⁻¹ z may be summed from terms this large, for each feature: log-densities are then off by
-# no more than 1e-10 for each feature in double precision, and 1e-3 in single, and by far
-# less on average.
-_LARGEST = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
-# Squares, precisions and their products with weights may be this large, or its inverse: nothing
-# then over- or underflows that matters. 10²³ in single precision, 10²¹⁸ in double.
-_RANGE = {dtype: float(np.finfo(dtype).eps / np.finfo(dtype).tiny) ** 0.75 for dtype in _LARGEST}
 
 
 def per_component(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
@@ -46,7 +22,7 @@ def per_component(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Sums:
+class SufficientStatistics:
     """What one pass leaves. All are sums over the samples, weighted if those are."""
 
     counts: np.ndarray  # Σ r, (k,)
@@ -56,8 +32,8 @@ class Sums:
     expected_log_joint: float  # Σ r log πₖ N(x|μₖ, Σₖ); NaN if `about` was given
     about: np.ndarray  # what the moments are taken about, (k, d)
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(
+    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
+        return SufficientStatistics(
             self.counts + other.counts,
             self.first + other.first,
             self.second + other.second,
@@ -84,31 +60,6 @@ class Sums:
         return about - 2 * structure.product(shifted, delta)
 
 
-def product_centre(samples: Samples, mixture: Mixture) -> np.ndarray | None:
-    """Return a point about which `ProductForm` is exact, or None: then residuals are better.
-
-    Where there are many features, the origin is as good as the middle of the data if the data
-    are about as near to it: nothing need be subtracted.
-    """
-    d = mixture.n_features
-    if mixture.covariance.n_pairs(d) > max(_MOST_PRODUCTS, d):
-        return None
-    if d >= _WIDE and _is_exact(samples, mixture, origin := np.zeros(d), samples.largest):
-        return origin
-    centre = samples.centre
-    return centre if _is_exact(samples, mixture, centre, samples.extent) else None
-
-
-def _is_exact(samples: Samples, mixture: Mixture, centre: np.ndarray, extent: np.ndarray) -> bool:
-    """Return whether terms stay small against rounding, for samples this far from a centre."""
-    extent = np.maximum(extent, np.abs(mixture.means - centre))
-    size = float(mixture.covariance.magnitude(extent).max())
-    if not size <= samples.n_features * _LARGEST[samples.dtype]:
-        return False
-    limit = _RANGE[samples.dtype] / samples.largest_weight
-    return extent.max() <= limit**0.5 and mixture.covariance.precisions.max() <= limit
-
-
 class ResidualForm:
     """The sums of a chunk by whitened residuals."""
 
@@ -121,7 +72,7 @@ class ResidualForm:
         X: np.ndarray,
         weight: np.ndarray | None,
         responsibilities: np.ndarray | None = None,
-    ) -> Sums:
+    ) -> SufficientStatistics:
         """Return the sums of a chunk (b, d), with the responsibilities (b, k) if given."""
         mixture, covariance = self.mixture, self.mixture.covariance
         k, d = mixture.means.shape
@@ -143,7 +94,7 @@ class ResidualForm:
             second = second + covariance.scatter(whitened, r)
             log_likelihood += float(log_prob.sum())
         second = covariance.unwhiten(second)
-        return Sums(
+        return SufficientStatistics(
             counts,
             covariance.colour(first[:, :, None])[:, :, 0],
             second,
@@ -151,69 +102,3 @@ class ResidualForm:
             mixture.expected_log_joint(counts, second) if self.about is None else np.nan,
             mixture.means if self.about is None else self.about,
         )
-
-
-class ProductForm:
-    """The sums of a chunk by matrix products with φ(z) = (1, z, z zᵀ), z = x − centre."""
-
-    def __init__(self, mixture: Mixture, centre: np.ndarray) -> None:
-        self.structure = type(mixture.covariance)
-        self.centre = centre
-        self.about = np.repeat(centre[None], mixture.n_components, axis=0)
-        self.natural = natural_parameters(mixture, centre)
-
-    def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> Sums:
-        """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
-        d = X.shape[1]
-        k, p = self.natural.shape
-        natural = self.natural.astype(X.dtype, copy=False)
-        parts = [slice(0, p)] if d < _WIDE else [slice(0, 1), slice(1, d + 1), slice(d + 1, p)]
-        totals = np.zeros((k, p))
-        log_likelihood = 0.0
-        for rows in blocks(len(X), max(p, k), _PRODUCTS):
-            products = self._products(X[rows])
-            log_joint = natural[:, parts[0]] @ products[0]
-            for part, product in zip(parts[1:], products[1:], strict=True):
-                log_joint += natural[:, part] @ product
-            r, log_prob = normalise(log_joint)
-            if weight is not None:
-                r *= weight[rows]
-                log_prob *= weight[rows]
-            for part, product in zip(parts, products, strict=True):
-                totals[:, part] += r @ product.T
-            log_likelihood += float(log_prob.sum(dtype=np.float64))
-        return Sums(
-            totals[:, 0],
-            totals[:, 1 : d + 1],
-            self.structure.unpacked(totals[:, d + 1 :], d),
-            log_likelihood,
-            float(np.vdot(totals, self.natural)),
-            self.about,
-        )
-
-    def _products(self, X: np.ndarray) -> list[np.ndarray]:
-        """Return φ(z), (p, b): as one array, or in parts where z is too wide to be copied."""
-        b, d = X.shape
-        centre = self.centre.astype(X.dtype, copy=False)
-        if d >= _WIDE:
-            z = X.T - centre[:, None] if centre.any() else X.T
-            return [np.ones((1, b), dtype=X.dtype), z, self.structure.pairs(z)]
-        products = np.empty((self.natural.shape[1], b), dtype=X.dtype)
-        products[0] = 1
-        z = np.subtract(X.T, centre[:, None], out=products[1 : d + 1])
-        self.structure.pairs(z, out=products[d + 1 :])
-        return [products]
-
-
-def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:
-    """Return θ (k, p), for which log πₖ N(x|μₖ, Σₖ) = θₖ φ(x − centre).
-
-    θₖ = (log πₖ − ½ (d log 2π + log|Σₖ| + mᵀ Σₖ⁻¹ m), Σₖ⁻¹ m, −½ Σₖ⁻¹) with m = μₖ − centre (W6).
-    """
-    covariance, means = mixture.covariance, mixture.means - centre
-    k, d = means.shape
-    natural = np.empty((k, 1 + d + covariance.n_pairs(d)))
-    natural[:, 1 : d + 1] = covariance.precision_times(means)
-    natural[:, d + 1 :] = covariance.packed(covariance.precisions) / -2
-    natural[:, 0] = mixture.log_normaliser - (means * natural[:, 1 : d + 1]).sum(axis=1) / 2
-    return natural

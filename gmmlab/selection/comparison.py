@@ -258,7 +258,7 @@ def compare(
 
     Notes
     -----
-    The search, and why more components or a looser structure never fit worse, is in `selection.grid`.
+    The module `grid` has the search, and why a looser structure or more components never fit worse.
     """
     if "structure" in settings:  # which `search` has, and every cell has its own
         raise TypeError(f"structures is the argument; got structure={settings['structure']!r}")

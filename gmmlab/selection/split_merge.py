@@ -16,7 +16,7 @@ import numpy as np
 
 from gmmlab import start
 from gmmlab.covariance import Covariance
-from gmmlab.covariance.base import Matrices
+from gmmlab.covariance.base import MatrixCovariance
 from gmmlab.engine.samples import Samples
 from gmmlab.mixture import Mixture
 
@@ -44,7 +44,7 @@ def is_tighter(tight: type[Covariance], loose: type[Covariance]) -> bool:
 def relaxed(mixture: Mixture, structure: type[Covariance]) -> Mixture:
     """Return the same distribution as a mixture of a looser structure."""
     covariances = mixture.covariances
-    if not issubclass(structure, Matrices):
+    if not issubclass(structure, MatrixCovariance):
         covariances = np.diagonal(covariances, axis1=1, axis2=2)
     with np.errstate(all="ignore"):  # where a search for what is shared goes too far, it turns back
         covariance = structure.estimate(mixture.weights, covariances)

@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 import gmmlab
 from gmmlab import EVI, VEE, VVE, Full, GaussianMixture, Mixture, datasets, diagnostics, fit, start
 from gmmlab.covariance import FOURTEEN
-from gmmlab.covariance.base import Matrices
+from gmmlab.covariance.base import MatrixCovariance
 
 seeds = st.integers(0, 2**32 - 1)
 every = st.sampled_from(STRUCTURES)
@@ -373,4 +373,4 @@ def test_letters_are_names():
         assert getattr(gmmlab, structure.model) is structure
         volumes, shapes, axes = parts(structure.model, np.random.default_rng(0), 2, 3)
         assert (len(volumes), shapes.shape, axes.shape) == (2, (2, 3), (2, 3, 3))
-        assert issubclass(structure, Matrices) == (structure.model[2] != "I")
+        assert issubclass(structure, MatrixCovariance) == (structure.model[2] != "I")

@@ -194,7 +194,7 @@ def test_a_mixture_travels_also_where_it_is_worse_conditioned_than_a_user_may_se
     nearly_singular = np.array([[[1, 1 - 3e-16], [1 - 3e-16, 1]]])
     with pytest.raises(ValueError, match="positive definite"):
         Full(nearly_singular)
-    mixture = Mixture._trusted(np.ones(1), np.zeros((1, 2)), Full._trusted(nearly_singular))
+    mixture = Mixture.unchecked(np.ones(1), np.zeros((1, 2)), Full.unchecked(nearly_singular))
     assert pickle.loads(pickle.dumps(mixture)) == mixture
 
 

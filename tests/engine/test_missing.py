@@ -22,7 +22,7 @@ from gmmlab import (
     relative_floor,
     start,
 )
-from gmmlab.covariance.base import Matrices, Variances
+from gmmlab.covariance.base import DiagonalCovariance, MatrixCovariance
 from gmmlab.em import sums
 from gmmlab.engine.missing import ObservedForm
 from gmmlab.engine.samples import Samples
@@ -201,7 +201,7 @@ def test_the_completed_moments_are_conditional_expectations(case):
         counts += r
         first += r[:, None] * z
         second += r[:, None, None] * (z[:, :, None] * z[:, None, :] + left)
-    if isinstance(mixture.covariance, Variances):
+    if isinstance(mixture.covariance, DiagonalCovariance):
         second = np.diagonal(second, axis1=1, axis2=2)
     samples = Samples(X, missing=True)
     about = mixture.means + 0.5
@@ -302,7 +302,7 @@ def test_what_is_missing_at_random_biases_no_estimate(structure):
     mixture = Mixture([1.0], [[0.0, 0.0]], structure.unit(1, 2))
     end = fit(X, mixture, missing="marginalise", tol=1e-10, max_iter=5000).mixture
     assert np.nanmean(X[:, 1]) < -0.5
-    if issubclass(structure, Matrices):  # the others know of no correlation
+    if issubclass(structure, MatrixCovariance):  # the others know of no correlation
         assert np.abs(end.means).max() < 0.05
         np.testing.assert_allclose(end.covariances[0], covariance, atol=0.05)
 

@@ -13,17 +13,22 @@ from scipy.stats import multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, e_step, fit
 from gmmlab._numerics import normalise
-from gmmlab.covariance.base import Matrices
+from gmmlab.covariance.base import MatrixCovariance
 from gmmlab.em import sums
+from gmmlab.engine.exponential_family import (
+    ExponentialFamilyForm,
+    exponential_family_centre,
+    natural_parameters,
+)
 from gmmlab.engine.samples import Samples
-from gmmlab.engine.statistics import ProductForm, ResidualForm, natural_parameters, product_centre
+from gmmlab.engine.statistics import ResidualForm
 
 # What the guard promises of log-densities, for each feature; half of it moves a density.
 BOUND = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
 
 
 def products_are_exact(samples, mixture):
-    return product_centre(samples, mixture) is not None
+    return exponential_family_centre(samples, mixture) is not None
 
 
 def random_mixture(rng, k, d, structure, width=1.0):
@@ -48,13 +53,13 @@ def cases(draw):
 
 
 def in_family(structure, matrices):
-    """Matrices (…, d, d) in the shape in which the structure takes moments."""
-    dense = issubclass(structure, Matrices)
+    """MatrixCovariance (…, d, d) in the shape in which the structure takes moments."""
+    dense = issubclass(structure, MatrixCovariance)
     return matrices if dense else np.diagonal(matrices, axis1=-2, axis2=-1)
 
 
 def shifted(found, about, structure):
-    """The second sums about other points, (k, …), by the shift law of `Sums.moments`."""
+    """The second sums about other points, (k, …), by the shift law of `moments`."""
     moments = found.moments(structure, about)
     return found.counts.reshape(-1, *[1] * (moments.ndim - 1)) * moments
 
@@ -114,7 +119,7 @@ def test_both_forms_give_the_same_sums_wherever_the_guard_allows(case):
     samples, mixture = case
     if not products_are_exact(samples, mixture):
         return
-    one = samples.fold(ProductForm(mixture, samples.centre))
+    one = samples.fold(ExponentialFamilyForm(mixture, samples.centre))
     other = samples.fold(ResidualForm(mixture))
     wanted = (
         other.counts,
@@ -149,7 +154,7 @@ def test_both_forms_are_the_sums_of_a_double_loop(structure, weighted, k, d, n):
     samples = Samples(rng.normal(size=(n, d)), weight)
     mixture = random_mixture(rng, k, d, structure)
     wanted = double_loop(samples, mixture)
-    for form in (ProductForm(mixture, samples.centre), ResidualForm(mixture)):
+    for form in (ExponentialFamilyForm(mixture, samples.centre), ResidualForm(mixture)):
         assert_sums(samples.fold(form), wanted, mixture, samples, 1e-11)
 
 
@@ -200,7 +205,7 @@ def test_the_sums_of_the_whole_are_the_sums_of_its_parts(case, parts):
     """(W4)."""
     samples, mixture = case
     cuts = np.array_split(np.arange(samples.n_samples), min(parts, samples.n_samples))
-    for form in (ProductForm(mixture, samples.centre), ResidualForm(mixture)):
+    for form in (ExponentialFamilyForm(mixture, samples.centre), ResidualForm(mixture)):
         whole = form(samples.X, samples.weight)
         pieces = [
             form(samples.X[cut], None if samples.weight is None else samples.weight[cut])
@@ -225,7 +230,7 @@ def test_many_blocks_and_chunks_are_one_pass(structure):
     mixture = random_mixture(rng, 3, 2, structure)
     r, log_prob = e_step(X, mixture)
     samples = Samples(X)
-    for form in (ProductForm(mixture, samples.centre), ResidualForm(mixture)):
+    for form in (ExponentialFamilyForm(mixture, samples.centre), ResidualForm(mixture)):
         found = samples.fold(form)
         np.testing.assert_allclose(found.counts, r.sum(axis=0), rtol=1e-11)
         np.testing.assert_allclose(found.means(), r.T @ X / r.sum(0)[:, None], atol=1e-11)
@@ -339,7 +344,7 @@ def test_products_lose_digits_exactly_where_the_guard_refuses_them(structure):
     near = X[1:]
     exact = 3 * mixture.log_normaliser[0] - 2  # ‖y‖² is 0, 2 and 2
     residual = ResidualForm(mixture)(near, None).log_likelihood
-    product = ProductForm(mixture, samples.centre)(near, None).log_likelihood
+    product = ExponentialFamilyForm(mixture, samples.centre)(near, None).log_likelihood
     assert residual == pytest.approx(exact, abs=1e-12)
     assert abs(product - exact) > 1e-4
     whole = samples.fold(ResidualForm(mixture)).log_likelihood
@@ -357,11 +362,11 @@ def test_a_shift_back_by_a_power_of_two_gives_the_exact_sums(structure):
     values = structure.unit(1, 2).values
     middle = Mixture([1.0], np.zeros((1, 2)), structure(values))
     away = Mixture([1.0], np.full((1, 2), 2.0**24), structure(values))
-    wanted = Samples(near).fold(ProductForm(middle, np.zeros(2)))
+    wanted = Samples(near).fold(ExponentialFamilyForm(middle, np.zeros(2)))
     assert products_are_exact(Samples(near), middle)
     assert not products_are_exact(Samples(far), away)
     exact = ResidualForm(away)(far[:-1], None)
-    rough = ProductForm(away, Samples(far).centre)(far[:-1], None)
+    rough = ExponentialFamilyForm(away, Samples(far).centre)(far[:-1], None)
     np.testing.assert_allclose(
         exact.moments(structure, away.means),
         wanted.moments(structure, middle.means),

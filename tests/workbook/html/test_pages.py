@@ -402,7 +402,7 @@ def fake_browser(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
-        monkeypatch.setattr("gmmlab.workbook.html.pdf.shutil.which", {"chromium": str(path)}.get)
+        monkeypatch.setattr("shutil.which", {"chromium": str(path)}.get)
 
     (tmp_path / "page.html").write_text("<p>page")
     return put
@@ -428,7 +428,7 @@ def test_a_browser_that_fails_leaves_what_was_there(fake_browser, tmp_path, scri
 
 
 def test_without_a_browser_the_message_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("gmmlab.workbook.html.pdf.shutil.which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     (tmp_path / "page.html").write_text("<p>page")
     with pytest.raises(FileNotFoundError, match="apt install chromium"):
         pdf(tmp_path / "page.html", tmp_path / "page.pdf")

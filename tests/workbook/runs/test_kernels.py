@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -209,7 +210,7 @@ sys.stdin.read()
 
 
 def test_all_is_gone_after_the_client_was_killed():
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT],
         env=environment,
