@@ -1,7 +1,15 @@
-"""The command ``gmmlab``, also as ``python -m gmmlab``: here workbook and course meet."""
+"""The command ``gmmlab``, also ``python -m gmmlab``: the commands of workbook and course."""
 
-from gmmlab.course.cli import course
-from gmmlab.workbook.cli import gmmlab, main
+import sys
+
+from gmmlab._extras import extra
+
+try:
+    with extra("workbook"):
+        from gmmlab.course.cli import course
+        from gmmlab.workbook.cli import gmmlab, main
+except ModuleNotFoundError as error:
+    sys.exit(f"gmmlab: {error}")
 
 gmmlab.add_command(course)
 

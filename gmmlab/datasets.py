@@ -3,8 +3,8 @@
 The truth of a generated set comes as plain arrays (weights, means, covariances), not as a
 `Mixture`: one of the sets has a singular covariance, which no mixture may have.
 
-Real data are read from the `data` folder of the checkout, checked by SHA-256. Nothing here
-downloads anything, but for `load_mnist(source="keras")` on request.
+Real data are read from files that come with gmmlab, and whose SHA-256 is checked: all of them in a
+checkout, the Old Faithful data in an installed package. Only `load_mnist(source="keras")` downloads.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gmmlab._extras import extra
 from gmmlab._validation import (
     check_choice,
     check_count,
@@ -29,7 +30,9 @@ from gmmlab._validation import (
     read_only,
 )
 
-_DATA = Path(__file__).resolve().parent.parent / "data"
+_PACKAGE = Path(__file__).resolve().parent
+#: data files: inside an installed package; beside the package in a checkout
+_DATA = _PACKAGE / "data" if (_PACKAGE / "data").is_dir() else _PACKAGE.parent / "data"
 
 
 @dataclass(frozen=True, eq=False)
@@ -515,7 +518,8 @@ def load_mnist(
         Euclidean length. "standard" takes each pixel to mean 0 and standard deviation 1 over the
         samples returned (a pixel that never changes becomes 0). "none" leaves 0 to 255.
     source : {"bundled", "keras"}, default "bundled"
-        The file in `data`, checked by SHA-256, or `keras.datasets.mnist`, which downloads it.
+        "bundled" reads the file in the `data` folder of a checkout and checks its SHA-256.
+        "keras" downloads it with `keras.datasets.mnist`.
     rng : numpy.random.Generator, optional
         Needed with `n_samples`.
 
@@ -605,24 +609,26 @@ def _bundled_mnist() -> Splits:
 
 
 def _keras_mnist() -> Splits:
-    # Keras asks for its backend when it is first imported.
+    # Keras reads its backend from the environment when it is first imported.
     os.environ.setdefault("KERAS_BACKEND", "jax")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
-    import keras
+    with extra("keras"):
+        import keras
 
     train, test = keras.datasets.mnist.load_data()
     return {"train": train, "test": test}
 
 
 def _checked(name: str) -> Path:
-    """Return the path of a data file whose SHA-256 is the one on record."""
+    """Return the path of a data file, after checking its SHA-256 against the recorded one."""
     path, record = _DATA / name, _DATA / "SHA256SUMS"
     if not path.exists() or not record.exists():
         raise FileNotFoundError(
-            f"{path} is missing: gmmlab reads its data from the checkout it is installed from "
-            "(pip install -e .)"
+            f"{path if record.exists() else record} is missing: a checkout of gmmlab has all data "
+            "files (install it with pip install -e .), an installed package only the Old Faithful "
+            "data. To download MNIST, use load_mnist(source='keras')."
         )
     sums = dict(reversed(line.split()) for line in record.read_text().splitlines())
     if hashlib.sha256(path.read_bytes()).hexdigest() != sums[name]:
-        raise ValueError(f"{path} is not the file on record in {record.name}: fetch it again")
+        raise ValueError(f"{path} does not match its checksum in {record.name}; get the file again")
     return path
