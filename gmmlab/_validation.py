@@ -179,6 +179,19 @@ def check_floor(floor: Any, n_features: int, *, name: str = "floor") -> np.ndarr
     return np.broadcast_to(array, (n_features,))
 
 
+def check_responsibilities(responsibilities: Any, *, shape: tuple[int, int]) -> np.ndarray:
+    """Return responsibilities of that shape, non-negative and with rows that sum to 1."""
+    array = check_numeric(responsibilities, name="responsibilities")
+    if array.shape != shape:
+        raise ValueError(
+            f"responsibilities must have shape (n_samples, n_components) = {shape}; "
+            f"got {array.shape}"
+        )
+    if (array < 0).any() or (abs(array.sum(axis=1) - 1) > 1e-8).any():
+        raise ValueError("responsibilities must be non-negative, and each row must sum to 1")
+    return array
+
+
 def read_only(array: np.ndarray) -> np.ndarray:
     """Return a read-only float64 copy of `array`: a value cannot change under its owner."""
     array = np.array(array, dtype=np.float64, order="C")

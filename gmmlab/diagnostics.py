@@ -11,7 +11,7 @@ import numpy as np
 
 from gmmlab import convergence
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
-from gmmlab.em import maximise, sums
+from gmmlab.em import maximise, sufficient_statistics
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.scale import whole_covariance
 from gmmlab.engine.threads import one_blas_thread
@@ -311,7 +311,7 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     samples = _samples(X, mixture, sample_weight)
     # A component that collapses divides by 0, and has no maximum to go to.
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        found = sums(samples, mixture)
+        found = sufficient_statistics(samples, mixture)
         new = maximise(found, mixture, fit.free).mixture
         return convergence.remaining_gain(samples, mixture, new, found.counts, fit.free)
 
@@ -375,7 +375,7 @@ def degenerate(
     samples = _samples(X, check_mixture(mixture), sample_weight)
     thin = check_number(thin, name="thin")
     covariance = mixture.covariance
-    counts = sums(samples, mixture).counts
+    counts = sufficient_statistics(samples, mixture).counts
     needed = covariance.samples_needed(mixture.n_features)
     found = [
         Degeneracy(

@@ -1,18 +1,18 @@
 """The EM algorithm for Gaussian mixtures (Dempster, Laird and Rubin 1977).
 
-Read from top to bottom: one pass over the data (`sums`), the parameters it leads to
-(`maximise`), the loop (`fit`), and the same steps with the responsibilities laid open
+Read it from top to bottom: `sufficient_statistics` (the E-step, as one pass over the data),
+`maximise` (the M-step), `fit` (the loop), and the same steps with explicit responsibilities
 (`e_step`, `m_step`, `elbo`).
 
-The numbers of equations are those of notebook 00, which derives and checks them.
+Equation numbers such as (E1) are those of notebook 00, which derives and checks the equations.
 
-With Σₖ = Cₖ Cₖᵀ and whitened residuals yₖ = Cₖ⁻¹ (x − μₖ), a pass gives
+With Σₖ = Cₖ Cₖᵀ and whitened residuals yₖ = Cₖ⁻¹ (x − μₖ), one pass gives
 
     log πₖ N(x|μₖ, Σₖ) = log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖ‖²)                    (E1)
     rₖ = softmax of that over k                                                    (E2)
     Nₖ = Σ rₖ,   mₖ = Σ rₖ (x − aₖ) / Nₖ,   Vₖ = Σ rₖ (x − aₖ)(x − aₖ)ᵀ / Nₖ         (E3)
 
-about a point aₖ near the mean, and the next parameters are
+about a point aₖ near the mean. The next parameters are
 
     πₖ' = Nₖ / n                                                                   (M1)
     μₖ' = aₖ + mₖ                                                                  (M2)
@@ -20,51 +20,50 @@ about a point aₖ near the mean, and the next parameters are
     Σ'  = the structure's estimate from Nₖ and Mₖ                                   (M4)
     Q'  = Σₖ Nₖ [log πₖ' − ½ (d log 2π + log|Σₖ'| + tr Σₖ'⁻¹ Mₖ)]                    (M5)
 
-where a block that is not free keeps its value (K1, K2). These are Bishop (2006), equations 9.23 to
-9.28 and 9.40. Moments are taken about aₖ and never about the origin, so shifting or scaling
-the data shifts and scales the answer (W3). And the entropy of r is the log-likelihood minus Q
-(W5), so the evidence lower bound costs nothing. With weighted samples every sum is a weighted one,
+and a block that is not free keeps its value (K1, K2). These are equations 9.23 to 9.28 and 9.40
+of Bishop (2006). Moments are taken about aₖ and never about the origin, so shifting or scaling
+the data shifts and scales the answer (W3). The entropy of r is the log-likelihood minus Q (W5), so
+the evidence lower bound (ELBO) costs nothing extra. With sample weights every sum is weighted,
 and n is the sum of the weights.
 
-log-likelihood, Q, entropy and ELBO are totals over the samples, in nats.
+The log-likelihood, Q, the entropy and the ELBO are totals over the samples, in nats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.special import entr
 
 from gmmlab._numerics import normalise
-from gmmlab._validation import (
-    BLOCKS,
-    check_choice,
-    check_count,
-    check_floor,
-    check_free,
-    check_number,
-    check_numeric,
-    check_samples,
+from gmmlab._validation import BLOCKS, check_free, check_responsibilities, check_samples
+from gmmlab.convergence import Squarem, can_estimate_remaining_gain, remaining_gain
+from gmmlab.engine import (
+    ExponentialFamilyForm,
+    ObservedForm,
+    Options,
+    Point,
+    Recorder,
+    ResidualForm,
+    Samples,
+    SufficientStatistics,
+    can_be_evaluated,
+    degenerate_components,
+    describe,
+    empty,
+    exponential_family_centre,
+    log_likelihood_rounding,
+    one_blas_thread,
+    own_covariance,
+    per_component,
 )
-from gmmlab.convergence.information import remaining_gain
-from gmmlab.convergence.squarem import Squarem
-from gmmlab.covariance import Covariance
-from gmmlab.engine.degeneracy import empty, held, trouble
-from gmmlab.engine.exponential_family import ExponentialFamilyForm, exponential_family_centre
-from gmmlab.engine.missing import ObservedForm
-from gmmlab.engine.samples import Samples, as_samples
-from gmmlab.engine.scale import own_covariance, relative_floor
-from gmmlab.engine.statistics import ResidualForm, SufficientStatistics, per_component
-from gmmlab.engine.threads import one_blas_thread
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import (
     DegenerateError,
     Fit,
-    Recorder,
-    Row,
     Status,
     converged_message,
     degenerate_message,
@@ -72,32 +71,27 @@ from gmmlab.result import (
     not_increasing_message,
 )
 
-# A second moment about another point may be this much larger than the one about the mean;
-# past it, a second pass takes the moments about the new mean.
+# A second moment about another point may be this many times as large as the one about the mean.
+# Beyond it, a second pass takes the moments about the new mean.
 _CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
-# Mean gain per step from which on EM counts as slow, and may be accelerated; and how much less
-# than the tolerance the last step of an accelerated fit gains.
-_SLOW, _SHARPER = 1e-3, 0.1
-# Multiplications that are worth an estimate of the remaining gain whatever the fit took.
-_CHEAP = 1e7
-# Two log-likelihoods that differ by this share of their size differ by rounding.
-_ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
+# The last step of an accelerated fit gains at most this fraction of the tolerance.
+_ACCELERATED_TOL = 0.1
 
 
-# ---- one pass over the data --------------------------------------------------------------
+# ---- E-step: one pass over the data ------------------------------------------------------
 
 
-def sums(
+def sufficient_statistics(
     samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None
 ) -> SufficientStatistics:
-    """Pass over the data once: E-step, and the sums that the M-step needs (E1 to E3).
+    """Compute the E-step and the sums that the M-step needs in one pass (E1 to E3).
 
     Parameters
     ----------
     samples : Samples
     mixture : Mixture
     about : ndarray, shape (n_components, n_features), optional
-        What moments are taken about; by default what costs least.
+        The points that moments are taken about. By default, those that cost least.
     """
     if samples.has_missing:
         return samples.fold(ObservedForm(mixture, about))
@@ -107,21 +101,21 @@ def sums(
     return samples.fold(ResidualForm(mixture, about))
 
 
-# ---- what the sums say -------------------------------------------------------------------
+# ---- M-step ------------------------------------------------------------------------------
 
 
 class Step(NamedTuple):
-    """What an M-step leads to."""
+    """The result of an M-step."""
 
     mixture: Mixture
     #: Q', the expected complete log-likelihood of `mixture` (M5)
     expected_log_joint: float
-    #: which components' covariances the floor has raised
+    #: whether the floor raised each component's covariance
     floored: np.ndarray
 
 
 def maximise(
-    sums: SufficientStatistics,
+    statistics: SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
     floor: np.ndarray | None = None,
@@ -129,37 +123,39 @@ def maximise(
 ) -> Step:
     """Return the mixture that maximises Q over the free blocks (M1 to M5).
 
-    A component that is empty keeps its mean and covariance: no sample speaks about them.
+    An empty component keeps its mean and its covariance.
     """
-    alone = empty(sums.counts)
-    kept = alone.any()
+    alone = empty(statistics.counts)
+    any_alone = alone.any()
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
     if "weights" in free:
-        weights = sums.divisor / sums.divisor.sum()
+        weights = statistics.divisor / statistics.divisor.sum()
     if "means" in free:
-        means = np.where(alone[:, None], means, sums.means()) if kept else sums.means()
-    moments = sums.moments(type(covariance), means)
+        found = statistics.means()
+        means = np.where(alone[:, None], means, found) if any_alone else found
+    moments = statistics.moments(type(covariance), means)
     if "covariances" in free:
-        said = moments
-        if kept:
+        target = moments
+        if any_alone:
             before = covariance.moments(*means.shape)
-            said = np.where(per_component(alone, moments), before, moments)
-        said = said + covariance.of_variances(np.full(means.shape, ridge)) if ridge else said
-        covariance, floored = covariance.update(sums.counts, said, floor)
+            target = np.where(per_component(alone, moments), before, moments)
+        if ridge:
+            target = target + covariance.of_variances(np.full(means.shape, ridge))
+        covariance, floored = covariance.update(statistics.counts, target, floor)
     new = Mixture.unchecked(weights, means, covariance)
-    return Step(new, _expected_log_joint(new, sums.counts, moments), floored)
+    return Step(new, _expected_log_joint(new, statistics.counts, moments), floored)
 
 
 def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
     try:
         return new.expected_log_joint(counts, per_component(counts, moments) * moments)
-    except np.linalg.LinAlgError:  # a covariance has collapsed to singular
+    except np.linalg.LinAlgError:  # a covariance is singular
         return np.nan
 
 
-def _accurate_step(
-    found: SufficientStatistics,
+def _accurate_maximise(
+    statistics: SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
     second_pass: Callable[[np.ndarray], SufficientStatistics],
@@ -168,23 +164,23 @@ def _accurate_step(
     ridge: float = 0.0,
     limit: float = _CANCELLATION[np.dtype(np.float64)],
 ) -> Step:
-    """`maximise`, after a second pass about the new means where the first has lost digits.
+    """Return `maximise`, after a second pass about the new means if the first loses digits.
 
-    Σ' is the second moment about another point less δ δᵀ, with δ the new mean's distance from
-    it: an error of rounding in δ δᵀ is ‖C'⁻¹ δ‖² times as large against Σ'.
+    Σ' is the second moment about another point minus δ δᵀ, where δ is the distance of the new
+    mean from that point. A rounding error in δ δᵀ grows by ‖C'⁻¹ δ‖² relative to Σ'.
     """
-    step = maximise(found, mixture, free, floor, ridge)
+    step = maximise(statistics, mixture, free, floor, ridge)
     if not free >= {"means", "covariances"}:
         return step
     new = step.mixture
     try:
-        distance = new.covariance.whiten((new.means - found.about)[:, :, None])
+        distance = new.covariance.whiten((new.means - statistics.about)[:, :, None])
         exact = (distance**2).sum(axis=1).max() <= limit
     except np.linalg.LinAlgError:
         exact = False
     if exact:
         return step
-    about = np.where(empty(found.counts)[:, None], mixture.means, found.means())
+    about = np.where(empty(statistics.counts)[:, None], mixture.means, statistics.means())
     return maximise(second_pass(about), mixture, free, floor, ridge)
 
 
@@ -208,54 +204,53 @@ def fit(
     accelerate: bool = False,
     extra_step: bool = False,
 ) -> Fit:
-    """Fit a Gaussian mixture by EM, from a given start.
+    """Fit a Gaussian mixture by EM from a given start.
 
     Parameters
     ----------
     X : array_like or dask.array.Array, shape (n_samples, n_features)
-        Samples, in data units. A memory-mapped array is read block by block; a Dask array is
-        worked on where its blocks are, by the scheduler that is active. float32 is worked on in
-        float32 where that costs no more digits than the data have.
+        Samples, in data units. A memory-mapped array is read block by block. The blocks of a
+        Dask array are processed where they are, by the active scheduler. float32 data are
+        processed in float32 where this costs no more digits than the data have.
     start : Mixture
-        Where EM begins. Its covariance structure is the one that is fitted, and its blocks
-        that are not free are taken as known.
+        Initial mixture. It gives the covariance structure to fit, and the values of the blocks
+        that are not free.
     free : collection of {"weights", "means", "covariances"}, default all
-        What EM may move. The other blocks come back bit for bit.
+        Blocks that EM estimates. The other blocks are returned unchanged, bit for bit.
     tol : float, default 1e-6
-        Stop when an iteration gains no more than this in *mean* log-likelihood (per sample).
+        EM stops when an iteration gains at most this in *mean* log-likelihood (per sample).
     max_iter : int, default 1000
-        At most this many M-steps; 0 evaluates the start.
+        Maximal number of M-steps; 0 evaluates the start.
     floor : float or array_like of shape (n_features,), optional
-        Lower bound of the covariances' eigenvalues, in squared data units; one number for
-        each feature bounds Σₖ ⪰ diag(floor). The M-step is then the optimum under that bound,
-        so the log-likelihood still never falls. `relative_floor` gives one that goes with the
-        data's own scale. A start below the floor is raised to it.
+        Lower bound of the eigenvalues of the covariances, in squared data units. One number for
+        each feature means Σₖ ⪰ diag(floor). The M-step is the optimum under that bound, so the
+        log-likelihood still never falls. `relative_floor` returns a floor relative to the scale
+        of the data. A start below the floor is raised to it.
     degenerate : {"raise", "floor", "restart"}, default "raise"
-        What to do when a component collapses (its smallest variance falls under 10⁻¹² of the
-        data's own) or empties (fewer than 10⁻⁶ samples are expected from it).
+        What to do when a component collapses (its smallest variance falls below 10⁻¹² of the
+        data's) or empties (it has fewer than 10⁻⁶ expected samples).
         "raise" raises `DegenerateError`. "floor" sets `floor=relative_floor(X)` unless a floor
-        or ridge is given, and an empty component keeps its mean and covariance. "restart"
-        goes on from the next mixture of `restart`.
+        or a ridge is given, and lets an empty component keep its mean and covariance. "restart"
+        continues from the next mixture of `restart`.
     restart : iterable of Mixture, optional
-        Starts for degenerate="restart", taken one by one as they are needed.
+        Starts for degenerate="restart"; they are used one after the other.
     callback : callable, optional
-        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, the
-        first with the start as iteration 0 (and again from 0 if an accelerated fit
-        degenerates, for it is then done without).
+        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, first for
+        the start as iteration 0. If an accelerated fit degenerates, it is repeated without
+        acceleration and the callback is called from iteration 0 again.
     ridge : float, default 0.0
-        Added to every variance after each M-step, in squared data units: scikit-learn's
-        `reg_covar`. It is not an EM step, so the log-likelihood may fall a little.
+        Value added to every variance after each M-step, in squared data units: scikit-learn's
+        `reg_covar`. This is not an EM step, so the log-likelihood may fall slightly.
     sample_weight : array_like or dask.array.Array, shape (n_samples,), optional
-        How often each sample counts; not negative, 1 by default. A whole number is as good as
+        Non-negative weights of the samples, 1 by default. An integer weight is equivalent to
         that many copies of the sample.
     missing : {"raise", "marginalise"}, default "raise"
-        What NaN entries are: an error, or entries that were not observed. Those are integrated
-        out, which is right if what is missing does not depend on its own value (missing at
-        random; Little and Rubin 2020, section 1.3).
+        How to treat NaN entries: as an error, or as missing entries to integrate out. The latter
+        is valid if entries are missing at random (Little and Rubin 2020, section 1.3).
     accelerate : bool, default False
-        Whether to extrapolate where EM has become slow (squared extrapolation; see
-        `gmmlab.convergence.squarem`). The log-likelihood still never falls. An iteration then is a
-        pass over the data, also one whose extrapolation was worse and is not in the trace.
+        Whether to extrapolate where EM is slow, by squared extrapolation (see
+        `gmmlab.convergence`). The log-likelihood still never falls. An iteration is then a pass
+        over the data. Passes whose extrapolation was rejected count, but are not in the trace.
     extra_step : bool, default False
         Whether to take one more step once the gain is within `tol`, as scikit-learn does.
 
@@ -263,20 +258,20 @@ def fit(
     -------
     Fit
         The mixture, status, message, number of iterations, log-likelihood, trace, and an
-        estimate of the log-likelihood that is still to be had.
+        estimate of the remaining gain in log-likelihood.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or outside its range, or the data cannot carry
-        the covariances asked for (a constant feature and no floor, say).
+        If an argument has the wrong type or is out of range, or if the data do not determine
+        the covariances (for example, a constant feature without a floor).
     DegenerateError
-        If a component degenerates and the policy has no way on.
+        If a component degenerates and `degenerate` offers no way to continue.
 
     Notes
     -----
-    E-step and M-step alternate (Bishop 2006, section 9.2.2; Dempster, Laird and Rubin 1977).
-    Each raises the log-likelihood or leaves it (A1; section 9.4).
+    The E-step and the M-step alternate (Bishop 2006, section 9.2.2; Dempster, Laird and Rubin
+    1977). Neither lowers the log-likelihood (A1; section 9.4).
 
     Examples
     --------
@@ -286,248 +281,181 @@ def fit(
     >>> result.status, round(result.log_likelihood, 4)
     ('converged', -1130.264)
     """
-    check_choice(missing, ("raise", "marginalise"), name="missing")
-    if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable or None; got {callback!r}")
-    if not isinstance(accelerate, bool | np.bool_):
-        raise TypeError(f"accelerate must be True or False; got {accelerate!r}")
-    samples = as_samples(X, sample_weight, missing=missing == "marginalise")
-    if check_mixture(start, name="start").n_features != samples.n_features:
-        raise ValueError(
-            f"start must have as many features as X ({samples.n_features}); got {start.n_features}"
-        )
-    if samples.n_samples < start.n_components:
-        raise ValueError(
-            "X must have at least as many samples as start has components "
-            f"({start.n_components}); got {samples.n_samples}"
-        )
-    free = check_free(free)
-    tol = check_number(tol, name="tol")
-    max_iter = check_count(max_iter, name="max_iter", minimum=0)
-    ridge = check_number(ridge, name="ridge")
-    check_choice(degenerate, ("raise", "floor", "restart"), name="degenerate")
-    restarts = _check_restart(restart, degenerate)
-    if floor is not None:
-        floor = check_floor(floor, samples.n_features)
-    elif degenerate == "floor" and ridge == 0:
-        floor = relative_floor(samples)
-
-    # A component that collapses divides by 0 before it is found out.
+    options = Options.checked(
+        X,
+        start,
+        free=free,
+        tol=tol,
+        max_iter=max_iter,
+        floor=floor,
+        degenerate=degenerate,
+        restart=restart,
+        callback=callback,
+        ridge=ridge,
+        sample_weight=sample_weight,
+        missing=missing,
+        accelerate=accelerate,
+        extra_step=extra_step,
+    )
+    # A collapsing component divides by 0 before it is detected.
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        may_collapse = "covariances" in free and floor is None and ridge == 0
-        problem = _Problem(
-            samples=samples,
-            start=start,
-            free=free,
-            tol=tol,
-            max_iter=max_iter,
-            floor=floor,
-            ridge=ridge,
-            own=own_covariance(samples, type(start.covariance)) if may_collapse else None,
-            callback=callback,
-            extra_step=extra_step,
-        )
+        em = _EM(options)
         if accelerate:
             try:
-                return _iterate(problem, Squarem(free), "raise", iter(()))
+                return _iterate(em, Squarem(em, options), replace(options, degenerate="raise"))
             except DegenerateError:
-                pass  # an extrapolation may lead to where EM does not: begin again without
-        return _iterate(problem, None, degenerate, restarts)
+                pass  # an extrapolation may lead to where EM does not: repeat without
+        return _iterate(em, em, options)
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """The arguments of a fit, checked."""
+class _EM:
+    """The EM map of one fit: the M-step from a point, and the E-step at the next."""
 
-    samples: Samples
-    start: Mixture
-    free: frozenset[str]
-    tol: float
-    max_iter: int
-    floor: np.ndarray | None
-    ridge: float
-    own: Covariance | None
-    callback: Callable[[int, Mixture, float], object] | None
-    extra_step: bool
-
-    def step(self, found: SufficientStatistics, mixture: Mixture) -> Step:
-        """Return the M-step."""
-        return _accurate_step(
-            found,
-            mixture,
-            self.free,
-            lambda about: sums(self.samples, mixture, about=about),
-            floor=self.floor,
-            ridge=self.ridge,
-            limit=_CANCELLATION[self.samples.dtype],
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        structure = type(options.start.covariance)
+        #: covariance of the data, against which a component may have collapsed
+        self.reference = (
+            own_covariance(options.samples, structure) if options.may_collapse else None
         )
 
-    def extrapolated(self, squarem: Squarem, mixture: Mixture, new: Mixture) -> Mixture | None:
-        """Return where many steps like that from `mixture` to `new` would lead, if anywhere."""
-        try:
-            farther = squarem.propose(mixture, new)
-            if farther is None:
-                return None
-            farther, _ = self.raised(farther)
-            return farther if _sound(farther) else None
-        except np.linalg.LinAlgError:
-            return None
+    def evaluate(self, mixture: Mixture, iteration: int, **known: Any) -> Point:
+        """Return the point at a mixture: one pass over the data."""
+        statistics = sufficient_statistics(self.options.samples, mixture)
+        return Point(iteration, mixture, statistics, **known)
 
-    def raised(self, mixture: Mixture) -> tuple[Mixture, str]:
-        """Return the mixture with its covariances raised to the floor, and say which were."""
-        if "covariances" not in self.free or self.floor is None:
-            return mixture, ""
-        covariance, floored = mixture.covariance.clipped(self.floor)
-        raised = Mixture.unchecked(mixture.weights, mixture.means, covariance)
-        return raised, held(floored, "floored")
+    def m_step(self, point: Point) -> Step:
+        """Return the M-step from a point."""
+        options = self.options
+        return _accurate_maximise(
+            point.statistics,
+            point.mixture,
+            options.free,
+            lambda about: sufficient_statistics(options.samples, point.mixture, about=about),
+            floor=options.floor,
+            ridge=options.ridge,
+            limit=_CANCELLATION[options.samples.dtype],
+        )
+
+    def advance(
+        self, point: Point, step: Step, event: str, iteration: int | None = None
+    ) -> Point | None:
+        """Return the point that an M-step from `point` leads to."""
+        iteration = point.iteration + 1 if iteration is None else iteration
+        elbo_m_step = step.expected_log_joint + point.entropy
+        new = self.evaluate(step.mixture, iteration, elbo_m_step=elbo_m_step, event=event)
+        return new._replace(gain=new.log_likelihood - point.log_likelihood)
+
+    def problem_of(self, step: Step, point: Point) -> str:
+        """Describe what makes the result of an M-step degenerate, or return ""."""
+        if not self.options.free:
+            return ""
+        return degenerate_components(step.mixture, point.statistics.counts, self.reference)
+
+    def remaining_gain(self, point: Point, n_iter: int) -> float:
+        """Estimate the gain that further iterations would bring, or NaN if that is too costly."""
+        samples, mixture, free = self.options.samples, point.mixture, self.options.free
+        if not can_estimate_remaining_gain(samples, mixture, free, n_iter):
+            return np.nan
+        step = self.m_step(point)
+        if step.floored.any():  # a maximum under a bound has a gradient
+            return np.nan
+        return remaining_gain(samples, mixture, step.mixture, point.statistics.counts, free)
 
 
-def _iterate(
-    problem: _Problem, squarem: Squarem | None, degenerate: str, restarts: Iterator[Mixture]
-) -> Fit:
-    """Alternate E-step and M-step until there is a reason to stop."""
-    samples, total = problem.samples, problem.samples.total
-    # A step that stops an accelerated fit is followed by none that would be longer.
-    enough = problem.tol * total * (_SHARPER if squarem else 1)
-    # Where the data themselves are as thin as the ridge, no component is held up by it.
-    wide = (samples.extent**2 > 2 * problem.ridge).all()
-    record = Recorder(problem.ridge if wide else 0.0)
-    candidate, event = problem.raised(problem.start)
-    bound = np.nan  # the ELBO of the candidate, after the M-step that led to it
-    mixture = row = None  # the candidate before, once it is accepted, and its row
-    last = False  # whether one extra step is being taken
-    begun, instead = True, None  # the EM step that could be taken in place of an extrapolation
+def _iterate(em: _EM, iteration_map: _EM | Squarem, options: Options) -> Fit:
+    """Alternate E-step and M-step until a reason to stop occurs.
 
-    def stop(status: Status, message: str, at: Mixture, row: Row, gain: float = np.nan) -> Fit:
+    `iteration_map` moves from one point to the next: `em` itself, or its acceleration.
+    """
+    total = options.samples.total
+    # The next step of an accelerated fit may be longer than the last, so it has a sharper limit.
+    enough = options.tol * total * (1 if iteration_map is em else _ACCELERATED_TOL)
+    # If the data are as thin as the ridge, no component is held up by the ridge.
+    wide = (options.samples.extent**2 > 2 * options.ridge).all()
+    record = Recorder(options.ridge if wide else 0.0)
+
+    def stop(
+        status: Status, message: str, at: Point, n_iter: int, remaining: float = np.nan
+    ) -> Fit:
         return Fit(
-            mixture=at,
+            mixture=at.mixture,
             status=status,
             message=message,
-            n_iter=iteration,
-            log_likelihood=row.log_likelihood,
+            n_iter=n_iter,
+            log_likelihood=at.log_likelihood,
             trace=record.trace(),
             n_samples=total,
-            free=problem.free,
-            remaining_gain=gain,
+            free=options.free,
+            remaining_gain=remaining,
         )
 
-    for iteration in range(problem.max_iter + 1):
-        pass_ = sums(samples, candidate)
-        if instead and not pass_.log_likelihood >= row.log_likelihood:
-            squarem.reject()
-            (candidate, bound), instead = instead, None
-            continue
-        found, before, mixture = pass_, (mixture, row), candidate
-        row = record.add(iteration, found, mixture, bound, event)
-        if problem.callback is not None:
-            problem.callback(iteration, mixture, found.log_likelihood)
+    mixture, event = options.raised(options.start)
+    before, point = None, em.evaluate(mixture, 0, event=event)
+    stop_at = np.inf  # the iteration from which on the fit counts as converged
+    while True:
+        record.add(point)
+        if options.callback is not None:
+            options.callback(point.iteration, point.mixture, point.log_likelihood)
 
-        gain = np.inf
-        if not (begun or instead):
-            gain = row.log_likelihood - before[1].log_likelihood
-            fell = problem.ridge == 0 and gain < 0
-            if fell and -gain > _rounding(samples, mixture, found.log_likelihood):
-                return stop("not_increasing", not_increasing_message(gain, iteration), *before)
-            within = (abs(gain) if problem.ridge else gain) <= enough
-            if last or (within and not (problem.extra_step and iteration < problem.max_iter)):
-                left = _remaining_gain(problem, found, mixture, iteration)
-                message = converged_message(gain / total, problem.tol, left / total, record.event())
-                return stop("converged", message, mixture, row, left)
-            last = within
-        if iteration == problem.max_iter:
+        if before is not None and point.gain < np.inf:
+            gain, n_iter = point.gain, point.iteration
+            if options.ridge == 0 and gain < 0:
+                rounding = log_likelihood_rounding(
+                    options.samples, point.mixture, point.log_likelihood
+                )
+                if -gain > rounding:
+                    message = not_increasing_message(gain, n_iter)
+                    return stop("not_increasing", message, before, n_iter)
+            if (abs(gain) if options.ridge else gain) <= enough:
+                stop_at = min(stop_at, n_iter + options.extra_step, options.max_iter)
+            if n_iter >= stop_at:
+                left = em.remaining_gain(point, n_iter)
+                message = converged_message(
+                    gain / total, options.tol, left / total, record.last_event()
+                )
+                return stop("converged", message, point, n_iter, left)
+        if point.iteration == options.max_iter:
             break
 
-        step = problem.step(found, mixture)
-        event = held(step.floored, "floored")
-        wrong = trouble(step.mixture, found.counts, problem.own) if problem.free else ""
-        if hopeless := not _sound(step.mixture):
-            wrong = wrong or "a covariance is singular to working precision"
-        if wrong:
-            if degenerate == "restart" and (fresh := next(restarts, None)) is not None:
-                _check_like(fresh, problem.start)
-                candidate, bound, begun = fresh, np.nan, True
-                event = f"restarted: {wrong}"
+        step = em.m_step(point)
+        event = describe(step.floored, "floored")
+        problem = em.problem_of(step, point)
+        singular = not can_be_evaluated(step.mixture)
+        if singular and not problem:
+            problem = "a covariance is singular to working precision"
+        if problem:
+            fresh = options.next_restart()
+            if fresh is not None:
+                event = f"restarted: {problem}"
+                before, point = None, em.evaluate(fresh, point.iteration + 1, event=event)
+                stop_at = np.inf
                 continue
-            if degenerate != "floor" or hopeless:
-                message = degenerate_message(wrong, iteration, degenerate)
-                raise DegenerateError(message, stop("degenerate", message, mixture, row))
-            event = "; ".join(filter(None, (event, wrong)))
-        begun, instead = False, None
-        candidate, bound = step.mixture, step.expected_log_joint + row.entropy
-        if squarem and gain <= _SLOW * total:
-            farther = problem.extrapolated(squarem, mixture, candidate)
-            if farther is not None:
-                instead = candidate, bound
-                candidate, bound = farther, np.nan
+            if options.degenerate != "floor" or singular:
+                message = degenerate_message(problem, point.iteration, options.degenerate)
+                raise DegenerateError(message, stop("degenerate", message, point, point.iteration))
+            event = "; ".join(filter(None, (event, problem)))
+        new = iteration_map.advance(point, step, event)
+        if new is None:
+            break
+        before, point = point, new
 
-    left = _remaining_gain(problem, found, mixture, iteration)
-    message = max_iter_message(record.rows, problem.max_iter, problem.tol, total, left / total)
-    return stop("max_iter", message, mixture, row, left)
-
-
-def _sound(mixture: Mixture) -> bool:
-    """Return whether a mixture can be evaluated."""
-    try:
-        return bool(np.isfinite(mixture.log_normaliser).all())
-    except np.linalg.LinAlgError:
-        return False
+    left = em.remaining_gain(point, options.max_iter)
+    message = max_iter_message(
+        record.rows[-1].iteration,
+        record.last_gain() / total,
+        options.max_iter,
+        options.tol,
+        left / total,
+    )
+    return stop("max_iter", message, point, options.max_iter, left)
 
 
-def _remaining_gain(
-    problem: _Problem, found: SufficientStatistics, mixture: Mixture, n_iter: int
-) -> float:
-    """Estimate what is still to be had, where that is cheap against the fit; or NaN."""
-    if "covariances" in problem.free and mixture.covariance.curved:
-        return np.nan
-    samples, (k, d) = problem.samples, mixture.means.shape
-    p = mixture.n_parameters(problem.free)
-    fit_work = samples.n_samples * n_iter * k * (d + 3) ** 2
-    if samples.has_missing or not 0 < samples.n_samples * p**2 <= max(_CHEAP, 0.1 * fit_work):
-        return np.nan
-    step = problem.step(found, mixture)
-    if step.floored.any():  # a maximum under a bound has a gradient
-        return np.nan
-    return remaining_gain(samples, mixture, step.mixture, found.counts, problem.free)
-
-
-def _rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:
-    """Return by how much the log-likelihood may be off by rounding.
-
-    That is its share of the sum, and the error of ‖y‖² in a nearly singular covariance.
-    """
-    conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
-    whitening = 8 * np.finfo(float).eps * samples.total / conditioning
-    size = abs(log_likelihood) + samples.total * samples.n_features
-    return _ROUNDING[samples.dtype] * size + whitening
-
-
-# ---- checks of fit's own arguments -------------------------------------------------------
-
-
-def _check_like(mixture: Mixture, start: Mixture) -> None:
-    if check_mixture(mixture, name="restart").means.shape != start.means.shape or (
-        type(mixture.covariance) is not type(start.covariance)
-    ):
-        raise ValueError("restart must hold mixtures of the same shape and structure as start")
-
-
-def _check_restart(restart: Any, degenerate: str) -> Iterator[Mixture]:
-    if (restart is not None) != (degenerate == "restart"):
-        raise ValueError(
-            "restart must hold the starts to go on from when degenerate='restart', and only "
-            f"then; got restart={restart!r} with degenerate={degenerate!r}"
-        )
-    try:
-        return iter(restart or ())
-    except TypeError:
-        raise TypeError(f"restart must be an iterable of Mixture; got {restart!r}") from None
-
-
-# ---- step by step, with the responsibilities laid open -----------------------------------
+# ---- step by step, with explicit responsibilities ----------------------------------------
 
 
 def e_step(X: Any, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Return the responsibilities and log-densities of samples (E1, E2).
+    """Compute the responsibilities and log-densities of samples (E1, E2).
 
     Parameters
     ----------
@@ -574,11 +502,11 @@ def m_step(
     X : array_like, shape (n_samples, n_features)
         Samples, in data units.
     responsibilities : array_like, shape (n_samples, n_components)
-        Not negative; each row sums to 1.
+        Non-negative; each row sums to 1.
     mixture : Mixture
         Gives the covariance structure and the blocks that are not free.
     free : collection of {"weights", "means", "covariances"}, default all
-        What may move; the rest comes back bit for bit.
+        Blocks to estimate. The others are returned unchanged.
 
     Returns
     -------
@@ -587,13 +515,13 @@ def m_step(
     Raises
     ------
     TypeError, ValueError
-        If an argument has the wrong shape, or a component gets too few samples for its
-        covariance to be positive definite.
+        If an argument has the wrong shape, or a component has too few samples for a positive
+        definite covariance.
 
     Notes
     -----
-    Bishop (2006), equations 9.24 to 9.26; the weights carry a Lagrange multiplier that comes
-    out as −n (G3; equation 9.22).
+    Bishop (2006), equations 9.24 to 9.26. The Lagrange multiplier of the weights is −n (G3;
+    equation 9.22).
 
     Examples
     --------
@@ -603,18 +531,19 @@ def m_step(
     >>> new.means.ravel(), new.covariance.values
     (array([0.5, 5. ]), array([0.25, 1.  ]))
     """
-    X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
+    X, responsibilities = _checked(X, responsibilities, mixture)
     free = check_free(free)
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         samples = Samples(X)
-        step = _accurate_step(
-            found := samples.fold(ResidualForm(mixture), responsibilities),
+        statistics = samples.fold(ResidualForm(mixture), responsibilities)
+        step = _accurate_maximise(
+            statistics,
             mixture,
             free,
             lambda about: samples.fold(ResidualForm(mixture, about), responsibilities),
         )
-    if free and (wrong := trouble(step.mixture, found.counts, None)):
-        raise ValueError(f"responsibilities leave nothing to estimate from: {wrong}")
+    if free and (wrong := degenerate_components(step.mixture, statistics.counts, None)):
+        raise ValueError(f"responsibilities must give every component some samples; {wrong}")
     new = step.mixture
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))
 
@@ -628,17 +557,17 @@ class Elbo(NamedTuple):
 
 
 def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
-    """Return the evidence lower bound of given responsibilities and parameters.
+    """Compute the evidence lower bound of given responsibilities and parameters.
 
-    ELBO(r, θ) = Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) − Σᵢₖ rᵢₖ log rᵢₖ, with 0 log 0 = 0 (B3). It is the
-    log-likelihood less Σᵢ KL(rᵢ ‖ p(component|xᵢ)) (B2, B5; Bishop 2006, equations 9.70 to 9.72).
+    ELBO(r, θ) = Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) − Σᵢₖ rᵢₖ log rᵢₖ, with 0 log 0 = 0 (B3). It equals the
+    log-likelihood minus Σᵢ KL(rᵢ ‖ p(component|xᵢ)) (B2, B5; Bishop 2006, equations 9.70 to 9.72).
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
         Samples, in data units.
     responsibilities : array_like, shape (n_samples, n_components)
-        Not negative; each row sums to 1. They need not be those of `mixture`.
+        Non-negative; each row sums to 1. They need not be those of `mixture`.
     mixture : Mixture
 
     Returns
@@ -660,24 +589,14 @@ def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
     >>> abs(bound.total - log_densities.sum()) < 1e-12
     np.True_
     """
-    X, responsibilities = _check_responsibilities(X, responsibilities, mixture)
+    X, responsibilities = _checked(X, responsibilities, mixture)
     expected = float((responsibilities * mixture.log_joint(X)).sum())
     entropy = float(entr(responsibilities).sum())
     return Elbo(expected + entropy, expected, entropy)
 
 
-def _check_responsibilities(
-    X: Any, responsibilities: Any, mixture: Mixture
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(X: Any, responsibilities: Any, mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
     check_mixture(mixture)
     X = check_samples(X, n_features=mixture.n_features)
-    responsibilities = check_numeric(responsibilities, name="responsibilities")
     shape = (len(X), mixture.n_components)
-    if responsibilities.shape != shape:
-        raise ValueError(
-            "responsibilities must have shape (n_samples, n_components) = "
-            f"{shape}; got {responsibilities.shape}"
-        )
-    if (responsibilities < 0).any() or (abs(responsibilities.sum(axis=1) - 1) > 1e-8).any():
-        raise ValueError("responsibilities must not be negative, and each row must sum to 1")
-    return X, responsibilities
+    return X, check_responsibilities(responsibilities, shape=shape)

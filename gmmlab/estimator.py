@@ -25,7 +25,7 @@ from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance
 from gmmlab.covariance.base import DiagonalCovariance
 from gmmlab.em import fit
-from gmmlab.engine import missing
+from gmmlab.engine import log_joint_observed
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.scale import relative_floor
 from gmmlab.mixture import Mixture
@@ -424,7 +424,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         X = self._validated(X)
         mixture = self._mixture()
         if self.missing == "marginalise":
-            return missing.log_joint(X, mixture).T, X.dtype
+            return log_joint_observed(X, mixture).T, X.dtype
         return mixture.log_joint(X).T, X.dtype
 
     def predict(self, X: Any) -> np.ndarray:

@@ -1,12 +1,24 @@
 """How far a fit is from the maximum, and how to get there faster.
 
-coordinates   unconstrained coordinates of mixtures near one of them
+coordinates   unconstrained coordinates about a mixture
 information   observed information and the remaining gain
 squarem       squared extrapolation
 """
 
 from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.convergence.information import Information, information, remaining_gain
+from gmmlab.convergence.information import (
+    Information,
+    can_estimate_remaining_gain,
+    information,
+    remaining_gain,
+)
 from gmmlab.convergence.squarem import Squarem
 
-__all__ = ["Coordinates", "Information", "Squarem", "information", "remaining_gain"]
+__all__ = [
+    "Coordinates",
+    "Information",
+    "Squarem",
+    "can_estimate_remaining_gain",
+    "information",
+    "remaining_gain",
+]

@@ -21,13 +21,16 @@ import numpy as np
 
 from gmmlab._numerics import blocks, normalise
 from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.engine.samples import Samples
+from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 
 # The log-likelihood is not quadratic: its higher terms can make the way longer.
 _SAFETY = 2.0
-# A share of information below this is rounding: whether there is a maximum is not to be seen.
+# A share of the information below this is rounding, so a maximum cannot be detected.
 _FLAT = 1e-12
+# An estimate of the remaining gain may always cost this many multiplications, and otherwise this
+# fraction of what the fit cost.
+_CHEAP, _FRACTION = 1e7, 0.1
 
 
 class Information(NamedTuple):
@@ -96,6 +99,21 @@ def information(samples: Samples, coordinates: Coordinates, counts: np.ndarray) 
         complete[: len(weights), : len(weights)] = samples.total * of_weights
     missing = samples.fold(MissingInformation(coordinates))[:size, :size]
     return Information(complete - missing, complete)
+
+
+def can_estimate_remaining_gain(
+    samples: Samples, mixture: Mixture, free: frozenset[str], n_iter: int
+) -> bool:
+    """Return whether `remaining_gain` is defined and cheap compared with a fit of `n_iter` steps.
+
+    It is not defined for curved structures and for missing entries.
+    """
+    if samples.has_missing or ("covariances" in free and mixture.covariance.curved):
+        return False
+    k, d = mixture.means.shape
+    cost = samples.n_samples * mixture.n_parameters(free) ** 2
+    fit_cost = samples.n_samples * n_iter * k * (d + 3) ** 2
+    return 0 < cost <= max(_CHEAP, _FRACTION * fit_cost)
 
 
 def remaining_gain(

@@ -1,7 +1,7 @@
-"""When a component is no estimate of anything: it is empty, or has collapsed.
+"""Degenerate components: empty or collapsed, and every threshold that decides it.
 
-The likelihood has no maximum where a covariance shrinks onto a few samples (U1), and no sample
-speaks about a component that none belongs to. Both are seen here and reported by `fit`.
+The likelihood has no maximum where a covariance shrinks onto a few samples (U1), and a component
+without samples cannot be estimated. `fit` detects and reports both.
 """
 
 from __future__ import annotations
@@ -12,50 +12,87 @@ from gmmlab._validation import listed
 from gmmlab.covariance import Covariance
 from gmmlab.mixture import Mixture
 
-#: a component is *collapsed* when its smallest variance is below this share of the data's own
+#: A component has *collapsed* in a fit when its smallest variance is below this fraction of the
+#: variance of the data.
 COLLAPSED = 1e-12
-#: a component is *empty* when fewer samples than this are expected from it, or where weights
-#: sum to less than 1, a smaller share than this of them
+#: A finished fit counts as collapsed from this fraction on: `diagnostics.degenerate`.
+THIN = 1e-6
+#: A component is *empty* when it has fewer expected samples than this; if the weights sum to
+#: less than 1, when it has less than this fraction of their sum.
 EMPTY = 1e-6
+#: The data are singular when the smallest eigenvalue of their correlation matrix is below this.
+SINGULAR = 1e-13
+#: A feature is constant when its range is at most this many rounding errors of its values.
+CONSTANT = 8
+#: A component is held up by the ridge when its smallest variance is below this multiple of it.
+RIDGE = 2
 
 
 def empty(counts: np.ndarray) -> np.ndarray:
-    """Return which components no sample speaks about, given Nₖ."""
+    """Return a mask of the components with no effective samples, given Nₖ, shape (k,)."""
     return counts < EMPTY * min(1.0, counts.sum())
 
 
-def trouble(mixture: Mixture, counts: np.ndarray, own: Covariance | None) -> str:
-    """Say which components are empty or, against the data's own covariance, collapsed; or ""."""
+def degenerate_components(
+    mixture: Mixture, counts: np.ndarray, reference: Covariance | None
+) -> str:
+    """Describe the components that are empty or have collapsed.
+
+    Parameters
+    ----------
+    mixture : Mixture
+    counts : ndarray, shape (n_components,)
+        Expected number of samples of each component, Nₖ.
+    reference : Covariance or None
+        Covariance of the data, of the same structure and with one component. None skips the
+        check for collapse.
+
+    Returns
+    -------
+    str
+        A description for messages; empty if every component is sound.
+    """
     found = [
-        f"component {k} is empty (fewer than {EMPTY:g} samples are expected from it)"
+        f"component {k} is empty (fewer than {EMPTY:g} expected samples)"
         for k in np.flatnonzero(empty(counts))
     ]
-    if own is not None and not _surely_wide(mixture.covariance, own):
-        shares = mixture.covariance.relative_to(own)
-        who = ["component " + str(k) for k in range(len(shares))]
-        if len(shares) < mixture.n_components:  # one covariance for all
-            who = ["the shared covariance"]
+    if reference is not None and not _surely_wide(mixture.covariance, reference):
+        shares = mixture.covariance.relative_to(reference)
+        names = [f"component {k}" for k in range(len(shares))]
+        if len(shares) < mixture.n_components:  # one covariance for all components
+            names = ["the shared covariance"]
         found += [
-            f"{who[k]} has collapsed (smallest variance below {COLLAPSED:g} of the data's own)"
+            f"{names[k]} has collapsed (smallest variance below {COLLAPSED:g} of the data's)"
             for k in np.flatnonzero(~(shares >= COLLAPSED))
         ]
     return "; ".join(found)
 
 
-def _surely_wide(covariance: Covariance, own: Covariance) -> bool:
-    """Return whether no covariance can have collapsed, without looking for eigenvalues.
+def _surely_wide(covariance: Covariance, reference: Covariance) -> bool:
+    """Return True if no covariance can have collapsed, without computing eigenvalues.
 
     The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
     """
     try:
-        return bool(covariance.trace(own.stack).max() < 1 / COLLAPSED)
+        return bool(covariance.trace(reference.stack).max() < 1 / COLLAPSED)
     except np.linalg.LinAlgError:
         return False
 
 
-def held(components: np.ndarray, by: str) -> str:
-    """Say which covariances (a mask, with one entry where all share one) something holds up."""
+def can_be_evaluated(mixture: Mixture) -> bool:
+    """Return whether the densities of a mixture are finite: no covariance is singular."""
+    try:
+        return bool(np.isfinite(mixture.log_normaliser).all())
+    except np.linalg.LinAlgError:
+        return False
+
+
+def describe(components: np.ndarray, what: str) -> str:
+    """Return ``"what: component 0, 2"`` for a mask of components, or "" if it is all False.
+
+    A mask with a single entry stands for the covariance that all components share.
+    """
     if not components.any():
         return ""
-    who = f"component {listed(components)}" if len(components) > 1 else "the covariance"
-    return f"{by}: {who}"
+    names = f"component {listed(components)}" if len(components) > 1 else "the covariance"
+    return f"{what}: {names}"

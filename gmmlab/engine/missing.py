@@ -19,7 +19,7 @@ from gmmlab.engine.statistics import ResidualForm, SufficientStatistics, per_com
 from gmmlab.mixture import Mixture
 
 
-def log_joint(X: np.ndarray, mixture: Mixture) -> np.ndarray:
+def log_joint_observed(X: np.ndarray, mixture: Mixture) -> np.ndarray:
     """Return log πₖ p(observed part of xᵢ | component k), shape (n_samples, n_components)."""
     found = np.empty((len(X), mixture.n_components))
     for seen, mine in _patterns(X):

@@ -36,7 +36,7 @@ _CHUNK_ROWS = (256, 2**14)
 _MOST_CHUNKS = 64
 # Half the range of a feature; the squares of larger numbers overflow when they are added.
 _LARGEST_EXTENT = 1e150
-# Statistics of this many Dask blocks are added by one task: where sums are large, few meet at a time.
+# One task adds the statistics of this many Dask blocks; few, because statistics can be large.
 _FAN_IN = 8
 # Rows shorter than this are worth turning into columns.
 _SHORT = 32
@@ -66,8 +66,8 @@ class Samples:
         self.X = self._read(X)
         self.n_samples, self.n_features = self.X.shape
         self.dtype: np.dtype = self.X.dtype
-        #: what `scale` has found of all of them: the same is asked for by every fit of a search
-        self.remembered: dict[tuple[str, type], Any] = {}
+        #: results that `scale` computes once for all fits of a search
+        self.cache: dict[tuple[str, type], Any] = {}
         self.weight = None
         #: number of samples, or the sum of their weights
         self.total: float = self.n_samples

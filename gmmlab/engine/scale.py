@@ -1,4 +1,4 @@
-"""The data's own scale: what floors and degeneracy are measured against."""
+"""The scale of the data: the reference for floors, degeneracy and rounding."""
 
 from __future__ import annotations
 
@@ -10,52 +10,53 @@ import numpy as np
 
 from gmmlab._validation import check_number, listed
 from gmmlab.covariance import Covariance, Diagonal
+from gmmlab.engine.degeneracy import CONSTANT, SINGULAR
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.statistics import ResidualForm
 from gmmlab.mixture import Mixture
 
-# A correlation matrix with a smaller eigenvalue than this is singular to working precision.
-_SINGULAR = 1e-13
+# Two log-likelihoods that differ by less than this fraction of their size differ by rounding.
+_ROUNDING = {np.dtype(np.float64): 1e-11, np.dtype(np.float32): 1e-4}
 
 Found = TypeVar("Found")
 OfSamples = Callable[[Samples, type[Covariance]], Found]
 
 
-def _remembered(function: OfSamples[Found]) -> OfSamples[Found]:
-    """Keep what is found with the samples that it was found of."""
+def _cached(function: OfSamples[Found]) -> OfSamples[Found]:
+    """Cache results on the `Samples` object: every fit of a search asks for the same ones."""
 
     @wraps(function)
-    def asked(samples: Samples, structure: type[Covariance]) -> Found:
+    def cached(samples: Samples, structure: type[Covariance]) -> Found:
         key = function.__name__, structure
-        if key not in samples.remembered:
-            samples.remembered[key] = function(samples, structure)
-        return samples.remembered[key]
+        if key not in samples.cache:
+            samples.cache[key] = function(samples, structure)
+        return samples.cache[key]
 
-    return asked
+    return cached
 
 
 def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None) -> np.ndarray:
-    """Return a floor of covariance eigenvalues that goes with the data's own scale.
+    """Return a floor for covariance eigenvalues that is relative to the scale of the data.
 
     Parameters
     ----------
     X : array_like or dask.array.Array, shape (n_samples, n_features)
-        Samples, in data units; NaN entries are left out.
+        Samples, in data units. NaN entries are ignored.
     fraction : float, default 1e-6
-        Share of each feature's variance; above 0.
+        Fraction of each feature's variance; must be above 0.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
     ndarray, shape (n_features,)
-        For `fit(…, floor=…)`, in squared data units. A constant feature has no scale: it gets
-        the mean of the others' (or `fraction` itself where all are constant).
+        A value for `fit(…, floor=…)`, in squared data units. A constant feature has no scale of
+        its own and gets the mean of the other features (`fraction` if all are constant).
 
     Raises
     ------
     TypeError, ValueError
-        If `X` is not a finite 2-D array or `fraction` not above 0.
+        If `X` is not a finite 2-D array or `fraction` is not above 0.
 
     Examples
     --------
@@ -71,12 +72,12 @@ def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None)
     return fraction * np.where(constant, variances[~constant].mean(), variances)
 
 
-@_remembered
+@_cached
 def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     """Return the second moment of all samples about their mean, in a structure's shape, k = 1.
 
-    Where entries are missing, each feature's variance is that of its observed entries, and
-    features count as uncorrelated: a scale is all that is asked for.
+    If entries are missing, the variance of each feature is that of its observed entries, and
+    features are treated as uncorrelated: this is enough for a scale.
     """
     if samples.has_missing:
         return structure.of_variances(_observed_variances(samples)[None])
@@ -85,16 +86,16 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
 
 
-@_remembered
+@_cached
 def whole_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
-    """Return the covariance of all samples, positive definite also where a feature is constant."""
+    """Return the covariance of all samples; it is positive definite even for constant features."""
     whole = structure.estimate(np.ones(1), total_moment(samples, structure))
     return whole.clipped(relative_floor(samples))[0]
 
 
 def _observed_variances(samples: Samples) -> np.ndarray:
     """Return the variance of the observed entries of each feature."""
-    centre = samples.centre  # `powers` may travel to where the blocks are, the samples may not
+    centre = samples.centre  # Dask sends `powers` to its workers; it must not hold the samples
 
     def powers(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         seen = ~np.isnan(X)
@@ -106,16 +107,16 @@ def _observed_variances(samples: Samples) -> np.ndarray:
     return second / count - (first / count) ** 2
 
 
-@_remembered
+@_cached
 def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
-    """Return the covariance of all samples under a structure: the fit with k = 1, exact.
+    """Return the covariance of all samples under a structure, which is the exact fit for k = 1.
 
-    It is the scale against which a component counts as collapsed.
+    A component is compared with it to decide whether it has collapsed.
 
     Raises
     ------
     ValueError
-        If it is singular, so that no component's covariance can be estimated either.
+        If it is singular. The covariance of a component cannot be estimated then either.
     """
     advice = "drop features, choose another structure, or give floor=…"
     if (constant := _constant(samples)).any():
@@ -124,9 +125,9 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
             f"cannot be estimated: {advice}"
         )
     covariance = structure.estimate(np.ones(1), total_moment(samples, structure))
-    if covariance.conditioning()[0] < _SINGULAR:
+    if covariance.conditioning()[0] < SINGULAR:
         raise ValueError(
-            f"X must span all of its {samples.n_features} features, and its {samples.n_samples} "
+            f"X must span all of its {samples.n_features} features; its {samples.n_samples} "
             f"samples lie in fewer dimensions, so {structure.__name__} covariances cannot be "
             f"estimated: {advice}"
         )
@@ -134,7 +135,19 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
 
 
 def _constant(samples: Samples) -> np.ndarray:
-    """Return which features never change, but for rounding."""
+    """Return a mask of the features that are constant up to rounding."""
     low, high = samples.spread
     size = np.maximum(np.abs(high), np.abs(low))
-    return high - low <= 8 * np.finfo(samples.dtype).eps * size
+    return high - low <= CONSTANT * np.finfo(samples.dtype).eps * size
+
+
+def log_likelihood_rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:
+    """Return a bound on the rounding error of a log-likelihood.
+
+    It has two parts: rounding in the sum over samples, and the error of ‖y‖² when a covariance
+    is nearly singular.
+    """
+    conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
+    whitening = 8 * np.finfo(float).eps * samples.total / conditioning
+    size = abs(log_likelihood) + samples.total * samples.n_features
+    return _ROUNDING[samples.dtype] * size + whitening

@@ -35,7 +35,7 @@ from gmmlab._validation import (
 from gmmlab.convergence.coordinates import Coordinates
 from gmmlab.convergence.information import information
 from gmmlab.em import fit as fit_by_em
-from gmmlab.em import sums
+from gmmlab.em import sufficient_statistics
 from gmmlab.engine.samples import Samples, as_samples
 from gmmlab.engine.threads import one_blas_thread
 from gmmlab.mixture import Mixture
@@ -325,7 +325,9 @@ def _delta(coordinates: Coordinates, samples: Samples) -> tuple[Parameters, np.n
     mixture, places, size = coordinates.origin, coordinates.places, coordinates.size
     covariance, d = mixture.covariance, mixture.n_features
     with one_blas_thread():
-        observed = information(samples, coordinates, sums(samples, mixture).counts).observed
+        observed = information(
+            samples, coordinates, sufficient_statistics(samples, mixture).counts
+        ).observed
         inverse = np.zeros((size + 1, size + 1))  # the last weight's coordinate stands still
         inverse[:size, :size] = cho_solve(cho_factor(observed), np.eye(size))
     errors, of_means = _known(mixture)

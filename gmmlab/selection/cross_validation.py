@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gmmlab.covariance import Covariance
-from gmmlab.em import sums
+from gmmlab.em import sufficient_statistics
 from gmmlab.engine.samples import Samples
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError
@@ -92,6 +92,7 @@ def cross_validated(
         except DegenerateError:
             continue
         if not found.degenerate:
-            values[number] = sums(outside, found.best.mixture).log_likelihood / outside.total
+            statistics = sufficient_statistics(outside, found.best.mixture)
+            values[number] = statistics.log_likelihood / outside.total
     values.setflags(write=False)
     return Score(values)

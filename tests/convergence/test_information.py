@@ -14,7 +14,7 @@ from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, star
 from gmmlab.convergence.coordinates import Coordinates
 from gmmlab.convergence.information import information
 from gmmlab.diagnostics import remaining_gain
-from gmmlab.em import maximise, sums
+from gmmlab.em import maximise, sufficient_statistics
 from gmmlab.engine.samples import Samples
 from gmmlab.result import DegenerateError
 
@@ -47,7 +47,9 @@ def log_likelihood(samples, mixture):
 def at(samples, mixture, free):
     """Return coordinates about a mixture, and its information."""
     coordinates = Coordinates(mixture, frozenset(free))
-    return coordinates, information(samples, coordinates, sums(samples, mixture).counts)
+    return coordinates, information(
+        samples, coordinates, sufficient_statistics(samples, mixture).counts
+    )
 
 
 # ---- what it is --------------------------------------------------------------------------------
@@ -94,7 +96,9 @@ def test_an_em_step_shrinks_distances_by_1_less_complete_into_observed(structure
 
     def step(vector):
         moved = coordinates.mixture(vector)
-        return coordinates.of(maximise(sums(samples, moved), moved, frozenset(free)).mixture)
+        return coordinates.of(
+            maximise(sufficient_statistics(samples, moved), moved, frozenset(free)).mixture
+        )
 
     h = 1e-4
     columns = [(step(v) - step(-v)) / (2 * h) for v in h * np.eye(coordinates.size)]

@@ -23,7 +23,7 @@ from gmmlab import (
     start,
 )
 from gmmlab.covariance.base import DiagonalCovariance, MatrixCovariance
-from gmmlab.em import sums
+from gmmlab.em import sufficient_statistics
 from gmmlab.engine.missing import ObservedForm
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.statistics import ResidualForm
@@ -205,7 +205,10 @@ def test_the_completed_moments_are_conditional_expectations(case):
         second = np.diagonal(second, axis1=1, axis2=2)
     samples = Samples(X, missing=True)
     about = mixture.means + 0.5
-    for found in (sums(samples, mixture), sums(samples, mixture, about=about)):
+    for found in (
+        sufficient_statistics(samples, mixture),
+        sufficient_statistics(samples, mixture, about=about),
+    ):
         np.testing.assert_allclose(found.counts, counts, rtol=1e-8, atol=1e-9)
         np.testing.assert_allclose(
             found.first + counts[:, None] * (found.about - mixture.means), first, atol=1e-7

@@ -14,7 +14,7 @@ from scipy.stats import multivariate_normal
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, e_step, fit
 from gmmlab._numerics import normalise
 from gmmlab.covariance.base import MatrixCovariance
-from gmmlab.em import sums
+from gmmlab.em import sufficient_statistics
 from gmmlab.engine.exponential_family import (
     ExponentialFamilyForm,
     exponential_family_centre,
@@ -350,7 +350,7 @@ def test_products_lose_digits_exactly_where_the_guard_refuses_them(structure):
     whole = samples.fold(ResidualForm(mixture)).log_likelihood
     assert whole == pytest.approx(constant - float(squares) / 2, rel=1e-14)
     # `sums` takes the form that is right
-    assert sums(samples, mixture).log_likelihood == whole
+    assert sufficient_statistics(samples, mixture).log_likelihood == whole
 
 
 @every_structure
@@ -386,7 +386,7 @@ def test_sums_in_single_precision_are_right_to_four_digits(case):
     low = Samples(samples.X.astype(np.float32), samples.weight)
     # the same numbers in double precision
     high = Samples(low.X.astype(np.float64), samples.weight)
-    found, wanted = sums(low, mixture), high.fold(ResidualForm(mixture))
+    found, wanted = sufficient_statistics(low, mixture), high.fold(ResidualForm(mixture))
     # d × 1e-3 is what log-densities may be off by at worst
     rtol = 1e-4 * samples.n_features
     np.testing.assert_allclose(found.counts, wanted.counts, atol=rtol * low.total)
@@ -413,8 +413,8 @@ def test_the_unit_of_single_precision_data_does_not_matter(structure, power):
         unit * mixture.means,
         structure(unit**2 * mixture.covariance.values),
     )
-    one = sums(Samples(X), mixture)
-    other = sums(Samples((X * unit).astype(np.float32)), scaled)
+    one = sufficient_statistics(Samples(X), mixture)
+    other = sufficient_statistics(Samples((X * unit).astype(np.float32)), scaled)
     np.testing.assert_allclose(other.counts, one.counts, rtol=1e-4)
     change = 100 * 2 * np.log(unit)
     assert other.log_likelihood + change == pytest.approx(one.log_likelihood, rel=1e-4)
@@ -425,7 +425,10 @@ def test_the_unit_of_single_precision_data_does_not_matter(structure, power):
 def test_weights_out_of_the_range_of_single_precision_are_no_obstacle(structure, weight):
     rng = np.random.default_rng(0)
     X, mixture = rng.normal(size=(100, 2)).astype(np.float32), random_mixture(rng, 2, 2, structure)
-    one, other = sums(Samples(X), mixture), sums(Samples(X, np.full(100, weight)), mixture)
+    one, other = (
+        sufficient_statistics(Samples(X), mixture),
+        sufficient_statistics(Samples(X, np.full(100, weight)), mixture),
+    )
     np.testing.assert_allclose(other.counts / weight, one.counts, rtol=1e-4)
     assert other.log_likelihood / weight == pytest.approx(one.log_likelihood, rel=1e-4)
 
