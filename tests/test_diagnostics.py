@@ -456,7 +456,7 @@ def test_labels_are_whole_numbers_from_zero(measure, bad, error, message):
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda f: f.__name__)
 def test_labellings_are_of_the_same_samples(measure):
-    with pytest.raises(ValueError, match=r"predicted must have one entry a sample \(3\); got 2"):
+    with pytest.raises(ValueError, match=r"predicted must have one entry per sample \(3\); got 2"):
         measure([0, 1, 1], [0, 1])
 
 

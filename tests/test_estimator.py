@@ -609,9 +609,9 @@ def test_weights_are_routed_where_they_are_requested(X):
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (np.ones(5), "sample_weight must have one entry a sample"),
-        (-np.ones(300), "sample_weight must not be negative"),
-        (np.zeros(300), "sample_weight must not be negative, and not all zero"),
+        (np.ones(5), "sample_weight must have one entry per sample"),
+        (-np.ones(300), "sample_weight must be non-negative"),
+        (np.zeros(300), "sample_weight must be non-negative and not all zero"),
         (np.full(300, np.nan), "sample_weight contains NaN"),
     ],
 )
@@ -817,7 +817,7 @@ def test_blocks_that_are_given_take_the_place_of_those_from_responsibilities(X):
         ),
         (np.ones((300, 3)), "responsibilities must not be negative, each row must sum to 1"),
         (np.zeros(300, int), "labels must be 0 to 2"),
-        (np.zeros(5, int), "labels must have one entry a sample"),
+        (np.zeros(5, int), "labels must have one entry per sample"),
     ],
 )
 def test_responsibilities_that_do_not_fit_are_refused(X, given, message):
@@ -1099,7 +1099,10 @@ EYE = np.eye(2)
         ({"precisions_init": [EYE, EYE * np.nan]}, "precisions_init.* contains NaN"),
         ({"precisions_init": EYE}, r"precisions_init.* shape of \(2, 2, 2\)"),
         ({"covariances_init": [EYE, EYE], "precisions_init": [EYE, EYE]}, "not both"),
-        ({"free": ["mean"]}, "free may hold 'weights', 'means', 'covariances'; got 'mean'"),
+        (
+            {"free": ["mean"]},
+            "free must contain only 'weights', 'means', 'covariances'; got 'mean'",
+        ),
     ],
 )
 def test_starting_values_that_do_not_fit_are_refused_by_name(X, parameters, message):

@@ -274,7 +274,7 @@ def test_settings_go_to_every_fit(clusters, settings):
         ({"n_components": 500}, ValueError, "n_components must be"),
         ({"n_components": 2.0}, TypeError, "n_components must be an integer"),
         ({"X": [[np.nan], [1.0]]}, ValueError, "X contains NaN.*missing='marginalise'"),
-        ({"sample_weight": [1.0]}, ValueError, "sample_weight must have one entry a sample"),
+        ({"sample_weight": [1.0]}, ValueError, "sample_weight must have one entry per sample"),
         ({"given": {"means": np.zeros((2, 2))}}, ValueError, "means"),
         ({"given": {"covariances": 1}}, ValueError, "given must be one of.*'covariance'; got"),
         ({"given": [1]}, TypeError, "given must map blocks to their values; got list"),

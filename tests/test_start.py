@@ -499,7 +499,7 @@ def test_structures_are_one_of_the_four(draw):
 @pytest.mark.parametrize(
     ("labels", "error", "message"),
     [
-        ([0, 1], ValueError, r"labels must have one entry a sample \(3\)"),
+        ([0, 1], ValueError, r"labels must have one entry per sample \(3\)"),
         ([0, 2, 2], ValueError, "labels must be 0 to 2, each at least once"),
         ([-1, 0, 1], ValueError, "labels must be 0 to 1"),
         ([-1, 1, 1], ValueError, "labels must be 0 to 1"),

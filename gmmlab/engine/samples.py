@@ -196,7 +196,7 @@ class DaskSamples(Samples):
         check_real(sample_weight.dtype, name="sample_weight")
         if sample_weight.shape != (self.n_samples,):
             raise ValueError(
-                f"sample_weight must have one entry a sample, shape ({self.n_samples},); "
+                f"sample_weight must have one entry per sample, shape ({self.n_samples},); "
                 f"got {sample_weight.shape}"
             )
         weight = sample_weight.astype(np.float64).rechunk(rows)

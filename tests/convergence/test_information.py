@@ -356,5 +356,5 @@ def test_what_is_no_fit_or_no_data_for_it_is_refused():
         remaining_gain(result.mixture, X)
     with pytest.raises(ValueError, match="X must have 2 features"):
         remaining_gain(result, X[:, :1])
-    with pytest.raises(ValueError, match="sample_weight must have one entry a sample"):
+    with pytest.raises(ValueError, match="sample_weight must have one entry per sample"):
         remaining_gain(result, X, sample_weight=[1.0])

@@ -289,12 +289,12 @@ def test_chunks_of_unknown_sizes_are_refused_and_the_advice_works():
 @pytest.mark.parametrize(
     ("weight", "error", "match"),
     [
-        (da.ones(7), ValueError, r"one entry a sample, shape \(2000,\)"),
-        (-da.ones(2000), ValueError, "must not be negative"),
+        (da.ones(7), ValueError, r"one entry per sample, shape \(2000,\)"),
+        (-da.ones(2000), ValueError, "must be non-negative"),
         (da.zeros(2000), ValueError, "not all zero"),
         (da.ones(2000) * np.nan, ValueError, "NaN"),
         (da.ones(2000).astype(complex), TypeError, "real numbers"),
-        (np.ones(7), ValueError, r"one entry a sample, shape \(2000,\)"),
+        (np.ones(7), ValueError, r"one entry per sample, shape \(2000,\)"),
     ],
 )
 def test_weights_are_checked_as_in_memory(weight, error, match):

@@ -547,7 +547,11 @@ def test_rows_of_the_table_say_which_parameter_they_are():
         ({"method": "bootstrap", "rng": 0}, TypeError, r"rng must be a numpy.random.Generator"),
         ({"method": "weighted", "rng": None}, TypeError, r"rng must be a numpy.random.Generator"),
         ({"method": "weighted", "n_bootstrap": 1}, ValueError, "n_bootstrap must be at least 2"),
-        ({"method": "weighted", "n_jobs": 0}, ValueError, "n_jobs must be None, or a number above"),
+        (
+            {"method": "weighted", "n_jobs": 0},
+            ValueError,
+            "n_jobs must be None, or an integer other",
+        ),
         ({"method": "weighted", "n_jobs": 1.5}, TypeError, "n_jobs must be an integer"),
         ({"method": "weighted", "free": {"means"}}, TypeError, "settings must not hold free"),
     ],
