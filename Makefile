@@ -1,48 +1,51 @@
-# One environment in .venv, set up on first use. `make help` lists the targets.
+# Each target first sets up one environment in .venv, if it is not there yet. See `make help`.
 
 PYTHON ?= python3
 RUN := .venv/bin/python
-# Workers share the cores: with one thread each for linear algebra they do not wait for each other.
+# One thread for linear algebra in each worker: the workers already use all cores.
 TEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n auto
 
-# The stamp's name holds what the environment was made from, and where: when the pins or the
-# folder change there is no such stamp, and the environment is made anew. It is written last, so
-# a set-up that failed or was interrupted is done again.
+# This file marks a finished set-up. Its name has a checksum of the pins, pyproject.toml and the
+# folder: when one of these changes, or a set-up was interrupted, the environment is made again.
 READY := .venv/ready-$(shell { pwd; cat requirements.txt pyproject.toml; } | cksum | cut -d ' ' -f 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help reports test lab refresh format bench pins
+.PHONY: help reports test quick lab refresh format bench pins
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-reports: $(READY)  ## run every notebook: pages, and an index, in reports/
+reports: $(READY)  ## run every notebook; write its page, and an index, to reports/
 	$(RUN) -m gmmlab report
 
-test: $(READY)  ## lint, unit tests, doctests, runs made twice, pages in a browser, nbval
+test: $(READY)  ## run all checks: lint, imports, unit tests, doctests, browser tests, notebooks
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(TEST) --dist worksteal tests gmmlab
 	$(TEST) --dist loadfile --nbval notebooks
 
+quick: $(READY)  ## run the tests of the core, in less than a minute
+	$(RUN) -m ruff check
+	$(TEST) --dist worksteal tests/test_*.py tests/covariance tests/engine tests/convergence
+
 lab: $(READY)  ## open JupyterLab on the notebooks
 	$(RUN) -m jupyterlab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
-refresh: $(READY)  ## execute the committed notebooks in place
+refresh: $(READY)  ## execute the committed notebooks again, in place
 	$(RUN) -m gmmlab refresh
 	$(RUN) -m gmmlab refresh notebooks/assignments/source/*/*.ipynb
 
-format: $(READY)  ## put code and notebooks into the house style
+format: $(READY)  ## format code and notebooks
 	$(RUN) -m ruff check --fix
 	$(RUN) -m ruff format
 
-bench: $(READY)  ## measure EM against its peers, what fits say of themselves, and runs
+bench: $(READY)  ## measure speed against other implementations, convergence estimates, and runs
 	$(RUN) -m uv pip install --quiet --editable '.[bench]'
 	$(RUN) benchmarks/em.py
 	$(RUN) benchmarks/convergence.py
 	$(RUN) benchmarks/runs.py
 
-pins: $(READY)  ## make requirements.txt anew from the ranges in pyproject.toml
+pins: $(READY)  ## update requirements.txt to the newest versions that pyproject.toml allows
 	$(RUN) -m uv pip compile -q --universal --fork-strategy fewest --upgrade --no-header \
 	    --no-annotate --extra dev --output-file requirements.txt pyproject.toml
 

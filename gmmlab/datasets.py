@@ -3,8 +3,9 @@
 The truth of a generated set comes as plain arrays (weights, means, covariances), not as a
 `Mixture`: one of the sets has a singular covariance, which no mixture may have.
 
-Real data are read from files that come with gmmlab, and whose SHA-256 is checked: all of them in a
-checkout, the Old Faithful data in an installed package. Only `load_mnist(source="keras")` downloads.
+Real data are read from files that come with gmmlab, after checking their SHA-256: a checkout has
+all of them, an installed package has the Old Faithful data. Only `load_mnist(source="keras")`
+downloads a file.
 """
 
 from __future__ import annotations
