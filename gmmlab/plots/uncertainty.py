@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from gmmlab._validation import BLOCKS, check_choice, check_labels, check_samples
-from gmmlab.inference.uncertainty import Parameters, Uncertainty, check_uncertainty
+from gmmlab.inference import Parameters, Uncertainty, check_uncertainty
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.plots._axes import axes_for, ellipse, grid_over, n_bins, name_axes
 from gmmlab.plots._style import colour, feature_names
