@@ -1,12 +1,14 @@
-"""Where EM begins: every function here returns a proper mixture.
+"""Starting points for EM: every function returns a valid mixture on the scale of the data.
 
-Proper means weights that sum to 1 and covariances of the scale of the data, positive
-definite under any structure, also where a cluster holds a single point or a feature never
-changes. Each takes the data, the number of components, a generator where it draws, and
-the covariance structure to start (and so to fit) with.
+from k-means, k-means++, random samples, random responsibilities or Ward's method:
+    `kmeans`, `kmeans_plus_plus`, `random_points`, `random_responsibilities`, `hierarchical`
+from what is known:
+    `from_labels`, `from_responsibilities`, `from_parameters`
+preparation of the data:
+    `completed` fills missing entries; `subsample` draws from data that are large or not in memory
 
-Where the data are too many, or not in memory, start from a part of them:
-``start.kmeans(start.subsample(X, 10_000, rng), k, rng)``.
+Weights sum to 1 and covariances are positive definite under every structure, even where a cluster
+has a single sample or a feature is constant.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from gmmlab._validation import (
     check_labels,
     check_matrix,
     check_numeric,
+    check_responsibilities,
     check_rng,
     check_samples,
     is_dask,
@@ -31,18 +34,23 @@ from gmmlab._validation import (
     numeric,
 )
 from gmmlab.covariance import FOURTEEN, Covariance, Full
-from gmmlab.engine.samples import Samples, as_samples
-from gmmlab.engine.scale import whole_covariance
-from gmmlab.engine.statistics import ResidualForm, per_component
-from gmmlab.engine.threads import one_blas_thread
+from gmmlab.engine import (
+    THIN,
+    ResidualForm,
+    Samples,
+    as_samples,
+    one_blas_thread,
+    per_component,
+    whole_covariance,
+)
 from gmmlab.mixture import Mixture
 
-# A component with less than this share of the data's variance in some direction is thin.
-_THIN = 1e-6
-# Ward's method takes all distances between so many samples at the most.
+# The largest number of samples whose pairwise distances Ward's method may compute.
 _WARD = 2000
 
 Structure = type[Covariance]
+
+# ---- starts that are drawn ---------------------------------------------------------------
 
 
 def kmeans(
@@ -53,7 +61,7 @@ def kmeans(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from the clusters of k-means (Lloyd, one k-means++ start).
+    """Start from the clusters of k-means (Lloyd's algorithm, one k-means++ start).
 
     Parameters
     ----------
@@ -62,11 +70,11 @@ def kmeans(
     n_components : int
         Number of components; at most the number of samples.
     rng : numpy.random.Generator
-        Source of the draws.
+        Source of randomness.
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
@@ -76,7 +84,7 @@ def kmeans(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -91,14 +99,14 @@ def kmeans(
 
     samples = _check(X, n_components, sample_weight)
     seed = int(check_rng(rng).integers(2**31))
-    # On two threads k-means gives other bits than on one.
+    # The bits of k-means depend on the number of threads.
     with _single_threaded(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of clusters that coincide
+        warnings.simplefilter("ignore", ConvergenceWarning)  # too few clusters: an error below
         clusters = KMeans(n_components, n_init=1, random_state=seed)
         labels = clusters.fit(samples.X, sample_weight=samples.weight).labels_
     if (distinct := len(np.unique(labels))) < n_components:
         raise ValueError(
-            f"n_components must be at most the number of different samples in X ({distinct}); "
+            f"n_components must be at most the number of distinct samples in X ({distinct}); "
             f"got {n_components}"
         )
     return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
@@ -112,9 +120,10 @@ def kmeans_plus_plus(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from k-means++ seeds: data points far apart, equal weights, the data's covariance.
+    """Start from k-means++ seeds: distant samples, equal weights, the covariance of the data.
 
-    Parameters, return value and errors as in `kmeans` (Arthur and Vassilvitskii 2007).
+    See `kmeans` for the parameters, the return value and the errors, and Arthur and
+    Vassilvitskii (2007) for the method.
     """
     from sklearn.cluster import kmeans_plusplus
 
@@ -135,16 +144,18 @@ def random_points(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from data points drawn without replacement, equal weights, the data's covariance.
+    """Start from samples drawn without replacement, equal weights, the covariance of the data.
 
-    Parameters, return value and errors as in `kmeans`.
+    See `kmeans` for the parameters, the return value and the errors.
     """
     samples = _check(X, n_components, sample_weight)
-    share = None
+    probabilities = None
     if samples.weight is not None:
-        share = samples.weight / samples.total
-        check_count(n_components, name="n_components", maximum=np.count_nonzero(share))
-    points = check_rng(rng).choice(samples.n_samples, size=n_components, replace=False, p=share)
+        probabilities = samples.weight / samples.total
+        check_count(n_components, name="n_components", maximum=np.count_nonzero(probabilities))
+    points = check_rng(rng).choice(
+        samples.n_samples, size=n_components, replace=False, p=probabilities
+    )
     return from_parameters(samples, means=samples.X[points], structure=structure)
 
 
@@ -156,10 +167,11 @@ def random_responsibilities(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from one M-step on responsibilities drawn evenly from the simplex.
+    """Start from one M-step on responsibilities that are uniform on the simplex.
 
-    Every component then is near the whole data's mean and covariance, so that EM has far
-    to go: a poor start on purpose. Parameters, return value and errors as in `kmeans`.
+    Every component then has nearly the mean and the covariance of the data, so EM has a long way
+    to go: this is a poor start on purpose. See `kmeans` for the parameters, the return value and
+    the errors.
     """
     samples = _check(X, n_components, sample_weight)
     draws = check_rng(rng).dirichlet(np.ones(n_components), size=samples.n_samples)
@@ -174,66 +186,34 @@ def hierarchical(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from the clusters of Ward's method, in units in which the data vary alike all ways.
+    """Start from the clusters of Ward's method on whitened data.
 
-    Parameters, return value and errors as in `kmeans`. Of more than 2000 samples that many are
-    drawn and clustered; otherwise nothing is left to chance (Ward 1963; Fraley and Raftery 2002,
-    section 2.4).
+    The data are whitened by their covariance. If there are more than 2000 samples, Ward's method
+    runs on 2000 drawn at random; otherwise the start is deterministic (Ward 1963; Fraley and
+    Raftery 2002, section 2.4). See `kmeans` for the parameters, the return value and the errors.
     """
     from scipy.cluster.hierarchy import fcluster, ward
 
     samples, rng = _check(X, n_components, sample_weight), check_rng(rng)
     if samples.weight is not None and not samples.weight.all():
-        seen = samples.weight > 0  # a sample that counts nothing is none, and no cluster
-        samples = _check(samples.X[seen], n_components, samples.weight[seen])
+        counted = samples.weight > 0  # a sample of weight 0 must not become a cluster
+        samples = _check(samples.X[counted], n_components, samples.weight[counted])
     if samples.n_samples > _WARD:
-        some = rng.choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
-        weight = None if samples.weight is None else samples.weight[some]
-        samples = Samples(samples.X[some], weight)
+        drawn = rng.choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
+        weight = None if samples.weight is None else samples.weight[drawn]
+        samples = Samples(samples.X[drawn], weight)
     whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
-    alike = whole.whiten(samples.X)[0].T
-    labels = np.ones(len(alike), dtype=int)
+    whitened = whole.whiten(samples.X)[0].T
+    labels = np.ones(len(whitened), dtype=int)
     if n_components > 1:
-        tree = ward(alike)
-        # By the number of a merger, not its height: of equal heights some may have to be undone.
+        tree = ward(whitened)
+        # Cut the tree by the order of mergers: a cut by height would not separate equal heights.
         mergers = np.arange(len(tree), dtype=float)
         labels = fcluster(tree, n_components, "maxclust_monocrit", monocrit=mergers)
     return _from_responsibilities(samples, _one_hot(labels - 1, n_components), structure)
 
 
-def completed(X: Any) -> np.ndarray:
-    """Return the data with each feature's mean where it is missing, to draw a start from.
-
-    Parameters
-    ----------
-    X : array_like, shape (n_samples, n_features)
-        Samples, in data units; NaN entries are missing.
-
-    Returns
-    -------
-    ndarray, shape (n_samples, n_features)
-        `X` itself if nothing is missing.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `X` is not a 2-D array of numbers, or a feature was never observed.
-
-    Examples
-    --------
-    >>> completed([[1.0, 4.0], [3.0, float("nan")]])
-    array([[1., 4.],
-           [3., 4.]])
-    """
-    return completed_samples(as_samples(X, missing=True, in_memory=True)).X
-
-
-def completed_samples(samples: Samples) -> Samples:
-    """Return samples with each feature's mean where it is missing: themselves if nothing is."""
-    if not samples.has_missing:
-        return samples
-    means = np.nanmean(samples.X, axis=0)
-    return Samples(np.where(np.isnan(samples.X), means, samples.X), samples.weight)
+# ---- starts from what is known -----------------------------------------------------------
 
 
 def from_labels(
@@ -244,7 +224,7 @@ def from_labels(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from a labelling: weights, means and covariances of each class.
+    """Start from a labelling: the weight, mean and covariance of each class.
 
     Parameters
     ----------
@@ -257,7 +237,7 @@ def from_labels(
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
@@ -266,7 +246,7 @@ def from_labels(
     Raises
     ------
     TypeError, ValueError
-        If `labels` are not whole numbers, one a sample, or a class has no sample.
+        If `labels` are not integers, one per sample, or if a class has no sample.
 
     Examples
     --------
@@ -290,18 +270,18 @@ def from_labels(
 def from_responsibilities(
     X: Any, responsibilities: Any, *, structure: Structure = Full, sample_weight: Any = None
 ) -> Mixture:
-    """Start from given responsibilities: one M-step on them.
+    """Start from one M-step on given responsibilities.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
         Samples, in data units.
     responsibilities : array_like, shape (n_samples, n_components)
-        Not negative; each row sums to 1.
+        Non-negative; each row sums to 1.
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
@@ -310,18 +290,16 @@ def from_responsibilities(
     Raises
     ------
     TypeError, ValueError
-        If `responsibilities` have another shape, or rows that are no distributions.
+        If `responsibilities` have the wrong shape, a row is not a distribution, or a column is
+        zero.
     """
     samples = as_samples(X, sample_weight, in_memory=True)
-    r = check_samples(responsibilities, name="responsibilities")
-    if len(r) != samples.n_samples:
+    n_components = check_samples(responsibilities, name="responsibilities").shape[1]
+    r = check_responsibilities(responsibilities, shape=(samples.n_samples, n_components))
+    if (empty := ~r.any(axis=0)).any():
         raise ValueError(
-            f"responsibilities must have one row a sample ({samples.n_samples}); got {len(r)}"
-        )
-    if (r < 0).any() or (np.abs(r.sum(axis=1) - 1) > 1e-8).any() or not r.any(axis=0).all():
-        raise ValueError(
-            "responsibilities must not be negative, each row must sum to 1, and every component "
-            "must have some"
+            "responsibilities must be above 0 for some sample of every component; they are all 0 "
+            f"for component {listed(empty)}"
         )
     return _from_responsibilities(samples, r, structure)
 
@@ -335,23 +313,23 @@ def from_parameters(
     structure: Structure = Full,
     sample_weight: Any = None,
 ) -> Mixture:
-    """Start from given parameters; what is left out takes the scale of the data.
+    """Start from given parameters; defaults are on the scale of the data.
 
     Parameters
     ----------
-    X : array_like, shape (n_samples, n_features)
+    X : array_like or dask.array.Array, shape (n_samples, n_features)
         Samples, in data units.
     means : array_like, shape (n_components, n_features)
         Component means.
     weights : array_like, shape (n_components,), optional
         Mixing weights; equal by default.
     covariances : array_like, optional
-        Values of the structure, in its own shape; by default every component gets the
-        covariance of all samples.
+        Values of the structure, in its own shape. By default every component has the covariance
+        of all samples.
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
@@ -360,7 +338,7 @@ def from_parameters(
     Raises
     ------
     TypeError, ValueError
-        If the parameters do not make a mixture with as many features as `X`.
+        If the parameters do not form a mixture with as many features as `X`.
     """
     samples = as_samples(X, sample_weight)
     means = check_samples(means, name="means", n_features=samples.n_features)
@@ -374,29 +352,69 @@ def from_parameters(
     return Mixture(weights, means, whole.repeated(k))
 
 
-def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw samples without replacement, to start from where there are too many of them.
+# ---- preparation of the data -------------------------------------------------------------
+
+
+def completed(X: Any) -> np.ndarray:
+    """Return the data with each missing entry replaced by the mean of its feature.
+
+    The result is for drawing a start; `fit` itself should be given the data with missing entries.
 
     Parameters
     ----------
-    X : array_like or dask.array.Array, shape (n_total, n_features)
-        Samples, in data units. Of a memory-mapped array only the rows that were drawn are read;
-        a Dask array is gone through block by block.
-    n_samples : int
-        How many to draw; all, where there are no more.
-    rng : numpy.random.Generator
-        Source of the draw, which is the same wherever the data are.
+    X : array_like, shape (n_samples, n_features)
+        Samples, in data units; NaN entries are missing.
 
     Returns
     -------
-    ndarray, shape (min(n_samples, n_total), n_features)
-        Samples in the order they have in `X`. float32 stays float32, everything else becomes
-        float64; missing entries stay NaN.
+    ndarray, shape (n_samples, n_features)
+        `X` itself if nothing is missing.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If `X` is not a 2-D array of numbers, or a feature has no observed entry.
+
+    Examples
+    --------
+    >>> completed([[1.0, 4.0], [3.0, float("nan")]])
+    array([[1., 4.],
+           [3., 4.]])
+    """
+    return completed_samples(as_samples(X, missing=True, in_memory=True)).X
+
+
+def completed_samples(samples: Samples) -> Samples:
+    """Do what `completed` does, for `Samples`; return the same object if nothing is missing."""
+    if not samples.has_missing:
+        return samples
+    means = np.nanmean(samples.X, axis=0)
+    return Samples(np.where(np.isnan(samples.X), means, samples.X), samples.weight)
+
+
+def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw samples without replacement, to start from a part of large data.
+
+    Parameters
+    ----------
+    X : array_like or dask.array.Array, shape (n_total, n_features)
+        Samples, in data units. Only the drawn rows of a memory-mapped array are read; a Dask
+        array is read block by block.
+    n_samples : int
+        Number of samples to draw; all of them if there are not more.
+    rng : numpy.random.Generator
+        Source of randomness. The draw does not depend on where the data are stored.
+
+    Returns
+    -------
+    ndarray, shape (min(n_samples, n_total), n_features)
+        The drawn samples in the order of `X`. float32 is kept, every other type becomes float64;
+        missing entries stay NaN.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -418,24 +436,52 @@ def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     return numeric(drawn, name="X", keep=(np.float32, np.float64))
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # a look at every loaded library, scikit-learn's among them
+# ---- shared steps ------------------------------------------------------------------------
 
 
-def _single_threaded() -> AbstractContextManager:
-    """Return a context in which scikit-learn's own threads are one; it is loaded by then."""
-    return _libraries().limit(limits=1)
+def _from_responsibilities(
+    samples: Samples, responsibilities: np.ndarray, structure: Structure
+) -> Mixture:
+    """Return one M-step on responsibilities, after widening the components that are too thin.
+
+    A component is thin if its variance in some direction is below `THIN` of the data's. It is
+    widened as if it had one more sample, with the second moment of the whole data.
+    """
+    _check_structure(structure)
+    k, d = responsibilities.shape[1], samples.n_features
+    # Iterative estimators can overflow in between; they take a smaller step then.
+    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        # Iterative estimators start from `unit`; a start need not maximise the likelihood.
+        unit = structure.unit(k, d)
+        centre = Mixture(np.full(k, 1 / k), np.broadcast_to(samples.centre, (k, d)), unit)
+        means = samples.fold(ResidualForm(centre), responsibilities).means()
+        statistics = samples.fold(ResidualForm(centre, means), responsibilities)
+        counts, moments = statistics.counts, statistics.moments(structure, means)
+        if (empty := ~(counts > 0)).any():
+            raise ValueError(
+                "sample_weight must not be 0 for all samples of a component; it is for component "
+                f"{listed(empty)}"
+            )
+        whole = whole_covariance(samples, structure)
+        n = per_component(counts, moments)
+        widened = (n * moments + whole.stack) / (n + 1)
+        covariance = unit.update(counts, moments)[0]
+        for _ in range(k):  # where components share axes, widening one can make another one thin
+            if not (thin := covariance.relative_to(whole) < THIN).any():
+                break
+            moments = np.where(per_component(thin, moments), widened, moments)
+            covariance = unit.update(counts, moments)[0]
+    return Mixture(counts / counts.sum(), means, covariance)
+
+
+def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
+    return np.eye(n_components, dtype=bool)[labels]
 
 
 def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:
     samples = as_samples(X, sample_weight, in_memory=True)
     check_count(n_components, name="n_components", maximum=samples.n_samples)
     return samples
-
-
-def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
-    return np.eye(n_components, dtype=bool)[labels]
 
 
 def _check_structure(structure: Any) -> None:
@@ -446,33 +492,11 @@ def _check_structure(structure: Any) -> None:
         )
 
 
-def _from_responsibilities(
-    samples: Samples, responsibilities: np.ndarray, structure: Structure
-) -> Mixture:
-    """One M-step; a component too thin to start from is widened towards the whole data."""
-    _check_structure(structure)
-    k, d = responsibilities.shape[1], samples.n_features
-    # Where a search for what is shared goes too far, it turns back.
-    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        centre = np.broadcast_to(samples.centre, (k, d))
-        near = structure.unit(k, d)  # where a search for what is shared begins: a start need not
-        unit = Mixture(np.full(k, 1 / k), centre, near)  # be the likeliest of all
-        means = samples.fold(ResidualForm(unit), responsibilities).means()
-        found = samples.fold(ResidualForm(unit, means), responsibilities)
-        counts, within = found.counts, found.moments(structure, means)
-        if (empty := ~(counts > 0)).any():
-            raise ValueError(
-                f"sample_weight must not be 0 for all of a component's samples; they are for "
-                f"component {listed(empty)}"
-            )
-        whole = whole_covariance(samples, structure)
-        # As if each thin component had one more sample, which varies as the whole data do.
-        share = per_component(counts, within)
-        padded = (share * within + whole.stack) / (share + 1)
-        covariance = near.update(counts, within)[0]
-        for _ in range(k):  # where components share axes, others may become thin along new ones
-            if not (thin := covariance.relative_to(whole) < _THIN).any():
-                break
-            within = np.where(per_component(thin, within), padded, within)
-            covariance = near.update(counts, within)[0]
-    return Mixture(counts / counts.sum(), means, covariance)
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # finds the thread pools of all loaded libraries
+
+
+def _single_threaded() -> AbstractContextManager:
+    """Return a context in which scikit-learn, which must be loaded, uses one thread."""
+    return _libraries().limit(limits=1)

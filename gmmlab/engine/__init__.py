@@ -12,6 +12,7 @@ threads             one thread for each core, and one BLAS thread in each
 """
 
 from gmmlab.engine.degeneracy import (
+    THIN,
     can_be_evaluated,
     degenerate_components,
     describe,
@@ -37,6 +38,7 @@ from gmmlab.engine.threads import one_blas_thread
 from gmmlab.engine.trace import Point, Recorder, Row, Trace
 
 __all__ = [
+    "THIN",
     "DaskSamples",
     "ExponentialFamilyForm",
     "ObservedForm",
