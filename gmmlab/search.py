@@ -1,9 +1,9 @@
-"""Looking for the best optimum: many starts of several kinds, a short run of each.
+"""Search for the global optimum: a short run of EM from many starts, then full runs of the best.
 
-EM finds the optimum near its start. So many starts are drawn, each is followed for a while, and
-the best few are run to convergence (short runs of EM: Biernacki, Celeux and Govaert 2003).
-Short is not very short: among the slow fits, those that end highest begin to stand out only
-after some hundred accelerated passes.
+EM finds the local optimum near its start. `search` therefore draws many starts of several kinds,
+runs EM for a while from each, and runs the best few to convergence (short runs of EM: Biernacki,
+Celeux and Govaert 2003). A short run still takes more than a hundred accelerated passes: only then
+do the slow fits that will end highest begin to stand out.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from gmmlab import diagnostics, start
 from gmmlab._validation import BLOCKS, check_choice, check_count, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.em import fit
-from gmmlab.engine.samples import as_samples
+from gmmlab.engine import as_samples
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import DegenerateError, Fit
 
-#: what a `Mixture` calls its blocks
+#: The field of a `Mixture` that holds each block.
 FIELDS = {"weights": "weights", "means": "means", "covariances": "covariance"}
-#: kinds of start, by scikit-learn's names where it has them
+#: The kinds of start, by scikit-learn's names where it has them.
 STARTS: dict[str, Callable[..., Mixture]] = {
     "kmeans": start.kmeans,
     "k-means++": start.kmeans_plus_plus,
@@ -34,52 +34,61 @@ STARTS: dict[str, Callable[..., Mixture]] = {
     "random_from_data": start.random_points,
     "hierarchical": start.hierarchical,
 }
-#: how many starts of each kind a search draws unless told otherwise
+#: The number of starts of each kind that a search draws by default.
 MIXED = {"kmeans": 10, "k-means++": 20, "random_from_data": 70}
-
-#: passes of a short run, and how many of them go on
+#: The default rounds: the passes of a short run, and how many of the fits go on.
 ROUNDS = ((150, 10),)
-# Two fits this close in total log-likelihood, in nats, have found the same optimum.
+# Two fits whose total log-likelihoods differ by less than this, in nats, are the same optimum.
 _SAME = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What `search` found."""
+    """The result of `search`.
 
-    #: the best fit that is not degenerate, or where all are the best of those
+    Attributes
+    ----------
+    best : Fit
+        The sound fit with the highest log-likelihood; if all fits are degenerate, the best of
+        those.
+    fits : tuple of Fit
+        All fits that were run to convergence, from best to worst, with degenerate ones last.
+    set_aside : tuple of Fit
+        The degenerate fits with a higher log-likelihood than `best`.
+    n_starts : int
+        Number of starts.
+    degenerate : bool
+        Whether `best` is degenerate too, because no fit is sound.
+    """
+
     best: Fit
-    #: all fits that were run to convergence, the best first and degenerate ones last
     fits: tuple[Fit, ...]
-    #: fits with a higher log-likelihood than `best` that were set aside, as degenerate
     set_aside: tuple[Fit, ...]
-    #: number of starts drawn
     n_starts: int
-    #: whether `best` is degenerate too, for want of others
     degenerate: bool = False
 
     @property
     def hits(self) -> int:
-        """How many of `fits` ended in the optimum of `best`."""
+        """Number of `fits` that reached the same optimum as `best`."""
         best = self.best.log_likelihood
         return sum(abs(other.log_likelihood - best) < _SAME for other in self.fits)
 
     @property
     def message(self) -> str:
-        """How sure the winner is, in words."""
+        """How often the optimum was found, and what to do if that is not enough."""
         words = (
-            f"Of {self.n_starts} starts {len(self.fits)} were run to convergence, and {self.hits} "
-            "of them ended in this optimum."
+            f"Starts: {self.n_starts}; run to convergence: {len(self.fits)}; reached this optimum: "
+            f"{self.hits}."
         )
         if self.hits == 1:
-            words += " Others may be better: draw more starts."
+            words += " There may be a better optimum: draw more starts."
         if self.degenerate:
-            words += " But this one is degenerate, as all are: try fewer components."
+            words += " This fit is degenerate, and so are all others: try fewer components."
         if self.set_aside:
             highest = max(other.log_likelihood for other in self.set_aside)
             words += (
-                f" {len(self.set_aside)} with a higher log-likelihood (up to {highest:.6g}) were "
-                "set aside as degenerate."
+                f" Degenerate fits with a higher log-likelihood (up to {highest:.6g}) that were "
+                f"set aside: {len(self.set_aside)}."
             )
         return words
 
@@ -108,36 +117,37 @@ def search(
     n_components : int
         Number of components; at most the number of samples.
     rng : numpy.random.Generator
-        Source of the draws.
+        Source of randomness.
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure.
     starts : mapping of str to int, optional
-        How many starts of each kind: "kmeans", "k-means++", "random", "random_from_data",
+        Number of starts of each kind: "kmeans", "k-means++", "random", "random_from_data",
         "hierarchical" (see `gmmlab.start`). By default `MIXED`: 10 from k-means, 20 from k-means++
         seeds and 70 from random samples.
     begin : iterable of Mixture, optional
-        More starts, of that many components and that structure; with `starts={}` the only ones.
+        Further starts, with that number of components and that structure; with `starts={}` they
+        are the only ones.
     rounds : sequence of (int, int), default ((150, 10),)
-        How many passes the short runs of each round take, and how many of them go on to the next:
-        after the last, to convergence.
+        For each round, the number of passes of a short run and how many of the fits go on to the
+        next round. The fits that are left after the last round are run to convergence.
     given : mapping, optional
-        Blocks of a `Mixture` ("weights", "means", "covariance") that every start has.
+        Blocks of a `Mixture` ("weights", "means", "covariance") that all starts have in common.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
     tol, max_iter, **settings
         As in `fit`, for the fits that are run to convergence.
 
     Returns
     -------
     Search
-        `best` is the winner; `message` says how often its optimum was found.
+        `best` is the best fit; `message` says how often its optimum was found.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
     DegenerateError
-        If every fit degenerates; its `fit` is the one with the highest log-likelihood.
+        If every fit degenerates. Its attribute `fit` is the one with the highest log-likelihood.
 
     Examples
     --------
@@ -150,10 +160,10 @@ def search(
     """
     marginalise = settings.get("missing") == "marginalise"
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
-    filled = start.completed_samples(samples)
+    completed = start.completed_samples(samples)
     rng = check_rng(rng)
     if isinstance(begin, Mixture):
-        raise TypeError("begin must be an iterable of mixtures; got a Mixture: [mixture], say")
+        raise TypeError("begin must be an iterable of Mixture, e.g. [mixture]; got a Mixture")
     begin = tuple(check_mixture(one, name="begin") for one in begin)
     if not (begin and starts == {}):
         starts = check_starts(MIXED if starts is None else starts)
@@ -168,54 +178,62 @@ def search(
             except DegenerateError as error:
                 failed.append(error)
 
-    @cache  # a pass over the data for each fit, asked for in every ranking
-    def sound(one: Fit) -> bool:
+    @cache  # it takes a pass over the data, and every ranking asks for it
+    def is_sound(one: Fit) -> bool:
         return not diagnostics.degenerate(one.mixture, samples)
 
     def ranked(fits: Iterable[Fit]) -> list[Fit]:
-        """Return the best first, and degenerate fits after all others."""
-        return sorted(fits, key=lambda one: (sound(one), one.log_likelihood), reverse=True)
+        """Sort from best to worst, with degenerate fits last."""
+        return sorted(fits, key=lambda one: (is_sound(one), one.log_likelihood), reverse=True)
 
+    # The short runs. Each start has a generator of its own, and is drawn when its turn comes.
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
     drawn = (
-        replace(STARTS[kind](filled, n_components, own, structure=structure), **given)
+        replace(STARTS[kind](completed, n_components, own, structure=structure), **given)
         for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
     )
-    runners: Iterable[Mixture] = chain(begin, drawn)
-    *early, (passes, carried) = rounds
-    for few, kept in early:
-        runners = [one.mixture for one in ranked(run(runners, min(few, max_iter)))[:kept]]
-    short = ranked(run(runners, min(passes, max_iter)))
+    mixtures: Iterable[Mixture] = chain(begin, drawn)
+    *early, (passes, n_full) = rounds
+    for few, n_kept in early:
+        mixtures = [one.mixture for one in ranked(run(mixtures, min(few, max_iter)))[:n_kept]]
+    short = ranked(run(mixtures, min(passes, max_iter)))
+
+    # The full runs: of the best, and of the next best as long as all are degenerate.
     fits: list[Fit] = []
-    while short and not any(map(sound, fits)):  # where the best all degenerate, others have a turn
-        going, short = short[:carried], short[carried:]
-        fits = ranked([*fits, *run((one.mixture for one in going), max_iter)])
+    while short and not any(map(is_sound, fits)):
+        promising, short = short[:n_full], short[n_full:]
+        fits = ranked([*fits, *run((one.mixture for one in promising), max_iter)])
     if not fits:
         raise max(failed, key=lambda error: error.fit.log_likelihood)
 
     best = fits[0]
-    thin = [error.fit for error in failed] + [one for one in fits + short if not sound(one)]
-    aside = [one for one in thin if one.log_likelihood > best.log_likelihood + _SAME]
-    found = Search(best, tuple(fits), tuple(aside), len(begin) + len(kinds), not sound(best))
+    degenerate = [error.fit for error in failed]
+    degenerate += [one for one in fits + short if not is_sound(one)]
+    aside = [one for one in degenerate if one.log_likelihood > best.log_likelihood + _SAME]
+    n_starts = len(begin) + len(kinds)
+    found = Search(best, tuple(fits), tuple(aside), n_starts, degenerate=not is_sound(best))
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
 
 
 def check_given(given: Any) -> dict[str, Any]:
-    """Return the blocks that every start has, by their names in a `Mixture`."""
+    """Return the blocks that all starts have in common, by the names of `Mixture`."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise TypeError(f"given must map blocks to their values; got {type(given).__name__}")
+        raise TypeError(
+            "given must map names of blocks to their values, e.g. {'means': means}; "
+            f"got {type(given).__name__}"
+        )
     for name in given:
         check_choice(name, FIELDS.values(), name="given")
     return dict(given)
 
 
 def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:
-    """Return how many starts of each kind are asked for."""
+    """Return the number of starts of each kind."""
     if not isinstance(starts, Mapping) or not starts:
         raise TypeError(
-            f"{name} must map kinds of start to how many of them, e.g. {{'kmeans': 5}}; "
+            f"{name} must map kinds of start to the number of each, e.g. {{'kmeans': 5}}; "
             f"got {starts!r}"
         )
     return {
@@ -225,17 +243,20 @@ def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:
 
 
 def _check_rounds(rounds: Any) -> list[tuple[int, int]]:
-    """Return passes and survivors of each round."""
+    """Return the number of passes and of kept fits of each round."""
     try:
         pairs = [(passes, kept) for passes, kept in rounds]
     except (TypeError, ValueError):
         pairs = []
     if not pairs:
         raise TypeError(
-            "rounds must hold pairs of passes and how many go on, e.g. ((150, 10),); "
-            f"got {rounds!r}"
+            "rounds must hold pairs (number of passes, number of fits to keep), e.g. "
+            f"((150, 10),); got {rounds!r}"
         )
     return [
-        (check_count(passes, name="rounds' passes"), check_count(kept, name="rounds' survivors"))
+        (
+            check_count(passes, name="the number of passes in rounds"),
+            check_count(kept, name="the number of fits to keep in rounds"),
+        )
         for passes, kept in pairs
     ]
