@@ -1,11 +1,11 @@
-"""Which mixture: how many components, and what their covariances have in common.
+"""Model selection: the number of components and the covariance structure.
 
-comparison        `compare`: a grid of structures by numbers of components, ranked by criteria
-grid              the fits of its cells
-split_merge       starts that a cell gets from its neighbours
-cross_validation  scores on held-out samples
-bootstrap_test    is one more component more than chance?
-merging           clusters made of several components
+comparison        `compare`: fit structures by numbers of components and rank them by criteria
+grid              fit the cells of such a grid; cells exchange starts
+split_merge       starts made from other fits, by splitting and merging components
+cross_validation  log-likelihood of held-out samples
+bootstrap_test    likelihood-ratio tests of the number of components
+merging           clusters that consist of several components
 """
 
 from gmmlab.selection.bootstrap_test import (
@@ -15,8 +15,10 @@ from gmmlab.selection.bootstrap_test import (
     sequential_test,
 )
 from gmmlab.selection.comparison import CRITERIA, Comparison, compare
+from gmmlab.selection.cross_validation import Score
 from gmmlab.selection.grid import Cell
 from gmmlab.selection.merging import Merging, merge
+from gmmlab.selection.split_merge import is_tighter
 
 __all__ = [
     "CRITERIA",
@@ -24,9 +26,11 @@ __all__ = [
     "Cell",
     "Comparison",
     "Merging",
+    "Score",
     "SequentialTest",
     "bootstrap_test",
     "compare",
+    "is_tighter",
     "merge",
     "sequential_test",
 ]

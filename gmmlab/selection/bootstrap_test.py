@@ -1,9 +1,9 @@
-"""Is one component more than chance? The likelihood-ratio test, with its null by simulation.
+"""Parametric bootstrap tests of the number of components.
 
-Twice the difference in log-likelihood of k + 1 and k components does not follow a χ² distribution:
-under the null hypothesis the mixture of k + 1 is not identified. So its distribution is found by
-fitting both to samples drawn from the fit with k (McLachlan 1987; McLachlan and Peel 2000,
-section 6.6).
+Twice the log-likelihood ratio of k + 1 and k components does not have a χ² distribution under the
+null hypothesis, because the mixture with k + 1 components is then not identified. Its distribution
+is simulated instead: both mixtures are fitted to samples drawn from the fit with k components
+(McLachlan 1987; McLachlan and Peel 2000, section 6.6).
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ from tqdm import tqdm
 
 from gmmlab._validation import check_count, check_jobs, check_number, check_rng
 from gmmlab.covariance import Covariance, Full
-from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine import Samples, as_samples
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.search import Search, search
-from gmmlab.selection import split_merge as neighbours
+from gmmlab.selection.split_merge import doubled, splits
 
-# Starts of either fit, to the data and to each replicate alike: a search that tried harder on one
-# than on the other would find differences, or hide them. A replicate's null is begun at the mixture
-# that it was drawn from too; missed, it would make what is left to the alternative too large.
+# Both fits, to the data and to each replicate, use the same starts and rounds: a more thorough
+# search for one of them would bias the statistic. The null fit of a replicate also starts from the
+# mixture that the replicate was drawn from; a null fit that misses its optimum would make the
+# statistic too large.
 _STARTS = {"hierarchical": 1, "kmeans": 2, "k-means++": 3, "random_from_data": 2}
 _ROUNDS = ((12, 4), (60, 2))
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapTest:
-    """A test of k components against k + 1."""
+    """The result of `bootstrap_test`: k components against k + 1."""
 
     #: the fits with k and with k + 1 components
     null: Fit
     alternative: Fit
-    #: 2 × the difference of their log-likelihoods
+    #: twice the difference of their log-likelihoods
     statistic: float
-    #: the same of samples drawn from `null`, shape (n_bootstrap,); infinite where one of the two
-    #: fits was degenerate, which counts against a rejection
+    #: the statistics of samples drawn from `null`, shape (n_bootstrap,); infinite where one of the
+    #: two fits degenerated, which counts against a rejection
     replicates: np.ndarray
 
     @property
@@ -51,7 +52,7 @@ class BootstrapTest:
 
     @property
     def p_value(self) -> float:
-        """Share of samples that are as far out, the data's own among them."""
+        """Fraction of statistics at least as large as that of the data, which counts too."""
         as_large = int((self.replicates >= self.statistic).sum())
         return (1 + as_large) / (len(self.replicates) + 1)
 
@@ -67,30 +68,30 @@ class BootstrapTest:
 
 @dataclass(frozen=True, eq=False)
 class SequentialTest:
-    """Tests from one component on, until one does not reject."""
+    """The result of `sequential_test`: tests up to the first that does not reject."""
 
     tests: tuple[BootstrapTest, ...]
-    #: the level of each test
+    #: significance level of each test
     alpha: float
 
     @property
     def p_values(self) -> np.ndarray:
-        """The tests' p-values, for 1, 2, … components against one more."""
+        """The p-values of the tests, for 1, 2, … components against one more."""
         return np.array([test.p_value for test in self.tests])
 
     @property
     def rejected(self) -> bool:
-        """Whether the last test rejects too: then more components may be needed."""
+        """Whether the last test rejects too, so that more components may be needed."""
         return bool(self.p_values[-1] <= self.alpha)
 
     @property
     def n_components(self) -> int:
-        """The first number of components that is not rejected, or one more than was tested."""
+        """The first number of components that is not rejected, or else one more than the last."""
         return self.tests[-1].n_components + self.rejected
 
     @property
     def fit(self) -> Fit:
-        """The fit with `n_components`."""
+        """The fit with `n_components` components."""
         return self.tests[-1].alternative if self.rejected else self.tests[-1].null
 
     @property
@@ -104,8 +105,8 @@ class SequentialTest:
         error = np.sqrt(self.alpha * (1 - self.alpha) / n)
         if abs(last.p_value - self.alpha) < 2 * error:
             end += (
-                f" But the last p is known to ± {2 * error:.2g} from {n} samples, too little to "
-                "tell: raise n_bootstrap."
+                f" The last p is too close to {self.alpha:g} to decide, because it is only known "
+                f"to ± {2 * error:.2g} from {n} samples; raise n_bootstrap."
             )
         return "\n".join([*(test.message for test in self.tests), end])
 
@@ -122,40 +123,41 @@ def bootstrap_test(
     begin: Iterable[Mixture] = (),
     **settings: Any,
 ) -> BootstrapTest:
-    """Test k components against k + 1 by the parametric bootstrap of the likelihood ratio.
+    """Test k components against k + 1 by a parametric bootstrap of the likelihood ratio.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Samples, in data units, every entry observed.
+        Samples, in data units, without missing entries.
     n_components : int
-        k, the number under the null hypothesis; less than the number of samples.
+        Number of components k under the null hypothesis; less than the number of samples.
     rng : numpy.random.Generator
-        Source of all draws: the result has the same bits whatever `n_jobs` is.
+        Source of randomness. The result does not depend on `n_jobs`.
     structure : class of `gmmlab.covariance`, default Full
-        Covariance structure of both.
+        Covariance structure of both mixtures.
     n_bootstrap : int, default 99
-        Number of samples B drawn from the fit with k.
+        Number B of samples drawn from the fit with k components.
     n_jobs : int or None, default -1
-        Number of samples that are fitted at the same time, as in joblib.
+        Number of drawn samples that are fitted in parallel, as in joblib.
     progress : bool, default True
-        Whether to show how far it is.
+        Whether to show a progress bar.
     begin : iterable of Mixture, optional
-        More starts of the fit of the data with k: a null that is fitted better makes the statistic
-        smaller, and the test no more likely to reject. That of a replicate is begun at the
-        mixture it was drawn from.
+        More starts for the fit of k components to the data. A better null fit makes the statistic
+        smaller, so it cannot make a rejection more likely. The null fit of each replicate starts
+        from the mixture that it was drawn from.
     **settings
-        `starts`, `rounds`, `tol` and so on, as in `search`, for the data and the replicates alike.
+        Arguments of `search`, such as `starts`, `rounds` and `tol`, for the fits to the data and
+        to the replicates.
 
     Returns
     -------
     BootstrapTest
-        p = (1 + #{replicates ≥ statistic}) / (B + 1), which is 1 / (B + 1) at the least.
+        p = (1 + #{replicates ≥ statistic}) / (B + 1), which is at least 1 / (B + 1).
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
     DegenerateError
         If every fit to the data degenerates.
 
@@ -176,9 +178,9 @@ def bootstrap_test(
     n_bootstrap, n_jobs = check_count(n_bootstrap, name="n_bootstrap"), check_jobs(n_jobs)
     for_data, for_replicates = check_rng(rng).spawn(2)
     settings = {**settings, "structure": structure}
-    null, alternative = _both(samples, k, for_data, settings, begin)
+    null, alternative = fit_both(samples, k, for_data, settings, begin)
     jobs = (
-        delayed(_replicate)(null, samples.n_samples, own, settings)
+        delayed(replicate_statistic)(null, samples.n_samples, own, settings)
         for own in for_replicates.spawn(n_bootstrap)
     )
     done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
@@ -196,21 +198,22 @@ def sequential_test(
     max_components: int = 9,
     **settings: Any,
 ) -> SequentialTest:
-    """Test 1 component against 2, 2 against 3 and so on, until one is not rejected.
+    """Test 1 component against 2, 2 against 3 and so on, until a test does not reject.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Samples, in data units, every entry observed.
+        Samples, in data units, without missing entries.
     rng : numpy.random.Generator
-        Source of all draws.
+        Source of randomness.
     alpha : float, default 0.05
-        A number of components is rejected where p ≤ alpha; in (0, 1). As 1 / (n_bootstrap + 1)
-        is the least p there is, `n_bootstrap` must be at least 1 / alpha − 1.
+        Significance level of each test, in (0, 1): a number of components is rejected if
+        p ≤ alpha. The smallest possible p is 1 / (n_bootstrap + 1), so `n_bootstrap` must be at
+        least 1 / alpha − 1.
     max_components : int, default 9
-        The last number that is tested.
+        Largest number of components to test.
     **settings
-        As in `bootstrap_test`.
+        Arguments of `bootstrap_test`.
 
     Returns
     -------
@@ -219,9 +222,9 @@ def sequential_test(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
     DegenerateError
-        If every fit to the data degenerates, for some number of components.
+        If every fit to the data with some number of components degenerates.
     """
     samples = _check(X, settings)
     alpha = check_number(alpha, name="alpha", inclusive=False)
@@ -230,13 +233,13 @@ def sequential_test(
         raise ValueError(f"alpha must be in (0, 1); got {alpha}")
     if 1 / (n_bootstrap + 1) > alpha:
         raise ValueError(
-            f"n_bootstrap must be at least 1 / alpha − 1 = {1 / alpha - 1:g}, or nothing can be "
-            f"rejected; got {n_bootstrap}"
+            f"n_bootstrap must be at least 1 / alpha − 1 = {1 / alpha - 1:g} for a test to be able "
+            f"to reject; got {n_bootstrap}"
         )
     check_count(max_components, name="max_components", maximum=samples.n_samples - 1)
     tests: list[BootstrapTest] = []
     for k, own in enumerate(check_rng(rng).spawn(max_components), start=1):
-        # What one test has found is a fit of the next one's null hypothesis.
+        # The alternative of one test is the null hypothesis of the next.
         begin = [tests[-1].alternative.mixture] if tests else []
         tests.append(bootstrap_test(X, k, rng=own, begin=begin, **settings))
         if tests[-1].p_value > alpha:
@@ -246,26 +249,29 @@ def sequential_test(
 
 def _check(X: Any, settings: Mapping[str, Any]) -> Samples:
     if settings.get("sample_weight") is not None:
-        raise TypeError("sample_weight is no argument of this test, whose replicates have none")
+        raise TypeError("sample_weight is not supported by the bootstrap test; got weights")
     samples = as_samples(X, in_memory=True)
     if samples.n_samples < 2:
         raise ValueError(f"X must have at least 2 samples; got {samples.n_samples}")
     return samples
 
 
-def _both(
+def fit_both(
     samples: Samples,
     k: int,
     rng: np.random.Generator,
     settings: dict[str, Any],
     begin: Iterable[Mixture] = (),
 ) -> tuple[Fit, Fit]:
-    """Return the best fits with k and k + 1 components, the second begun from the first too."""
+    """Return the best fits with k and with k + 1 components.
+
+    The second search also starts from the first fit, with one component split or doubled, so that
+    the log-likelihood ratio is not negative.
+    """
     one, other, for_splits = rng.spawn(3)
     settings = {"starts": _STARTS, "rounds": _ROUNDS, **settings}
     null = _sound(search(samples, k, one, begin=begin, **settings))
-    splits = neighbours.splits(samples, null.mixture, for_splits)
-    more = [*splits, neighbours.doubled(null.mixture)]
+    more = [*splits(samples, null.mixture, for_splits), doubled(null.mixture)]
     return null, _sound(search(samples, k + 1, other, begin=more, **settings))
 
 
@@ -275,13 +281,14 @@ def _sound(found: Search) -> Fit:
     return found.best
 
 
-def _replicate(
+def replicate_statistic(
     null: Fit, n_samples: int, rng: np.random.Generator, settings: dict[str, Any]
 ) -> float:
+    """Return the statistic of samples drawn from a null fit; infinite if a fit degenerates."""
     X, _ = null.mixture.sample(n_samples, rng)
     try:
         return _statistic(
-            *_both(
+            *fit_both(
                 as_samples(X, in_memory=True),
                 null.mixture.n_components,
                 rng,

@@ -1,21 +1,18 @@
-"""Choosing a mixture: how many components, and what their covariances have in common.
+"""Compare mixtures with different covariance structures and numbers of components.
 
-`compare` fits a grid of structures by numbers of components and ranks the cells by criteria.
-`bootstrap_test` and `sequential_test` ask whether one component more is more than chance
-(`bootstrap_test`), and `merge` makes clusters of components (`merging`).
-
-Criteria, for p free parameters (blocks that are not free are known, and not counted), n samples,
-maximal log-likelihood ℓ and entropy H of the responsibilities:
+`compare` fits a grid of structures by numbers of components and ranks its cells by criteria. With
+p free parameters (blocks that are not free are not counted), n samples, maximal log-likelihood ℓ
+and entropy H of the responsibilities, the criteria are:
 
 =====  ==================================  =====================================================
 bic    p log n − 2 ℓ, lower is better      Schwarz (1978); Fraley and Raftery (2002)
 aic    2 p − 2 ℓ, lower is better          Akaike (1974)
 icl    BIC + 2 H, lower is better          Biernacki, Celeux and Govaert (2000)
-cv     mean log-likelihood of a sample     Smyth (2000)
-       held out, higher is better
+cv     mean log-likelihood of held-out     Smyth (2000)
+       samples, higher is better
 =====  ==================================  =====================================================
 
-BIC has the sign of scikit-learn; mclust's is its negative.
+BIC has the sign that it has in scikit-learn; mclust's BIC has the opposite sign.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ from tqdm import tqdm
 
 from gmmlab._validation import BLOCKS, check_choice, check_count, check_free, check_jobs, check_rng
 from gmmlab.covariance import FOURTEEN, STRUCTURES, Covariance
-from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine import Samples, as_samples
 from gmmlab.result import Fit
 from gmmlab.search import FIELDS, check_given, check_starts
 from gmmlab.selection.cross_validation import Score, cross_validated, folds
@@ -40,16 +37,16 @@ from gmmlab.selection.grid import STARTS, Cell, Key, fill
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: whether lower is better, for each criterion
+#: the criteria, and whether lower is better
 CRITERIA = {"bic": True, "aic": True, "icl": True, "cv": False}
 _NAMES = {"bic": "BIC", "aic": "AIC", "icl": "ICL", "cv": "cross-validation"}
-# A difference in BIC under 2 is "not worth more than a bare mention" (Kass and Raftery 1995).
+# A difference in BIC below 2 is "not worth more than a bare mention" (Kass and Raftery 1995).
 _CLOSE = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """What `compare` found: a cell for every structure and number of components.
+    """The result of `compare`: a cell for every structure and number of components.
 
     Examples
     --------
@@ -69,15 +66,15 @@ class Comparison:
     'EEE'
     """
 
-    #: by structure, then number of components
+    #: the cells, ordered by structure, then by number of components
     cells: tuple[Cell, ...]
-    #: the criteria that were asked for
+    #: the criteria of the comparison
     criteria: tuple[str, ...]
-    #: scores of cells by cross-validation, where they were asked for
+    #: cross-validation scores of the cells; empty without the criterion "cv"
     scores: Mapping[Key, Score]
 
     def value(self, cell: Cell, criterion: str) -> float:
-        """Return a criterion of a cell, NaN where the cell is degenerate."""
+        """Return the value of a criterion for a cell; NaN if the cell is degenerate."""
         check_choice(criterion, self.criteria, name="criterion")
         if cell.degenerate:
             return np.nan
@@ -86,55 +83,56 @@ class Comparison:
         return float(getattr(cell.fit, criterion))
 
     def ranked(self, criterion: str) -> list[Cell]:
-        """Return the cells that have a value of a criterion, the best first; ties in order."""
+        """Return the cells sorted by a criterion, the best first; without degenerate cells."""
         sign = 1 if CRITERIA[check_choice(criterion, self.criteria, name="criterion")] else -1
-        # Models that are the same, of one component say, are so but for rounding.
+        # Identical models, as of one component, differ by rounding; sorting keeps their order.
         valued = [(sign * float(f"{self.value(cell, criterion):.9g}"), cell) for cell in self.cells]
         return [cell for value, cell in sorted(_finite(valued), key=lambda pair: pair[0])]
 
     def best(self, criterion: str = "bic") -> Fit:
-        """Return the best fit by a criterion; degenerate cells are no candidates.
+        """Return the best fit by a criterion; degenerate cells are not candidates.
 
         Raises
         ------
         ValueError
-            If the criterion was not asked for, or every cell is degenerate.
+            If the criterion is not in `criteria`, or every cell is degenerate.
         """
         return self.best_cell(criterion).fit
 
     def best_cell(self, criterion: str = "bic") -> Cell:
-        """Return the cell of `best`, with its structure and number of components."""
+        """Return the cell of the best fit, which has its structure and number of components."""
         ranked = self.ranked(criterion)
         if not ranked:
             raise ValueError(
-                "every cell is degenerate, and there is none to choose: compare fewer components "
-                "or tighter structures, or give floor=…"
+                "every cell is degenerate, so there is no best one; compare fewer components or "
+                "tighter structures, or set floor"
             )
         return ranked[0]
 
     def cell(self, structure: str | type[Covariance], n_components: int) -> Cell:
-        """Return the cell of a structure, by its name or class, and number of components.
+        """Return the cell of a structure, given by name or class, and a number of components.
 
         Raises
         ------
         ValueError
-            If there is no such cell.
+            If this cell was not compared.
         """
         key = (_structure(structure), n_components)
         for cell in self.cells:
             if cell.key == key:
                 return cell
         raise ValueError(
-            f"structure and n_components must be of a cell that was compared; got {structure!r}, "
-            f"{n_components!r}"
+            "structure and n_components must be those of a cell that was compared; "
+            f"got {structure!r}, {n_components!r}"
         )
 
     def to_frame(self) -> DataFrame:
-        """Return a pandas data frame, one row a cell.
+        """Return a pandas data frame with one row for each cell.
 
-        Columns are the structure (its three letters), n_components, n_parameters, the total
-        log_likelihood in nats, each criterion, with "cv" cv_standard_error too, and the status of
-        the fit: "degenerate" where the cell is, and then log-likelihood and criteria are NaN.
+        The columns are structure (three letters), n_components, n_parameters, log_likelihood (total
+        in nats), one for each criterion, cv_standard_error (with the criterion "cv"), and the
+        status of the fit. The status of a degenerate cell is "degenerate", and its
+        log-likelihood and criteria are NaN.
         """
         from pandas import DataFrame
 
@@ -154,27 +152,25 @@ class Comparison:
 
     @property
     def summary(self) -> str:
-        """What the criteria choose, how clearly, and where they disagree, in words."""
+        """Description of what each criterion chooses, how clearly, and where criteria disagree."""
         lines = [self._choice(criterion) for criterion in self.criteria]
         first, *others = self.criteria
         if self.ranked(first):
             lines += [self._disagreement(first, other) for other in others if self.ranked(other)]
         if left := sum(bool(cell.degenerate) for cell in self.cells):
-            are = "is" if left == 1 else "are"
-            lines.append(
-                f"{left} of {len(self.cells)} cells {are} degenerate, and left out of the choice."
-            )
+            are = "is degenerate and was" if left == 1 else "are degenerate and were"
+            lines.append(f"{left} of {len(self.cells)} cells {are} not considered.")
         return "\n".join(filter(None, lines))
 
     def _choice(self, criterion: str) -> str:
         name, ranked = _NAMES[criterion], self.ranked(criterion)
         if not ranked:
-            return f"By {name} there is nothing to choose: every cell is degenerate."
+            return f"{name} chooses nothing: every cell is degenerate."
         first = ranked[0]
         others = [cell for cell in ranked[1:] if not _same(first, cell)]
         words = f"{name} chooses {_words(first)} ({self.value(first, criterion):.6g})"
         if not others:
-            return f"{words}: no other cell is a candidate."
+            return f"{words}; there is no other candidate."
         second = others[0]
         apart = abs(self.value(second, criterion) - self.value(first, criterion))
         words += f", ahead of {_words(second)} by {apart:.2g}"
@@ -182,11 +178,12 @@ class Comparison:
             error = self.scores[first.key].less(self.scores[second.key]).standard_error
             close, why = apart < error, f"the difference has a standard error of {error:.2g}"
         else:
-            close, why = apart < _CLOSE, f"less than {_CLOSE:g} is not worth more than a mention"
-        return f"{words}: too close to call, {why}." if close else f"{words}."
+            close = apart < _CLOSE
+            why = f"a difference below {_CLOSE:g} is not worth more than a bare mention"
+        return f"{words}: too close to call, because {why}." if close else f"{words}."
 
     def _disagreement(self, one: str, other: str) -> str:
-        """Say what the choice of one criterion costs by another, where that chooses otherwise."""
+        """Describe how the choices of two criteria differ, or return "" if they agree."""
         ours, theirs = self.best_cell(one), self.best_cell(other)
         if ours.key == theirs.key or _same(ours, theirs):
             return ""
@@ -217,7 +214,7 @@ def compare(
     sample_weight: Any = None,
     **settings: Any,
 ) -> Comparison:
-    """Fit every structure with every number of components, and rank them by criteria.
+    """Fit every structure with every number of components and rank the fits by criteria.
 
     Parameters
     ----------
@@ -228,40 +225,46 @@ def compare(
     structures : sequence of str or class of `gmmlab.covariance`, default all fourteen
         Covariance structures, as classes or by name ("VEV", "full").
     criteria : sequence of {"bic", "aic", "icl", "cv"}, default ("bic", "aic", "icl")
-        What cells are compared by; see `gmmlab.selection`. "cv" fits each cell anew for each fold.
+        Criteria to rank cells by; see `gmmlab.selection.comparison`. "cv" fits each cell again
+        for each fold.
     rng : numpy.random.Generator
-        Source of all draws: the result has the same bits whatever `n_jobs` is.
+        Source of randomness. The result does not depend on `n_jobs`.
     starts : mapping of str to int, optional
-        How many starts of each kind every cell has of its own, as in `search`; neighbours give
+        Number of starts of each kind for every cell, as in `search`; neighbouring cells provide
         more. By default `gmmlab.selection.grid.STARTS`.
     n_folds : int, default 10
-        Number of folds of the cross-validation, the same ones for all cells.
+        Number of folds of the cross-validation. All cells have the same folds.
     n_jobs : int or None, default -1
-        Number of cells that are searched at the same time, as in joblib: -1 for one on each core,
-        None for what ``joblib.parallel_config`` says, which may name Dask's workers as well.
+        Number of cells that are searched in parallel, as in joblib: -1 uses all cores, None follows
+        the active ``joblib.parallel_config``, which may also select Dask.
     progress : bool, default True
-        Whether to show how far it is, and the time left.
+        Whether to show a progress bar.
     free, given, sample_weight, **settings
-        As in `search` and `fit`: ``free={"weights", "covariances"}`` and
-        ``given={"means": …}``, say, for means that are known. Where blocks are not free,
-        cells give each other no starts.
+        Arguments of `search` and `fit`. For known means, for example, use
+        ``free={"weights", "covariances"}`` and ``given={"means": …}``. If blocks are not free or
+        entries are missing, cells do not exchange starts.
 
     Returns
     -------
     Comparison
-        `to_frame()` is the table, `best(criterion)` the best fit, `summary` says how clear it is.
+        `to_frame()` is the table, `best(criterion)` the best fit, and `summary` describes the
+        choice of each criterion.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
 
     Notes
     -----
-    The module `grid` has the search, and why a looser structure or more components never fit worse.
+    The module `gmmlab.selection.grid` explains the search, and why a looser structure or more
+    components never fit worse.
     """
-    if "structure" in settings:  # which `search` has, and every cell has its own
-        raise TypeError(f"structures is the argument; got structure={settings['structure']!r}")
+    if "structure" in settings:  # `search` would accept it
+        raise TypeError(
+            "structure is not an argument of compare, use structures; "
+            f"got structure={settings['structure']!r}"
+        )
     marginalise = settings.get("missing") == "marginalise"
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
     rng = check_rng(rng)
@@ -272,7 +275,7 @@ def compare(
     given = check_given(given)
     if unknown := [name for name in BLOCKS if name not in free and FIELDS[name] not in given]:
         raise ValueError(
-            f"given must hold what is not free, or nobody knows it: {', '.join(unknown)}; "
+            f"given must have a value for every block that is not in free: {', '.join(unknown)}; "
             f"got {sorted(given) or 'nothing'}"
         )
     if "cv" in criteria:
@@ -287,14 +290,14 @@ def compare(
         starts=starts,
         n_jobs=n_jobs,
         progress=progress,
-        together=free == frozenset(BLOCKS) and not given and not samples.has_missing,
+        exchange=free == frozenset(BLOCKS) and not given and not samples.has_missing,
         **settings,
     )
     scores: dict[Key, Score] = {}
     if "cv" in criteria:
         fold = folds(samples.n_samples, n_folds, for_folds)
         jobs = (
-            delayed(_scored)(samples, cell, fold, own, settings)
+            delayed(_score)(samples, cell, fold, own, settings)
             for cell, own in zip(cells.values(), for_scores.spawn(len(cells)), strict=True)
         )
         done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
@@ -303,13 +306,14 @@ def compare(
     return Comparison(tuple(cells.values()), criteria, scores)
 
 
-def _scored(
+def _score(
     samples: Samples,
     cell: Cell,
     fold: np.ndarray,
     rng: np.random.Generator,
     settings: Mapping[str, Any],
 ) -> Score:
+    """Return the cross-validation score of a cell; NaN if the cell is degenerate."""
     if cell.degenerate:
         return Score(np.full(fold.max() + 1, np.nan))
     return cross_validated(samples, cell.structure, cell.fit.mixture, fold, rng, settings)
@@ -320,7 +324,10 @@ def _finite(valued: Iterable[tuple[float, Cell]]) -> list[tuple[float, Cell]]:
 
 
 def _same(one: Cell, other: Cell) -> bool:
-    """Return whether two cells are one model: of one component or feature, many structures are."""
+    """Return whether two cells are the same model.
+
+    With one component or one feature, many structures coincide.
+    """
     alone = one.n_components == 1 or one.fit.mixture.n_features == 1
     return (
         alone
@@ -344,9 +351,9 @@ def _numbers(n_components: Any, n_samples: int) -> list[int]:
             check_count(k, name="n_components", maximum=n_samples) for k in dict.fromkeys(numbers)
         ]
     except TypeError as error:
-        raise TypeError(f"n_components must hold integers; got {n_components!r}") from error
+        raise TypeError(f"n_components must contain integers; got {n_components!r}") from error
     if not numbers:
-        raise ValueError("n_components must hold at least one number; got none")
+        raise ValueError("n_components must contain at least one number; got none")
     return sorted(numbers)
 
 
@@ -355,10 +362,12 @@ def _structures(structures: Any) -> list[type[Covariance]]:
         return list(FOURTEEN)
     several = [structures] if isinstance(structures, str | type) else structures
     if not isinstance(several, Iterable):
-        raise TypeError(f"structures must hold names or classes of structures; got {structures!r}")
+        raise TypeError(
+            f"structures must contain names or classes of structures; got {structures!r}"
+        )
     chosen = list(dict.fromkeys(_structure(one) for one in several))
     if not chosen:
-        raise ValueError("structures must hold at least one structure; got none")
+        raise ValueError("structures must contain at least one structure; got none")
     return chosen
 
 
@@ -371,8 +380,8 @@ def _structure(structure: Any) -> type[Covariance]:
 def _criteria(criteria: Any) -> tuple[str, ...]:
     several = [criteria] if isinstance(criteria, str) else criteria
     if not isinstance(several, Iterable):
-        raise TypeError(f"criteria must hold names of criteria; got {criteria!r}")
+        raise TypeError(f"criteria must contain names of criteria; got {criteria!r}")
     chosen = tuple(dict.fromkeys(check_choice(one, CRITERIA, name="criteria") for one in several))
     if not chosen:
-        raise ValueError("criteria must hold at least one criterion; got none")
+        raise ValueError("criteria must contain at least one criterion; got none")
     return chosen

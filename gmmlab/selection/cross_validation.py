@@ -1,4 +1,4 @@
-"""How likely a mixture makes samples that it was not fitted to."""
+"""Cross-validation: the log-likelihood of samples that a mixture was not fitted to."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 
 from gmmlab.covariance import Covariance
 from gmmlab.em import sufficient_statistics
-from gmmlab.engine.samples import Samples
+from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError
 from gmmlab.search import search
 
-# A fold is searched from the fit to all samples too; which fit is taken is decided by the
-# samples of its training alone.
+# Starts and rounds of the search for each fold, in addition to the fit to all samples. Only the
+# training samples of the fold decide which fit is best.
 _STARTS, _ROUNDS = {"kmeans": 2, "k-means++": 3}, ((40, 2),)
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """Mean log-likelihood of held-out samples, in nats per sample: higher is better."""
+    """Mean log-likelihood of held-out samples, in nats per sample; higher is better."""
 
-    #: for each fold, shape (n_folds,); NaN where all fits without it are degenerate
+    #: value for each fold, shape (n_folds,); NaN where all fits without the fold degenerate
     values: np.ndarray
 
     @property
@@ -34,16 +34,16 @@ class Score:
 
     @property
     def standard_error(self) -> float:
-        """Standard deviation of the folds' means over the root of their number."""
+        """Standard error of the mean over the folds."""
         return float(self.values.std(ddof=1) / np.sqrt(len(self.values)))
 
     def less(self, other: Score) -> Score:
-        """Return the differences, fold by fold, of scores with the same folds."""
+        """Return this score minus another with the same folds, fold by fold."""
         return Score(self.values - other.values)
 
 
 def folds(n_samples: int, n_folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the fold of each sample, drawn so that none has two samples more than another."""
+    """Return a random fold for each sample; the sizes of folds differ by at most one."""
     return rng.permutation(np.arange(n_samples) % n_folds)
 
 
@@ -55,7 +55,7 @@ def cross_validated(
     rng: np.random.Generator,
     settings: Mapping[str, Any],
 ) -> Score:
-    """Return the score of a structure and number of components, fitted without each fold in turn.
+    """Return the cross-validated score of a structure and a number of components (Smyth 2000).
 
     Parameters
     ----------
@@ -63,18 +63,17 @@ def cross_validated(
         In memory.
     structure : class of `gmmlab.covariance`
     mixture : Mixture
-        The fit to all samples: one of the starts.
+        The fit to all samples. It sets the number of components and is one of the starts.
     fold : ndarray of int, shape (n_samples,)
         Fold of each sample, from 0.
     rng : numpy.random.Generator
         Source of the other starts.
     settings : mapping
-        As in `search`.
+        Arguments of `search`.
 
     Returns
     -------
     Score
-        See Smyth (2000).
     """
     values = np.full(fold.max() + 1, np.nan)
     for number, own in enumerate(rng.spawn(len(values))):
@@ -92,7 +91,7 @@ def cross_validated(
         except DegenerateError:
             continue
         if not found.degenerate:
-            statistics = sufficient_statistics(outside, found.best.mixture)
-            values[number] = statistics.log_likelihood / outside.total
+            held_out = sufficient_statistics(outside, found.best.mixture)
+            values[number] = held_out.log_likelihood / outside.total
     values.setflags(write=False)
     return Score(values)

@@ -1,16 +1,16 @@
-"""The fits of several structures by several numbers of components: a grid, each cell searched well.
+"""Fit a grid of covariance structures by numbers of components.
 
-A search from random starts ends in the best optimum of some cells and misses that of others. So
-cells help each other: each is searched again from starts that the fits of its neighbours give (see
-`split_merge`), round by round, until no fit gets better. What is left is monotone where
-theory says so: a looser structure or a component more never fits worse. Where EM from a neighbour
-climbs above all that was found only to degenerate, the likelihood of the cell has no maximum up
-there, and the cell counts as degenerate.
+A search from random starts finds the best optimum of some cells and misses that of others.
+So after every cell has been searched on its own, it is searched again from starts that are made
+from the fits of its neighbours (see `split_merge`), round by round, until no fit improves. The
+result is monotone where theory demands it: a looser structure or one more component never
+fits worse. If EM from the fit of a neighbour exceeds every fit of a cell but degenerates, the
+likelihood of the cell has no maximum there, and the cell is marked as degenerate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,36 +19,36 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from gmmlab.covariance import Covariance
-from gmmlab.engine.samples import Samples
+from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.search import search
-from gmmlab.selection import split_merge as neighbours
+from gmmlab.selection import split_merge
 
 #: structure and number of components
 Key = tuple[type[Covariance], int]
 
-#: starts of a cell's own, by kind
+#: number of starts of each kind with which every cell is searched on its own
 STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
-# Short runs of a cell's own starts, and of the many starts that neighbours give: passes, and how
-# many go on.
+# Rounds of short runs, as in `search`: for a cell's own starts, and for those from neighbours.
 _OWN, _FROM_NEIGHBOURS = ((12, 3), (50, 1)), ((6, 3), (50, 1))
-# Gains in total log-likelihood that neighbours need not hear of, and falls that are none.
+# Gains in total log-likelihood too small to search neighbouring cells again; decreases within
+# rounding, relative to the log-likelihood.
 _SAME, _MONOTONE = 1e-3, 1e-6
 _MOST_ROUNDS = 30
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """The best fit of one structure and number of components."""
+    """The best fit of one structure with one number of components."""
 
     structure: type[Covariance]
     n_components: int
-    #: the best fit; where the cell is degenerate, the best of those there are
+    #: the best fit; if the cell is degenerate, the best of its degenerate fits
     fit: Fit
-    #: why the cell is degenerate and no candidate, or ""
+    #: why the cell is degenerate, or ""; a degenerate cell is never chosen
     degenerate: str = ""
-    #: log-likelihoods of neighbours whose starts have been tried
+    #: log-likelihoods of the neighbours whose starts were tried
     tried: Mapping[Key, float] = field(default_factory=dict, repr=False)
 
     @property
@@ -58,8 +58,8 @@ class Cell:
 
 
 @dataclass(frozen=True, eq=False)
-class _Job:
-    """What the search of a cell needs, wherever it is done."""
+class Problem:
+    """What all cells have in common: the samples and the arguments of `search`."""
 
     samples: Samples
     settings: Mapping[str, Any]
@@ -73,10 +73,10 @@ def fill(
     starts: Mapping[str, int],
     n_jobs: int | None,
     progress: bool,
-    together: bool,
+    exchange: bool,
     **settings: Any,
 ) -> dict[Key, Cell]:
-    """Return the cells of all keys, searched in rounds.
+    """Return the fitted cells of all keys.
 
     Parameters
     ----------
@@ -84,74 +84,84 @@ def fill(
         In memory.
     keys : iterable of (structure, n_components)
     rng : numpy.random.Generator
-        Every cell has a generator of its own in every round, so that the same draws are made
-        wherever and in whatever order cells are searched.
+        Source of randomness. Every cell has a child generator in every round, so the result does
+        not depend on where and in which order cells are searched.
     starts : mapping of str to int
-        Starts of each cell's own, by kind.
+        Number of starts of each kind with which every cell is searched on its own.
     n_jobs : int or None
         As in joblib.
     progress : bool
-        Whether to show how far it is.
-    together : bool
-        Whether cells give each other starts; they cannot where blocks are given.
+        Whether to show a progress bar.
+    exchange : bool
+        Whether cells are searched from starts of their neighbours too. This is not possible
+        if blocks are given.
     **settings
-        As in `search`.
+        Arguments of `search`.
     """
-    keys, job = list(keys), _Job(samples, settings)
+    keys, problem = list(keys), Problem(samples, settings)
     with Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
 
-        def each(function: Any, tasks: list[tuple[Any, ...]], what: str) -> dict[Key, Cell]:
+        def each(
+            function: Callable[..., Cell], tasks: list[tuple[Any, ...]], what: str
+        ) -> dict[Key, Cell]:
             jobs = (
-                delayed(function)(job, *task, own)
+                delayed(function)(problem, *task, own)
                 for task, own in zip(tasks, rng.spawn(len(tasks)), strict=True)
             )
             bar = tqdm(parallel(jobs), what, len(tasks), leave=False, disable=not progress)
             return {cell.key: cell for cell in bar}
 
-        cells = each(_alone, [(key, starts) for key in keys], "cells")
-        for number in range(_MOST_ROUNDS if together else 0):
-            tasks = [(cell, helpers) for cell in cells.values() if (helpers := _news(cell, cells))]
+        cells = each(_search_alone, [(key, starts) for key in keys], "cells")
+        for number in range(_MOST_ROUNDS if exchange else 0):
+            tasks = [
+                (cell, improved)
+                for cell in cells.values()
+                if (improved := _improved_neighbours(cell, cells))
+            ]
             if not tasks:
                 break
-            cells |= each(_helped, tasks, f"round {number + 1}")
-    return {key: _judged(cell, cells) for key, cell in cells.items()}
+            cells |= each(search_from_neighbours, tasks, f"round {number + 1}")
+    return {key: _with_verdict(cell, cells) for key, cell in cells.items()}
 
 
-# ---- the search of one cell ----------------------------------------------------------------
+# ---- search of one cell --------------------------------------------------------------------
 
 
-def _alone(job: _Job, key: Key, starts: Mapping[str, int], rng: np.random.Generator) -> Cell:
-    """Search a cell from starts of its own."""
+def _search_alone(
+    problem: Problem, key: Key, starts: Mapping[str, int], rng: np.random.Generator
+) -> Cell:
+    """Search a cell from its own starts."""
     structure, k = key
-    starts = starts if k > 1 else {"random_from_data": 1}  # one component has one optimum
-    return _searched(job, Cell(structure, k, None), rng, starts=starts, rounds=_OWN)
+    starts = starts if k > 1 else {"random_from_data": 1}  # one component has a single optimum
+    return search_cell(problem, Cell(structure, k, None), rng, starts=starts, rounds=_OWN)
 
 
-def _helped(job: _Job, cell: Cell, helpers: list[Cell], rng: np.random.Generator) -> Cell:
-    """Search a cell from the starts that its neighbours give."""
-    found = _searched(
-        job,
-        cell,
-        rng,
-        starts={},
-        begin=[start for helper in helpers for start in _starts(job.samples, cell, helper, rng)],
-        rounds=_FROM_NEIGHBOURS,
-    )
-    # What can be no worse than a neighbour begins where that one is.
-    above = [one for one in helpers if _is_below(one.key, cell.key) and _exceeds(one, found)]
-    if above:
-        begin = [_embedded(max(above, key=_log_likelihood), cell)]
-        found = _searched(job, found, rng, starts={}, begin=begin, rounds=((1, 1),))
-    told = {helper.key: helper.fit.log_likelihood for helper in helpers}
-    return replace(found, tried={**cell.tried, **told})
+def search_from_neighbours(
+    problem: Problem, cell: Cell, neighbours: list[Cell], rng: np.random.Generator
+) -> Cell:
+    """Search a cell from starts that are made from the fits of its neighbours."""
+    begin = [
+        start
+        for neighbour in neighbours
+        for start in starts_from(problem.samples, cell, neighbour, rng)
+    ]
+    found = search_cell(problem, cell, rng, starts={}, begin=begin, rounds=_FROM_NEIGHBOURS)
+    # If a special case of the cell still fits better, start from its mixture itself.
+    better = [one for one in neighbours if _is_below(one.key, cell.key) and _exceeds(one, found)]
+    if better:
+        begin = [_embedded(max(better, key=_log_likelihood), cell)]
+        found = search_cell(problem, found, rng, starts={}, begin=begin, rounds=((1, 1),))
+    tried = {neighbour.key: neighbour.fit.log_likelihood for neighbour in neighbours}
+    return replace(found, tried={**cell.tried, **tried})
 
 
-def _searched(job: _Job, cell: Cell, rng: np.random.Generator, **how: Any) -> Cell:
-    """Return the cell with the best of its fit and those of a search."""
-    how = {**job.settings, **how, "structure": cell.structure}
+def search_cell(problem: Problem, cell: Cell, rng: np.random.Generator, **how: Any) -> Cell:
+    """Return the cell with the better of its fit and the best fit of a search."""
+    how = {**problem.settings, **how, "structure": cell.structure}
     try:
-        found = search(job.samples, cell.n_components, rng, **how)
-        new = replace(cell, fit=found.best, degenerate=_why(found.degenerate))
+        found = search(problem.samples, cell.n_components, rng, **how)
+        why = "every fit has a degenerate component" if found.degenerate else ""
+        new = replace(cell, fit=found.best, degenerate=why)
     except DegenerateError as error:
         new = replace(cell, fit=error.fit, degenerate=str(error))
     if cell.fit is None:
@@ -159,15 +169,11 @@ def _searched(job: _Job, cell: Cell, rng: np.random.Generator, **how: Any) -> Ce
     return max(cell, new, key=lambda one: (not one.degenerate, one.fit.log_likelihood))
 
 
-def _why(degenerate: bool) -> str:
-    return "every fit has a component that is degenerate" if degenerate else ""
-
-
 # ---- neighbours ----------------------------------------------------------------------------
 
 
-def _news(cell: Cell, cells: Mapping[Key, Cell]) -> list[Cell]:
-    """Return the neighbours that have got better since the cell was helped by them."""
+def _improved_neighbours(cell: Cell, cells: Mapping[Key, Cell]) -> list[Cell]:
+    """Return the neighbours that have improved since the cell was searched from them."""
     return [
         other
         for key, other in cells.items()
@@ -178,6 +184,7 @@ def _news(cell: Cell, cells: Mapping[Key, Cell]) -> list[Cell]:
 
 
 def _are_neighbours(one: Key, other: Key, among: Iterable[Key]) -> bool:
+    """Return whether two cells are one component, or one step in structure, apart."""
     (structure, k), (of_other, k_other) = one, other
     if structure is of_other:
         return abs(k - k_other) == 1
@@ -190,30 +197,31 @@ def _are_neighbours(one: Key, other: Key, among: Iterable[Key]) -> bool:
 
 
 def _is_below(low: Key, high: Key) -> bool:
-    """Return whether every mixture of `low` is one of `high`, in one step."""
+    """Return whether `low` is a special case of `high`: tighter, or with one component less."""
     (tight, few), (loose, more) = low, high
     if tight is loose:
         return more == few + 1
-    return few == more and neighbours.is_tighter(tight, loose)
+    return few == more and split_merge.is_tighter(tight, loose)
 
 
 def _embedded(low: Cell, high: Cell) -> Mixture:
-    """Return the mixture of a cell as one of a cell above it."""
+    """Return the mixture of a cell as a mixture of a cell of which it is a special case."""
     if low.structure is high.structure:
-        return neighbours.doubled(low.fit.mixture)
-    return neighbours.relaxed(low.fit.mixture, high.structure)
+        return split_merge.doubled(low.fit.mixture)
+    return split_merge.relaxed(low.fit.mixture, high.structure)
 
 
-def _starts(
-    samples: Samples, cell: Cell, helper: Cell, rng: np.random.Generator
+def starts_from(
+    samples: Samples, cell: Cell, neighbour: Cell, rng: np.random.Generator
 ) -> Iterator[Mixture]:
-    mixture = helper.fit.mixture
-    if helper.n_components < cell.n_components:
-        yield from neighbours.splits(samples, mixture, rng)
-    elif helper.n_components > cell.n_components:
-        yield from neighbours.merges(samples, mixture)
+    """Yield starts for a cell that are made from the fit of a neighbour."""
+    mixture = neighbour.fit.mixture
+    if neighbour.n_components < cell.n_components:
+        yield from split_merge.splits(samples, mixture, rng)
+    elif neighbour.n_components > cell.n_components:
+        yield from split_merge.merges(samples, mixture)
     else:
-        yield neighbours.recast(samples, mixture, cell.structure)
+        yield split_merge.recast(samples, mixture, cell.structure)
 
 
 def _log_likelihood(cell: Cell) -> float:
@@ -221,16 +229,17 @@ def _log_likelihood(cell: Cell) -> float:
 
 
 def _exceeds(low: Cell, high: Cell) -> bool:
+    """Return whether a special case fits better, or the general case is degenerate."""
     slack = _MONOTONE * max(1.0, abs(low.fit.log_likelihood))
     return bool(high.degenerate) or low.fit.log_likelihood > high.fit.log_likelihood + slack
 
 
-def _judged(cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
-    """Return the cell as degenerate where EM leads from a fit below it to none that is sound."""
+def _with_verdict(cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
+    """Return the cell, marked as degenerate if a special case of it still fits better."""
     if cell.degenerate:
         return cell
     for key, low in cells.items():
         if _is_below(key, cell.key) and not low.degenerate and _exceeds(low, cell):
-            words = f"EM from the fit of {key[0].model} with {key[1]} components degenerates"
-            return replace(cell, degenerate=words)
+            why = f"EM from the fit of {key[0].model} with {key[1]} components degenerates"
+            return replace(cell, degenerate=why)
     return cell

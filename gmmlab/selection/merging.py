@@ -1,8 +1,9 @@
-"""Clusters that are no Gaussians: components merged, step by step.
+"""Merge components into clusters that are not Gaussian.
 
-A cluster of another shape takes several components to fit. Which belong together the entropy of
-the responsibilities says: two that share their samples leave less in doubt as one (Baudry, Raftery,
-Celeux, Lo and Gottardo 2010). The density stays the same; only what counts as a cluster changes.
+A cluster that is not Gaussian takes several components to fit. The entropy of the responsibilities
+shows which components belong together: merging two components that share samples lowers it most
+(Baudry, Raftery, Celeux, Lo and Gottardo 2010). The density stays the same; only the assignment of
+components to clusters changes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from scipy.special import entr
 from gmmlab._validation import check_count
 from gmmlab.mixture import Mixture, check_mixture
 
-# Entropy a sample, in nats, below which components are clusters already.
+# Mean entropy per sample, in nats, below which every component is a cluster.
 _CLEAR = 1e-3
 
 Partition = tuple[tuple[int, ...], ...]
@@ -27,11 +28,12 @@ Partition = tuple[tuple[int, ...], ...]
 class Merging:
     """The partitions of k components into k, k − 1, …, 1 clusters."""
 
-    #: by number of clusters less 1: the components of each cluster
+    #: the components of each cluster; the partition into k clusters has the index k − 1
     partitions: tuple[Partition, ...]
     #: total entropy of the clusters' responsibilities in nats, for 1, 2, …, k clusters, shape (k,)
     entropies: np.ndarray
-    #: expected number of samples in the two clusters that are merged to reach 1, 2, …, k − 1
+    #: expected number of samples in the two clusters whose merge leads to 1, 2, …, k − 1 clusters,
+    #: shape (k − 1,)
     merged: np.ndarray
     #: responsibilities of the components, shape (n_samples, k)
     responsibilities: np.ndarray
@@ -42,36 +44,39 @@ class Merging:
         return len(self.partitions)
 
     def partition(self, n_clusters: int) -> Partition:
-        """Return the components of each of so many clusters.
+        """Return the components of each cluster, for a number of clusters.
 
         Raises
         ------
         TypeError, ValueError
-            If `n_clusters` is not in [1, k].
+            If `n_clusters` is not an integer in [1, k].
         """
         check_count(n_clusters, name="n_clusters", maximum=self.n_components)
         return self.partitions[n_clusters - 1]
 
     def cluster_responsibilities(self, n_clusters: int) -> np.ndarray:
-        """Return p(cluster | sample), shape (n_samples, n_clusters); errors as in `partition`."""
+        """Return p(cluster | sample), shape (n_samples, n_clusters).
+
+        Raises the errors of `partition`.
+        """
         parts = self.partition(n_clusters)
         return np.stack([self.responsibilities[:, part].sum(axis=1) for part in parts], axis=1)
 
     def labels(self, n_clusters: int | None = None) -> np.ndarray:
-        """Return the likeliest cluster of each sample, shape (n_samples,).
+        """Return the most probable cluster of each sample, shape (n_samples,).
 
-        By default for the number of clusters at the bend; errors as in `partition`.
+        The default number of clusters is `bend`. Raises the errors of `partition`.
         """
         n_clusters = self.bend if n_clusters is None else n_clusters
         return self.cluster_responsibilities(n_clusters).argmax(axis=1)
 
     @property
     def bend(self) -> int:
-        """Number of clusters at which the entropy bends: where merging on gains little.
+        """Number of clusters at the bend of the entropy; further merges lower it less.
 
-        The point at which two lines, one to each side and both through it, fit the entropies with
-        the least squares (Baudry et al. 2010, section 3); k where there are less than three
-        points, or the components leave next to nothing in doubt: a thousandth of a nat a sample.
+        Two lines that meet at this number, one on each side, fit the entropies best in the sense of
+        least squares (Baudry et al. 2010, section 3). The bend is k if k < 3, or if the entropy of
+        the components is below 0.001 nats per sample.
         """
         k = self.n_components
         if k < 3 or self.entropies[-1] < _CLEAR * len(self.responsibilities):
@@ -81,13 +86,13 @@ class Merging:
 
     @property
     def broken_line(self) -> np.ndarray:
-        """The two lines that meet at `bend`, at 1, 2, …, k clusters, shape (k,)."""
+        """The two lines that meet at `bend`, evaluated at 1, 2, …, k clusters; shape (k,)."""
         return _broken(self.entropies, self.bend)
 
     def linkage(self) -> np.ndarray:
         """Return the merges as a linkage matrix of `scipy.cluster.hierarchy`, shape (k − 1, 4).
 
-        Distances are the entropy that is gone.
+        The distance of a merge is the total decrease of the entropy up to and including it.
         """
         k = self.n_components
         names = {(component,): component for component in range(k)}
@@ -110,17 +115,17 @@ def merge(mixture: Mixture, X: Any) -> Merging:
     mixture : Mixture
         A fitted mixture, usually the best by BIC.
     X : array_like, shape (n_samples, n_features)
-        The samples it was fitted to.
+        The samples of the fit.
 
     Returns
     -------
     Merging
-        The partition into each number of clusters, entropies, labels, and where the bend is.
+        The partitions into k, k − 1, …, 1 clusters, with entropies, labels and the bend.
 
     Raises
     ------
     TypeError, ValueError
-        If `mixture` is not one, or `X` not data of its width.
+        If `mixture` is not a `Mixture`, or `X` does not have its number of features.
 
     Notes
     -----
@@ -128,7 +133,7 @@ def merge(mixture: Mixture, X: Any) -> Merging:
 
         Σᵢ (rᵢₐ + rᵢ_b) log(rᵢₐ + rᵢ_b) − rᵢₐ log rᵢₐ − rᵢ_b log rᵢ_b ≥ 0,
 
-    by which the entropy falls (Baudry et al. 2010, equation 7).
+    which is the decrease of the entropy (Baudry et al. 2010, equation 7).
 
     Examples
     --------
@@ -160,7 +165,7 @@ def merge(mixture: Mixture, X: Any) -> Merging:
 
 
 def _entropy(columns: list[np.ndarray]) -> float:
-    # Shares that add up to 1 plus a rounding would have an entropy below 0.
+    # Rounding can make a sum of responsibilities exceed 1; its entropy would be negative.
     return float(sum(entr(np.minimum(column, 1)).sum() for column in columns))
 
 

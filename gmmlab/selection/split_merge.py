@@ -1,10 +1,12 @@
-"""Starts from other fits: of a tighter or a looser structure, of a component more or less.
+"""Starts made from other fits: of another structure, or with one component more or less.
 
-One structure is *tighter* than another where it is a special case of it, letter by letter of
-volume, shape and orientation: none (I), Equal, Variable. A mixture of a tighter structure is one
-of the looser too (`relaxed`), and one of k components is one of k + 1, with one of them twice
-(`doubled`): EM that begins there never ends lower, so the best of a looser structure or of more
-components is never worse. The other starts here promise nothing and often lead higher.
+A structure is *tighter* than another if it is a special case of it: if each of its letters, for
+volume, shape and orientation, is at most as general in the order I (identity), E (equal),
+V (variable). Then every mixture of the tighter structure is also one of the looser (`relaxed`),
+and every mixture of k components is also one of k + 1, with one component twice (`doubled`).
+EM never lowers the log-likelihood from such a start, so the best fit of a looser structure or of
+more components is never worse. The other starts have no such guarantee, but often lead to better
+fits.
 """
 
 from __future__ import annotations
@@ -15,21 +17,20 @@ from itertools import combinations
 import numpy as np
 
 from gmmlab import start
-from gmmlab.covariance import Covariance
-from gmmlab.covariance.base import MatrixCovariance
-from gmmlab.engine.samples import Samples
+from gmmlab.covariance import Covariance, MatrixCovariance
+from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 
-# From the tightest to the loosest of each letter.
+# The values of a letter, from the tightest to the loosest.
 _LETTERS = "IEV"
-# How many pairs of components, the nearest, are merged.
+# Number of pairs of components that `merges` merges, the closest first.
 _PAIRS = 6
-# A half of a component with fewer samples than this is none.
+# Expected number of samples that each half of a split component must have.
 _FEWEST = 1.0
 
 
 def is_tighter(tight: type[Covariance], loose: type[Covariance]) -> bool:
-    """Return whether `tight` is a special case of `loose`, and not the same.
+    """Return whether `tight` is a special case of `loose` and differs from it.
 
     Examples
     --------
@@ -46,18 +47,18 @@ def relaxed(mixture: Mixture, structure: type[Covariance]) -> Mixture:
     covariances = mixture.covariances
     if not issubclass(structure, MatrixCovariance):
         covariances = np.diagonal(covariances, axis1=1, axis2=2)
-    with np.errstate(all="ignore"):  # where a search for what is shared goes too far, it turns back
+    with np.errstate(all="ignore"):  # iterative estimators step back where a trial step overflows
         covariance = structure.estimate(mixture.weights, covariances)
     return Mixture(mixture.weights, mixture.means, covariance)
 
 
 def recast(samples: Samples, mixture: Mixture, structure: type[Covariance]) -> Mixture:
-    """Return what an M-step under another structure makes of a mixture's responsibilities."""
+    """Return the M-step of another structure from the responsibilities of a mixture."""
     return _from(samples, mixture.responsibilities(samples.X), structure)
 
 
 def doubled(mixture: Mixture) -> Mixture:
-    """Return the same distribution with its heaviest component twice, at half its weight."""
+    """Return the same distribution with the heaviest component twice, each with half its weight."""
     heaviest = mixture.weights.argmax()
     order = np.append(np.arange(mixture.n_components), heaviest)
     weights = mixture.weights[order]
@@ -66,10 +67,11 @@ def doubled(mixture: Mixture) -> Mixture:
 
 
 def splits(samples: Samples, mixture: Mixture, rng: np.random.Generator) -> Iterator[Mixture]:
-    """Yield starts with one component more: each component cut in two, in several directions.
+    """Yield starts with one component more: each component is split in three directions.
 
-    Across the direction in which its samples vary most against what its covariance says, that in
-    which they vary most against the whole data, and a random one.
+    The directions are that in which the samples of the component vary most relative to its
+    covariance, that in which they vary most relative to the scale of all samples, and a random
+    one.
     """
     X = samples.X
     r = mixture.responsibilities(X).T
@@ -92,7 +94,7 @@ def splits(samples: Samples, mixture: Mixture, rng: np.random.Generator) -> Iter
 
 
 def merges(samples: Samples, mixture: Mixture) -> Iterator[Mixture]:
-    """Yield starts with one component less: near ones as one, nearest first."""
+    """Yield starts with one component less: close pairs are merged, the closest first."""
     means, covariances = mixture.means, mixture.covariances
 
     def distance(pair: tuple[int, int]) -> float:
