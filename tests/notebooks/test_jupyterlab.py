@@ -1,4 +1,4 @@
-"""JupyterLab, as a student uses it: a notebook is opened, all cells are run, outputs are there."""
+"""JupyterLab in a browser: open a notebook, run all cells, and look at the outputs."""
 
 import os
 import shutil
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Start JupyterLab on a copy of the notebooks; return its folder and its address."""
+    """Start JupyterLab on a copy of the notebooks; yield its folder and its URL."""
     home = tmp_path_factory.mktemp("lab")
     folder = home / "workbook"
     folder.mkdir()
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
-    sockets = tempfile.mkdtemp(prefix="lab-")  # their addresses may have 107 bytes
+    sockets = tempfile.mkdtemp(prefix="lab-")  # the path of a socket has at most 107 bytes
     places = {f"JUPYTER_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "DATA")}
     places |= {f"JUPYTERLAB_{kind}_DIR": str(home / kind) for kind in ("SETTINGS", "WORKSPACES")}
     places["JUPYTER_RUNTIME_DIR"] = sockets
@@ -38,7 +38,7 @@ def lab(tmp_path_factory):
         "--ServerApp.ip=127.0.0.1",
     ]
     command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
-    # Kernels of other tests start at the same time: over TCP they can take each other's ports.
+    # Kernels that start at the same time can take each other's TCP ports.
     command += ["--KernelManager.transport=ipc"]
     with (home / "log").open("w") as log:
         server = subprocess.Popen(
@@ -69,16 +69,15 @@ def free_port():
         return found.getsockname()[1]
 
 
-def test_run_all_cells(lab, chromium):
-    """What the notebook records then is what the committed one has recorded."""
+def test_run_all_cells_gives_the_committed_results(lab, chromium):
     folder, url = lab
     file = folder / "notebooks" / "03-three-dimensions.ipynb"
     committed = nbformat.read(file, as_version=4)
     write_without_outputs(file, slice(None))
 
     page = chromium.new_page(viewport={"width": 1300, "height": 900})
-    elsewhere = []
-    page.on("request", lambda r: None if url in r.url or "data:" in r.url else elsewhere.append(r))
+    requests = []
+    page.on("request", lambda r: None if url in r.url or "data:" in r.url else requests.append(r))
     page.goto(f"{url}/lab/tree/notebooks/{file.name}?reset")
     run_all_cells(page)
     executed = saved_when_done(page, file)
@@ -88,11 +87,11 @@ def test_run_all_cells(lab, chromium):
     errors = [o for c in executed.cells for o in c.get("outputs", ()) if o.output_type == "error"]
     assert errors == []
     assert differences(recorded(executed), recorded(committed)) == {}
-    assert not [r.url for r in elsewhere if not r.url.startswith(("blob:", "ws"))]
+    assert not [r.url for r in requests if not r.url.startswith(("blob:", "ws"))]
 
 
-def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(lab, chromium):
-    """A notebook of somebody else is not trusted: JupyterLab runs no script of its outputs."""
+def test_an_animation_plays_after_its_notebook_was_run_and_is_an_image_before(lab, chromium):
+    """JupyterLab does not trust a downloaded notebook, so it runs no script of its outputs."""
     folder, url = lab
     file = folder / "notebooks" / "02-full-em.ipynb"
     committed = nbformat.read(file, as_version=4)
@@ -101,7 +100,7 @@ def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(l
     wrong = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(f"{url}/lab/tree/notebooks/{file.name}?reset")
-    still = page.locator("figure.film > img, img[alt^='Soft assignment']")
+    still = page.locator("figure.gmmlab-animation > img, img[alt^='Soft assignment']")
     player = page.locator(".player")
     still.first.wait_for(state="attached", timeout=60_000)
     assert player.count() == page.get_by_role("button", name="Play").count() == 0
@@ -114,11 +113,11 @@ def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(l
     cells = page.locator(".jp-Notebook .jp-Cell").count()
     slider.press("End")
     last = int(slider.input_value())
-    slider.press("ArrowLeft")  # a key that JupyterLab has a use for, like those below
+    slider.press("ArrowLeft")  # JupyterLab has shortcuts for this key and the keys below
     slider.press("ArrowLeft")
-    player.get_by_role("button", name="One step on").press("Enter")
+    player.get_by_role("button", name="Next step").press("Enter")
     assert int(slider.input_value()) == last - 1
-    assert "M-step" in words.inner_text()  # which is the last step but one
+    assert "M-step" in words.inner_text()  # the last step but one
     player.get_by_role("button", name="Play").press("Space")
     page.wait_for_function(f"document.querySelector('.player input').value === '{last}'")
     assert not still.first.is_visible()
@@ -128,7 +127,7 @@ def test_a_film_plays_once_its_notebook_is_run_and_until_then_there_are_stills(l
 
 
 def write_without_outputs(file, cells):
-    """Leave out the outputs of some code cells; the last is how `saved_when_done` sees the end."""
+    """Remove the outputs of some code cells; `saved_when_done` waits for those of the last."""
     notebook = nbformat.read(file, as_version=4)
     for cell in [cell for cell in notebook.cells if cell.cell_type == "code"][cells]:
         cell.outputs, cell.execution_count = [], None
@@ -136,7 +135,7 @@ def write_without_outputs(file, cells):
 
 
 def run_all_cells(page):
-    """Run all cells once the kernel is idle: JupyterLab drops what it is told to run before."""
+    """Run all cells once the kernel is idle; JupyterLab ignores the command before."""
     idle = page.locator("#jp-main-statusbar").get_by_text("Python 3 (ipykernel) | Idle")
     idle.wait_for(timeout=120_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
@@ -144,12 +143,12 @@ def run_all_cells(page):
 
 
 def saved_when_done(page, file):
-    """Save the notebook until the last of its cells has been run; return it."""
+    """Save the notebook until its last cell has run; return it."""
     counts = []
     for _ in range(120):
         page.keyboard.press("Control+s")
         page.wait_for_timeout(1000)
-        with suppress(ValueError):  # it is being written just now
+        with suppress(ValueError):  # JupyterLab is writing the file
             notebook = nbformat.read(file, as_version=4)
             counts = [c.execution_count for c in notebook.cells if c.cell_type == "code"]
             if counts[-1] and recorded(notebook):
