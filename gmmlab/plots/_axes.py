@@ -1,4 +1,4 @@
-"""Axes to draw into, and what pictures in them have in common."""
+"""What the functions that draw with matplotlib share: Axes, markers, ellipses and grids."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from mpl_toolkits.mplot3d import Axes3D
 
 from gmmlab.mixture import Mixture
 
-#: one marker shape for each of ten true labels
+#: marker shapes of the first ten true labels
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 
 
 def marker(k: int) -> str:
-    """Return the marker of true label `k`; it repeats after ten."""
+    """Return the marker of true label `k`; markers repeat after ten."""
     return MARKERS[k % len(MARKERS)]
 
 
 def axes_for(ax: Axes | None, n_features: int) -> Axes:
-    """Return `ax`, or the Axes of a new figure, 3-D for three features."""
+    """Return `ax`, or the Axes of a new figure; they are 3-D for three features."""
     if ax is not None:
         if not isinstance(ax, Axes):
             raise TypeError(f"ax must be matplotlib Axes; got {type(ax).__name__}")
@@ -36,7 +36,8 @@ def axes_for(ax: Axes | None, n_features: int) -> Axes:
     return ax
 
 
-def name_axes(ax: Axes, features: Sequence[str]) -> None:
+def label_axes(ax: Axes, features: Sequence[str]) -> None:
+    """Label the axes with the names of one, two or three features."""
     ax.set_xlabel(features[0])
     if len(features) > 1:
         ax.set_ylabel(features[1])
@@ -45,7 +46,7 @@ def name_axes(ax: Axes, features: Sequence[str]) -> None:
 
 
 def ellipse(mean: np.ndarray, covariance: np.ndarray, sigma: float, **style: Any) -> Ellipse:
-    """Return the σ-ellipse of a covariance of two features, which may be singular."""
+    """Return the σ-ellipse of a 2 × 2 covariance, which may be singular."""
     eigenvalues, vectors = np.linalg.eigh(covariance)
     width, height = 2 * sigma * np.sqrt(np.maximum(eigenvalues, 0))
     angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
@@ -53,10 +54,10 @@ def ellipse(mean: np.ndarray, covariance: np.ndarray, sigma: float, **style: Any
 
 
 def grid_over(mixture: Mixture, X: np.ndarray | None, n: int) -> list[np.ndarray]:
-    """Return points along each feature over the samples and three σ of each component.
+    """Return grid points along each feature, over the samples and 3 σ of each component.
 
-    `n` of them are evenly spaced; the others are close enough about each mean that no component
-    is narrower than the spacing.
+    `n` of the points are evenly spaced. The others are dense around each mean, so that the grid
+    does not miss a component that is narrower than the spacing.
     """
     deviations = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
     near = mixture.means + np.linspace(-6, 6, 61)[:, None, None] * deviations
@@ -70,6 +71,6 @@ def grid_over(mixture: Mixture, X: np.ndarray | None, n: int) -> list[np.ndarray
 
 
 def n_bins(X: np.ndarray) -> int:
-    """Return a number of bins by the rule of Freedman and Diaconis (1981), 100 at the most."""
+    """Return the number of bins by the rule of Freedman and Diaconis (1981), 100 at most."""
     width = 2 * np.subtract(*np.percentile(X, [75, 25])) / np.cbrt(len(X))
     return int(np.clip(np.ceil(np.ptp(X) / width), 1, 100)) if width > 0 else 10

@@ -1,6 +1,6 @@
-"""What the pictures have in common, flat or turning: colours, groups of samples, ellipsoids.
+"""What static and interactive figures share: colours, checks of arguments, points on ellipsoids.
 
-`plots` draws it with matplotlib, `space` with plotly. Nothing here draws.
+Nothing here draws: `samples` and `components` draw with matplotlib, and `interactive` with plotly.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import numpy as np
 from gmmlab._validation import check_labels, check_numeric, check_samples
 from gmmlab.mixture import Mixture, check_mixture
 
-#: ten colours that people with any colour vision can tell apart (Petroff 2021)
+#: ten colours that can be distinguished with any colour vision (Petroff 2021)
 COLOURS: tuple[str, ...] = tuple(mpl.color_sequences["petroff10"])
-#: the grey of samples that have no label
+#: grey, for samples without labels
 UNLABELLED = "0.45"
-#: more entries than this in a legend are not told apart
-MOST_ENTRIES = 12
+#: a legend with more entries is left out, because they could not be distinguished
+MAX_LEGEND_ENTRIES = 12
 
 
 def colour(k: int) -> str:
-    """Return the colour of component or label `k`; it repeats after ten."""
+    """Return the colour of component or label `k`; colours repeat after ten."""
     return COLOURS[k % len(COLOURS)]
 
 
 def check_drawable(X: Any, features: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Return samples of one to three features, and a name for each feature."""
+    """Return the checked samples, of one to three features, and the features' names."""
     X = check_samples(X)
     if X.shape[1] > 3:
         raise ValueError(f"X must have one, two or three features to be drawn; got {X.shape[1]}")
@@ -36,18 +36,18 @@ def check_drawable(X: Any, features: Sequence[str] | None) -> tuple[np.ndarray, 
 
 
 def feature_names(features: Sequence[str] | None, n_features: int) -> list[str]:
-    """Return `features`, or x1, x2 … where there are none."""
+    """Return `features`, or the default names x1, x2, … if it is None."""
     if features is None:
         return [f"x{j + 1}" for j in range(n_features)]
     if len(features) != n_features:
-        raise ValueError(f"features must be {n_features} names; got {len(features)}")
+        raise ValueError(f"features must contain {n_features} names; got {len(features)}")
     return list(features)
 
 
 def groups(labels: Any, true: Any, n_samples: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """Yield each pair of labels that occurs, predicted and true, and which samples have it.
+    """Yield each pair of predicted and true label that occurs, and a mask of its samples.
 
-    Labels that are None count as 0.
+    Labels that are not given are taken as 0.
     """
     predicted, shapes = (
         np.zeros(n_samples, int)
@@ -61,11 +61,11 @@ def groups(labels: Any, true: Any, n_samples: int) -> Iterator[tuple[int, int, n
 
 
 def blend(X: np.ndarray, responsibilities: Any) -> np.ndarray:
-    """Return the mixed colour of each sample, shape (n_samples, 3)."""
+    """Return the average colour of each sample's components, shape (n_samples, 3)."""
     responsibilities = check_samples(responsibilities, name="responsibilities")
     if len(responsibilities) != len(X):
         raise ValueError(
-            f"responsibilities must have a row for each of {len(X)} samples; "
+            f"responsibilities must have one row for each of {len(X)} samples; "
             f"got {len(responsibilities)}"
         )
     palette = np.array([mpl.colors.to_rgb(colour(k)) for k in range(responsibilities.shape[1])])
@@ -75,9 +75,9 @@ def blend(X: np.ndarray, responsibilities: Any) -> np.ndarray:
 def means_and_covariances(
     mixture: Mixture | None, means: Any, covariances: Any, *, n_features: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means and covariances of a mixture, or those given instead of it."""
+    """Return the means and covariances of `mixture`, or the checked arrays."""
     if (mixture is None) == (means is None and covariances is None):
-        raise ValueError("give either mixture, or means and covariances")
+        raise ValueError("give either mixture, or both means and covariances")
     if mixture is not None:
         means, covariances = check_mixture(mixture).means, mixture.covariances
     means = check_samples(means, name="means", n_features=n_features)
@@ -91,19 +91,21 @@ def means_and_covariances(
 
 
 def line_colours(kind: str, order: Sequence[int] | None, k: int) -> list[str]:
-    """Return the colour of each of `k` components' lines."""
+    """Return the line colour of each of `k` components."""
     if kind == "true":
         return ["black"] * k
     if order is not None and len(order) != k:
-        raise ValueError(f"order must be {k} numbers, one a component; got {len(order)}")
+        raise ValueError(
+            f"order must contain {k} numbers, one for each component; got {len(order)}"
+        )
     return [colour(number) for number in (range(k) if order is None else order)]
 
 
 def surfaces(means: np.ndarray, covariances: np.ndarray, sigma: float) -> np.ndarray:
-    """Return points on the σ-ellipsoid of each component, turned as its covariance is.
+    """Return points on the σ-ellipsoid of each component, shape (n_components, 17, 9, 3).
 
-    Shape (n_components, 17, 9, 3): 17 meridians, the last of them the first again, of 9 points
-    from pole to pole. The poles are at the ends of the longest axis.
+    Each ellipsoid has 17 meridians of 9 points, from pole to pole; the last meridian repeats the
+    first. The poles are the ends of the longest axis.
     """
     around, down = np.mgrid[0 : 2 * np.pi : 17j, 0 : np.pi : 9j]
     sphere = np.stack(
@@ -111,5 +113,5 @@ def surfaces(means: np.ndarray, covariances: np.ndarray, sigma: float) -> np.nda
     )
     eigenvalues, vectors = np.linalg.eigh(covariances)
     lengths = np.sqrt(np.maximum(eigenvalues, 0))[:, None, None]
-    turned = sigma * (sphere * lengths) @ vectors.swapaxes(1, 2)[:, None]
-    return means[:, None, None] + turned
+    rotated = sigma * (sphere * lengths) @ vectors.swapaxes(1, 2)[:, None]
+    return means[:, None, None] + rotated

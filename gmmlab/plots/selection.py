@@ -1,8 +1,4 @@
-"""Pictures of the choice of a mixture: criteria, the likelihood-ratio test, merging.
-
-They are `plots.criterion`, `plots.bootstrap_test`, `plots.merging_entropy` and
-`plots.merging_tree`.
-"""
+"""Draw the choice of a mixture: criteria, the bootstrap test and merging."""
 
 from __future__ import annotations
 
@@ -16,26 +12,24 @@ from gmmlab._validation import check_choice
 from gmmlab.covariance import FOURTEEN
 from gmmlab.plots._axes import axes_for, marker, n_bins
 from gmmlab.plots._style import colour
-from gmmlab.selection.bootstrap_test import BootstrapTest
-from gmmlab.selection.comparison import CRITERIA, Comparison
-from gmmlab.selection.grid import Cell
-from gmmlab.selection.merging import Merging
+from gmmlab.selection import CRITERIA, BootstrapTest, Cell, Comparison, Merging
 
 
 def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = None) -> Axes:
     """Draw a criterion of every structure over the number of components.
 
-    Colours and markers say what shape and orientation share; volumes are equal along solid lines,
-    and each component's own along dotted ones. The choice has a ring, and a degenerate cell a cross
-    at the lower edge, in its structure's colour.
+    Colours and markers stand for the second and third letter of the structure's name: shape and
+    orientation. Lines are solid if volumes are equal and dotted if they vary. A ring marks the best
+    cell. A degenerate cell is a cross at the lower edge, in the colour of its structure.
 
     Parameters
     ----------
     comparison : Comparison
-        What `selection.compare` found.
+        The result of `selection.compare`.
     name : {"bic", "aic", "icl", "cv"}, default "bic"
-        One of the criteria that were asked for.
+        One of the comparison's criteria.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
@@ -44,9 +38,9 @@ def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = No
     Raises
     ------
     TypeError, ValueError
-        If `comparison` is none, or was not asked for that criterion.
+        If `comparison` is not a `Comparison`, or does not have the criterion.
     """
-    _check_kind(comparison, Comparison, "comparison")
+    _check_type(comparison, Comparison, "comparison")
     check_choice(name, comparison.criteria, name="name")
     ax = axes_for(ax, 2)
     groups = list(dict.fromkeys(structure.model[1:] for structure in FOURTEEN))
@@ -68,12 +62,12 @@ def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = No
             markerfacecolor=colour(group) if model[0] == "E" else "white",
             label=model,
         )
-        lost = np.array([bool(cell.degenerate) for cell in cells])
-        if lost.any():
+        degenerate = np.array([bool(cell.degenerate) for cell in cells])
+        if degenerate.any():
             aside = (place - (len(by_structure) - 1) / 2) * 0.5 / len(by_structure)
             ax.plot(
-                numbers[lost] + aside,
-                np.full(lost.sum(), 0.02),
+                numbers[degenerate] + aside,
+                np.full(degenerate.sum(), 0.02),
                 color=colour(group),
                 marker="x",
                 linestyle="",
@@ -101,25 +95,26 @@ def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = No
 
 
 def merging_entropy(merging: Merging, *, ax: Axes | None = None) -> Axes:
-    """Draw the entropy left at each number of clusters, and the broken line whose bend says stop.
+    """Draw the entropy at each number of clusters, with a line whose bend suggests the number.
 
     Parameters
     ----------
     merging : Merging
-        What `selection.merge` found.
+        The result of `selection.merge`.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
     Axes
-        Total entropy of the responsibilities, in nats.
+        The vertical axis shows the total entropy of the responsibilities, in nats.
 
     Raises
     ------
     TypeError
-        If `merging` is none.
+        If `merging` is not a `Merging`.
     """
-    _check_kind(merging, Merging, "merging")
+    _check_type(merging, Merging, "merging")
     ax = axes_for(ax, 2)
     numbers = np.arange(1, merging.n_components + 1)
     ax.plot(numbers, merging.entropies, color=colour(0), marker="o", linestyle="", label="entropy")
@@ -144,29 +139,30 @@ def merging_entropy(merging: Merging, *, ax: Axes | None = None) -> Axes:
 
 
 def merging_tree(merging: Merging, *, ax: Axes | None = None) -> Axes:
-    """Draw which components are merged in which order, and how much entropy that takes away.
+    """Draw the tree of merged components, with the entropy that merging removes as height.
 
     Parameters
     ----------
     merging : Merging
-        What `selection.merge` found, of two components or more.
+        The result of `selection.merge`, of at least two components.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
     Axes
-        Each joint is as high as the entropy that is gone once it is made, in nats.
+        The height of each joint is the entropy removed by this and all earlier merges, in nats.
 
     Raises
     ------
     TypeError, ValueError
-        If `merging` is none, or of one component.
+        If `merging` is not a `Merging`, or has only one component.
     """
     from scipy.cluster.hierarchy import dendrogram
 
-    _check_kind(merging, Merging, "merging")
+    _check_type(merging, Merging, "merging")
     if merging.n_components < 2:
-        raise ValueError("merging must be of at least two components; got 1")
+        raise ValueError("merging must have at least two components; got 1")
     ax = axes_for(ax, 2)
     dendrogram(
         merging.linkage(),
@@ -176,10 +172,10 @@ def merging_tree(merging: Merging, *, ax: Axes | None = None) -> Axes:
         labels=[f"{k}" for k in range(merging.n_components)],
     )
     if merging.bend < merging.n_components:
-        gone = merging.entropies[-1] - merging.entropies
-        between = (gone[merging.bend - 1] + gone[merging.bend - 2]) / 2
+        removed = merging.entropies[-1] - merging.entropies
+        between = (removed[merging.bend - 1] + removed[merging.bend - 2]) / 2
         ax.axhline(between, color=colour(1), linestyle="--", label=f"{merging.bend} clusters")
-        ax.set_ylim(top=1.2 * gone.max())  # room for the legend
+        ax.set_ylim(top=1.2 * removed.max())  # room for the legend
         ax.legend(fontsize="small", loc="upper right")
     ax.set_xlabel("component")
     ax.set_ylabel("entropy gone by merging (nats)")
@@ -187,13 +183,14 @@ def merging_tree(merging: Merging, *, ax: Axes | None = None) -> Axes:
 
 
 def bootstrap_test(test: BootstrapTest, *, ax: Axes | None = None) -> Axes:
-    """Draw the likelihood ratio of the samples drawn under the null hypothesis, and the data's own.
+    """Draw the likelihood ratios of the bootstrap samples, and the one of the data.
 
     Parameters
     ----------
     test : BootstrapTest
-        What `selection.bootstrap_test` found.
+        The result of `selection.bootstrap_test`.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
@@ -202,9 +199,9 @@ def bootstrap_test(test: BootstrapTest, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     TypeError
-        If `test` is none.
+        If `test` is not a `BootstrapTest`.
     """
-    _check_kind(test, BootstrapTest, "test")
+    _check_type(test, BootstrapTest, "test")
     ax = axes_for(ax, 2)
     k, finite = test.n_components, test.replicates[np.isfinite(test.replicates)]
     bins = max(10, n_bins(finite)) if len(finite) else 1
@@ -219,6 +216,6 @@ def bootstrap_test(test: BootstrapTest, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _check_kind(value: Any, kind: type, name: str) -> None:
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}; got {type(value).__name__}")
+def _check_type(value: Any, expected: type, name: str) -> None:
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} must be a {expected.__name__}; got {type(value).__name__}")

@@ -1,8 +1,4 @@
-"""Pictures of how sure a fit is: of its parameters, and of what it makes of a sample.
-
-They are `plots.mean_regions`, `plots.bootstrap_distribution` and
-`plots.classification_uncertainty`.
-"""
+"""Draw how uncertain a fit is about its parameters, and about the component of a sample."""
 
 from __future__ import annotations
 
@@ -16,10 +12,10 @@ from matplotlib.lines import Line2D
 from gmmlab._validation import BLOCKS, check_choice, check_labels, check_samples
 from gmmlab.inference import Parameters, Uncertainty, check_uncertainty
 from gmmlab.mixture import Mixture, check_mixture
-from gmmlab.plots._axes import axes_for, ellipse, grid_over, n_bins, name_axes
+from gmmlab.plots._axes import axes_for, ellipse, grid_over, label_axes, n_bins
 from gmmlab.plots._style import colour, feature_names
 
-#: lines and names of the methods of `uncertainty`
+#: line style and name of each method of `uncertainty`
 _METHODS = {
     "information": ("--", "information"),
     "bootstrap": ("-.", "bootstrap"),
@@ -34,43 +30,48 @@ def mean_regions(
     features: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how sure each mean is: the ellipse that is to hold it, at the level of the intervals.
+    """Draw the confidence region of each mean, an ellipse at the level of the intervals.
 
     Parameters
     ----------
     found : Uncertainty
-        Of a mixture of two features. What is drawn for several of them into the same Axes can
-        be told apart: dashed by information, dash-dotted and dotted by the two bootstraps.
+        The uncertainty of a mixture of two features. Line styles distinguish methods drawn into the
+        same Axes: dashed for the information, dash-dotted and dotted for the two bootstraps.
     components : iterable of int, optional
-        Which to draw, all by default: means are small against the distances between them, and
-        one at a time shows more.
+        The components to draw; all by default. Regions are small compared with the distances
+        between means, so that a figure of one component shows more.
     features : sequence of str, optional
         Axis labels, with units.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
     Axes
-        The means of a bootstrap's replicates are dots.
+        Dots are the means of bootstrap replicates.
 
     Raises
     ------
     TypeError, ValueError
-        If `found` is no `Uncertainty`, or not of two features, or has no such components.
+        If `found` is not an `Uncertainty` of two features, or a component does not exist.
 
     Notes
     -----
-    Both features of a mean at once are in {μ : (μ − μ̂)ᵀ Var(μ̂)⁻¹ (μ − μ̂) ≤ q}, with q the
-    quantile of χ² with two degrees of freedom: the ellipse reaches farther than the intervals,
-    which are about one number each.
+    The region is joint for both features of a mean: {μ : (μ − μ̂)ᵀ Var(μ̂)⁻¹ (μ − μ̂) ≤ q}, where q is
+    the quantile of χ² with two degrees of freedom. It therefore extends beyond the intervals, each
+    of which is for a single number.
     """
     mixture = check_uncertainty(found).mixture
     if mixture.n_features != 2:
-        raise ValueError(f"found must be of two features; got {mixture.n_features}")
+        raise ValueError(
+            f"found must be of a mixture of two features; got {mixture.n_features} features"
+        )
     every = range(mixture.n_components)
     components = every if components is None else check_labels(list(components), name="components")
     if not set(components) <= set(every):
-        raise ValueError(f"components must be numbers in {every}; got {list(components)}")
+        raise ValueError(
+            f"components must be integers from 0 to {len(every) - 1}; got {list(components)}"
+        )
     ax = axes_for(ax, 2)
     radius = np.sqrt(-2 * np.log(1 - found.level))
     linestyle, name = _METHODS[found.method]
@@ -81,7 +82,7 @@ def mean_regions(
         style = {"edgecolor": colour(k), "linestyle": linestyle, "zorder": 3}
         ax.add_patch(ellipse(mixture.means[k], found.mean_covariances[k], radius, **style))
         ax.plot(*mixture.means[k], marker="+", color="black", markersize=9, mew=1.5)
-    name_axes(ax, feature_names(features, 2))
+    label_axes(ax, feature_names(features, 2))
     share = f"{100 * found.level:g} %, {name}"
     _add_to_legend(ax, Line2D([], [], color="0.3", linestyle=linestyle, label=share))
     return ax
@@ -95,19 +96,20 @@ def bootstrap_distribution(
     name: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how a parameter is distributed over the replicates of a bootstrap, with its interval.
+    """Draw the distribution of a parameter over bootstrap replicates, with its interval.
 
     Parameters
     ----------
     found : Uncertainty
-        By a bootstrap.
+        The uncertainty of a fit, by one of the two bootstraps.
     block : {"weights", "means", "covariances"}
     index : int or sequence of int
-        Which number of the block: a component for a weight, a component and a feature for a
-        mean, and as in the structure's `values` for covariances.
+        Index into the block: a component for a weight, a component and a feature for a mean, and an
+        index into the structure's `values` for a covariance.
     name : str, optional
         Axis label, with its unit.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
@@ -116,17 +118,17 @@ def bootstrap_distribution(
     Raises
     ------
     TypeError, ValueError
-        If `found` has no replicates, or `index` is no place in the block.
+        If `found` has no replicates, or `index` is not an index into the block.
     """
     if check_uncertainty(found).replicates is None:
-        raise ValueError(f"found must have replicates; its method is {found.method!r}")
+        raise ValueError(f"found must be the result of a bootstrap; got method {found.method!r}")
     number = BLOCKS.index(check_choice(block, BLOCKS, name="block"))
     index = tuple(np.atleast_1d(index).tolist())
     shape = found.lower[number].shape
     if len(index) != len(shape) or not all(
         isinstance(i, int) and 0 <= i < size for i, size in zip(index, shape, strict=True)
     ):
-        raise ValueError(f"index must be a place in {block} of shape {shape}; got {index}")
+        raise ValueError(f"index must be an index into {block} of shape {shape}; got {index}")
     values = found.replicates[number][(slice(None), *index)]
     estimate = Parameters.of(found.mixture)[number][index]
     low, high = found.lower[number][index], found.upper[number][index]
@@ -149,20 +151,21 @@ def classification_uncertainty(
     features: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how likely it is that a sample is not of the component that it is assigned to.
+    """Draw the probability that a sample does not belong to the component it is assigned to.
 
     Parameters
     ----------
     mixture : Mixture
-        Of two features.
+        A mixture of two features.
     X : array_like, shape (n_samples, 2), optional
-        Samples: in the colour of their component, the larger the less sure.
+        Samples, in the colour of the assigned component. Uncertain samples are larger.
     background : bool, default True
-        Whether to draw a map over the plane: 1 − maxₖ p(component k | x), the darker the less
-        sure, up to 1 − 1/k.
+        Whether to draw 1 − maxₖ p(component k | x) over the plane. Uncertain regions are darker, up
+        to 1 − 1/n_components.
     features : sequence of str, optional
         Axis labels, with units.
     ax : Axes, optional
+        Axes to draw into. By default, a new figure is made.
 
     Returns
     -------
@@ -171,18 +174,18 @@ def classification_uncertainty(
     Raises
     ------
     TypeError, ValueError
-        If the mixture is not of two features, `X` does not go with it, or there is neither `X`
-        nor a background to draw.
+        If the mixture is not of two features, `X` does not match it, or `X` is not given and
+        `background` is False.
     """
     d = check_mixture(mixture).n_features
     if d != 2:
         raise ValueError(f"mixture must have two features to be drawn; got {d}")
     if X is None and not background:
-        raise ValueError("X must be given where there is no background; got None")
+        raise ValueError("X must be given if background is False; got None")
     X = None if X is None else check_samples(X, n_features=2)
     ax = axes_for(ax, 2)
     k = mixture.n_components
-    most = 1 - 1 / k if k > 1 else 1.0  # of one component, the map is blank
+    most = 1 - 1 / k if k > 1 else 1.0  # with one component, the uncertainty is 0 everywhere
     if background:
         _uncertainty_map(mixture, X, most, ax)
     if X is not None:
@@ -197,12 +200,12 @@ def classification_uncertainty(
             _add_to_legend(ax, Line2D([], [], linestyle="", label=f"{share * most:.2g}", **disc))
         if legend := ax.get_legend():
             legend.set_title("uncertainty", {"size": "small"})
-    name_axes(ax, feature_names(features, 2))
+    label_axes(ax, feature_names(features, 2))
     return ax
 
 
 def _size(share: Any) -> Any:
-    """Return the area of a sample's marker, for this share of the largest uncertainty."""
+    """Return the area of a marker for an uncertainty, given as a fraction of the largest."""
     return 10 + 90 * share
 
 
@@ -210,12 +213,12 @@ def _uncertainty_map(mixture: Mixture, X: np.ndarray | None, most: float, ax: Ax
     horizontal, vertical = grid_over(mixture, X, 300)
     grid = np.stack(np.meshgrid(horizontal, vertical), axis=-1)
     unsure = mixture.classification_uncertainty(grid.reshape(-1, 2)).reshape(grid.shape[:2])
-    levels = np.linspace(0, most * (1 + 1e-9), 11)  # rounding is no reason for a hole
-    # Short of black, so that samples can be seen on it
+    levels = np.linspace(0, most * (1 + 1e-9), 11)  # include values that rounding puts above
+    # The darkest grey is not black, so that samples remain visible.
     filled = ax.contourf(
         horizontal, vertical, unsure, levels=levels, cmap="Greys", vmin=0, vmax=1.4 * most
     )
-    # Inside the Axes' own room: a figure of one Axes stays that
+    # The colour bar is inset, so that the figure keeps a single Axes.
     bar = ax.figure.colorbar(
         filled,
         cax=ax.inset_axes([1.02, 0.0, 0.03, 1.0]),
@@ -226,7 +229,7 @@ def _uncertainty_map(mixture: Mixture, X: np.ndarray | None, most: float, ax: Ax
 
 
 def _add_to_legend(ax: Axes, *handles: Line2D) -> None:
-    """Add lines to the legend that there is, or begin one."""
+    """Add lines to the legend, or make a legend; skip labels that it already has."""
     legend = ax.get_legend()
     known = [] if legend is None else list(legend.legend_handles)
     names = {line.get_label() for line in known}
