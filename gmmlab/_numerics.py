@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Below this, exp() gives subnormal numbers, which processors handle a hundred times more
-# slowly; a responsibility of 1e-304 and one of 0 are the same to every sum they enter.
+# Below this, exp() gives subnormal numbers, which processors handle a hundred times more slowly.
+# Clipping is harmless: a responsibility of 1e-304 changes no sum.
 _LOG_TINY = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -86.0}
-# The square of a larger number overflows when a few of them are added.
+# A sum of a few squares of larger numbers overflows.
 _LARGEST = 1e150
-# A block's whitened residuals (k, d, b) take about a megabyte: they stay in the cache.
+# The whitened residuals of a block (k, d, b) take about a megabyte, so they stay in the cache.
 _BLOCK_ENTRIES = 2**17
 
 
 def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
-    """Yield slices of about equal length, of at most `entries` numbers if that is 32 rows."""
+    """Yield slices of about equal length, with at most `entries` numbers or 32 rows each."""
     longest = min(max(entries // row_entries, 32), 8192)
     count = -(-n_samples // longest)
     size = -(-n_samples // count)
@@ -27,9 +27,9 @@ def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> I
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities (E2) and log p(xᵢ).
 
-    The logarithm of a sum of exponentials, taken about the largest term, neither over-
-    nor underflows (E5; Murphy 2022, section 2.5.4). The responsibilities take the place of
-    `log_joint` in memory.
+    The logarithm of the sum of exponentials is taken relative to the largest term, so it neither
+    overflows nor underflows (E5; Murphy 2022, section 2.5.4). `log_joint` is overwritten by the
+    responsibilities.
     """
     top = log_joint.max(axis=0)
     log_joint -= top
@@ -42,9 +42,9 @@ def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def huge_squares(whitened: np.ndarray) -> np.ndarray:
-    """Return ‖y‖², beyond 1e300 a finite number that still grows with ‖y‖.
+    """Return ‖y‖², or beyond 1e300 a finite number that still increases with ‖y‖.
 
-    So a sample that far away belongs to the component from which it is the fewest deviations.
+    So a sample that far away belongs to the component that is nearest in standard deviations.
     """
     size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
     largest = size.max(axis=1)

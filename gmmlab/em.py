@@ -38,42 +38,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.special import entr
 
+from gmmlab import engine, result
 from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_responsibilities, check_samples
 from gmmlab.convergence import Squarem, can_estimate_remaining_gain, remaining_gain
-from gmmlab.engine import (
-    ExponentialFamilyForm,
-    ObservedForm,
-    Options,
-    Point,
-    Recorder,
-    ResidualForm,
-    Samples,
-    SufficientStatistics,
-    can_be_evaluated,
-    degenerate_components,
-    describe,
-    empty,
-    exponential_family_centre,
-    log_likelihood_rounding,
-    one_blas_thread,
-    own_covariance,
-    per_component,
-)
 from gmmlab.mixture import Mixture, check_mixture
-from gmmlab.result import (
-    DegenerateError,
-    Fit,
-    Status,
-    converged_message,
-    degenerate_message,
-    max_iter_message,
-    not_increasing_message,
-)
+from gmmlab.result import DegenerateError, Fit, Status
 
-# A second moment about another point may be this many times as large as the one about the mean.
-# Beyond it, a second pass takes the moments about the new mean.
-_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
 # The last step of an accelerated fit gains at most this fraction of the tolerance.
 _ACCELERATED_TOL = 0.1
 
@@ -82,8 +53,8 @@ _ACCELERATED_TOL = 0.1
 
 
 def sufficient_statistics(
-    samples: Samples, mixture: Mixture, *, about: np.ndarray | None = None
-) -> SufficientStatistics:
+    samples: engine.Samples, mixture: Mixture, *, about: np.ndarray | None = None
+) -> engine.SufficientStatistics:
     """Compute the E-step and the sums that the M-step needs in one pass (E1 to E3).
 
     Parameters
@@ -94,11 +65,11 @@ def sufficient_statistics(
         The points that moments are taken about. By default, those that cost least.
     """
     if samples.has_missing:
-        return samples.fold(ObservedForm(mixture, about))
-    centre = exponential_family_centre(samples, mixture) if about is None else None
+        return samples.fold(engine.ObservedForm(mixture, about))
+    centre = engine.exponential_family_centre(samples, mixture) if about is None else None
     if centre is not None:
-        return samples.fold(ExponentialFamilyForm(mixture, centre))
-    return samples.fold(ResidualForm(mixture, about))
+        return samples.fold(engine.ExponentialFamilyForm(mixture, centre))
+    return samples.fold(engine.ResidualForm(mixture, about))
 
 
 # ---- M-step ------------------------------------------------------------------------------
@@ -115,7 +86,7 @@ class Step(NamedTuple):
 
 
 def maximise(
-    statistics: SufficientStatistics,
+    statistics: engine.SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
     floor: np.ndarray | None = None,
@@ -123,9 +94,9 @@ def maximise(
 ) -> Step:
     """Return the mixture that maximises Q over the free blocks (M1 to M5).
 
-    An empty component keeps its mean and its covariance.
+    An engine.empty component keeps its mean and its covariance.
     """
-    alone = empty(statistics.counts)
+    alone = engine.empty(statistics.counts)
     any_alone = alone.any()
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     floored = np.zeros(mixture.n_components, dtype=bool)
@@ -139,7 +110,7 @@ def maximise(
         target = moments
         if any_alone:
             before = covariance.moments(*means.shape)
-            target = np.where(per_component(alone, moments), before, moments)
+            target = np.where(engine.per_component(alone, moments), before, moments)
         if ridge:
             target = target + covariance.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(statistics.counts, target, floor)
@@ -149,38 +120,26 @@ def maximise(
 
 def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
     try:
-        return new.expected_log_joint(counts, per_component(counts, moments) * moments)
+        return new.expected_log_joint(counts, engine.per_component(counts, moments) * moments)
     except np.linalg.LinAlgError:  # a covariance is singular
         return np.nan
 
 
 def _accurate_maximise(
-    statistics: SufficientStatistics,
+    statistics: engine.SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
-    second_pass: Callable[[np.ndarray], SufficientStatistics],
+    second_pass: Callable[[np.ndarray], engine.SufficientStatistics],
     *,
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
-    limit: float = _CANCELLATION[np.dtype(np.float64)],
+    dtype: np.dtype,
 ) -> Step:
-    """Return `maximise`, after a second pass about the new means if the first loses digits.
-
-    Σ' is the second moment about another point minus δ δᵀ, where δ is the distance of the new
-    mean from that point. A rounding error in δ δᵀ grows by ‖C'⁻¹ δ‖² relative to Σ'.
-    """
+    """Return `maximise`, after a second pass about the new means if the first loses digits."""
     step = maximise(statistics, mixture, free, floor, ridge)
-    if not free >= {"means", "covariances"}:
+    if not free >= {"means", "covariances"} or statistics.is_exact_for(step.mixture, dtype):
         return step
-    new = step.mixture
-    try:
-        distance = new.covariance.whiten((new.means - statistics.about)[:, :, None])
-        exact = (distance**2).sum(axis=1).max() <= limit
-    except np.linalg.LinAlgError:
-        exact = False
-    if exact:
-        return step
-    about = np.where(empty(statistics.counts)[:, None], mixture.means, statistics.means())
+    about = np.where(engine.empty(statistics.counts)[:, None], mixture.means, statistics.means())
     return maximise(second_pass(about), mixture, free, floor, ridge)
 
 
@@ -222,10 +181,9 @@ def fit(
     max_iter : int, default 1000
         Maximal number of M-steps; 0 evaluates the start.
     floor : float or array_like of shape (n_features,), optional
-        Lower bound of the eigenvalues of the covariances, in squared data units. One number for
-        each feature means Σₖ ⪰ diag(floor). The M-step is the optimum under that bound, so the
-        log-likelihood still never falls. `relative_floor` returns a floor relative to the scale
-        of the data. A start below the floor is raised to it.
+        Lower bound Σₖ ⪰ diag(floor) of the covariances, in squared data units, for example from
+        `relative_floor`. The M-step is the optimum under that bound, so the log-likelihood still
+        never falls. A start below the floor is raised to it.
     degenerate : {"raise", "floor", "restart"}, default "raise"
         What to do when a component collapses (its smallest variance falls below 10⁻¹² of the
         data's) or empties (it has fewer than 10⁻⁶ expected samples).
@@ -235,9 +193,9 @@ def fit(
     restart : iterable of Mixture, optional
         Starts for degenerate="restart"; they are used one after the other.
     callback : callable, optional
-        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, first for
-        the start as iteration 0. If an accelerated fit degenerates, it is repeated without
-        acceleration and the callback is called from iteration 0 again.
+        Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step, from
+        iteration 0, the start. An accelerated fit that degenerates is repeated without
+        acceleration, from iteration 0 again.
     ridge : float, default 0.0
         Value added to every variance after each M-step, in squared data units: scikit-learn's
         `reg_covar`. This is not an EM step, so the log-likelihood may fall slightly.
@@ -248,9 +206,9 @@ def fit(
         How to treat NaN entries: as an error, or as missing entries to integrate out. The latter
         is valid if entries are missing at random (Little and Rubin 2020, section 1.3).
     accelerate : bool, default False
-        Whether to extrapolate where EM is slow, by squared extrapolation (see
-        `gmmlab.convergence`). The log-likelihood still never falls. An iteration is then a pass
-        over the data. Passes whose extrapolation was rejected count, but are not in the trace.
+        Whether to extrapolate where EM is slow (see `gmmlab.convergence.squarem`). The
+        log-likelihood still never falls. An iteration is then a pass over the data; a rejected
+        extrapolation counts as one, but is not in the trace.
     extra_step : bool, default False
         Whether to take one more step once the gain is within `tol`, as scikit-learn does.
 
@@ -281,24 +239,13 @@ def fit(
     >>> result.status, round(result.log_likelihood, 4)
     ('converged', -1130.264)
     """
-    options = Options.checked(
-        X,
-        start,
-        free=free,
-        tol=tol,
-        max_iter=max_iter,
-        floor=floor,
-        degenerate=degenerate,
-        restart=restart,
-        callback=callback,
-        ridge=ridge,
-        sample_weight=sample_weight,
-        missing=missing,
-        accelerate=accelerate,
-        extra_step=extra_step,
-    )
+    options = engine.Options.checked(
+        X, start, free=free, tol=tol, max_iter=max_iter, floor=floor, degenerate=degenerate,
+        restart=restart, callback=callback, ridge=ridge, sample_weight=sample_weight,
+        missing=missing, accelerate=accelerate, extra_step=extra_step,
+    )  # fmt: skip
     # A collapsing component divides by 0 before it is detected.
-    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+    with engine.one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         em = _EM(options)
         if accelerate:
             try:
@@ -311,20 +258,20 @@ def fit(
 class _EM:
     """The EM map of one fit: the M-step from a point, and the E-step at the next."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: engine.Options) -> None:
         self.options = options
         structure = type(options.start.covariance)
-        #: covariance of the data, against which a component may have collapsed
-        self.reference = (
-            own_covariance(options.samples, structure) if options.may_collapse else None
-        )
+        #: the covariance of the data, if components may collapse
+        self.reference = None
+        if options.may_collapse:
+            self.reference = engine.own_covariance(options.samples, structure)
 
-    def evaluate(self, mixture: Mixture, iteration: int, **known: Any) -> Point:
+    def evaluate(self, mixture: Mixture, iteration: int, **known: Any) -> engine.Point:
         """Return the point at a mixture: one pass over the data."""
         statistics = sufficient_statistics(self.options.samples, mixture)
-        return Point(iteration, mixture, statistics, **known)
+        return engine.Point(iteration, mixture, statistics, **known)
 
-    def m_step(self, point: Point) -> Step:
+    def m_step(self, point: engine.Point) -> Step:
         """Return the M-step from a point."""
         options = self.options
         return _accurate_maximise(
@@ -334,25 +281,33 @@ class _EM:
             lambda about: sufficient_statistics(options.samples, point.mixture, about=about),
             floor=options.floor,
             ridge=options.ridge,
-            limit=_CANCELLATION[options.samples.dtype],
+            dtype=options.samples.dtype,
         )
 
     def advance(
-        self, point: Point, step: Step, event: str, iteration: int | None = None
-    ) -> Point | None:
+        self, point: engine.Point, step: Step, event: str, iteration: int | None = None
+    ) -> engine.Point | None:
         """Return the point that an M-step from `point` leads to."""
         iteration = point.iteration + 1 if iteration is None else iteration
         elbo_m_step = step.expected_log_joint + point.entropy
         new = self.evaluate(step.mixture, iteration, elbo_m_step=elbo_m_step, event=event)
         return new._replace(gain=new.log_likelihood - point.log_likelihood)
 
-    def problem_of(self, step: Step, point: Point) -> str:
-        """Describe what makes the result of an M-step degenerate, or return ""."""
-        if not self.options.free:
-            return ""
-        return degenerate_components(step.mixture, point.statistics.counts, self.reference)
+    def problem(self, point: engine.Point, step: Step) -> str:
+        """Describe what is degenerate after an M-step from a point; "" if nothing is."""
+        counts, mixture, found = point.statistics.counts, step.mixture, ""
+        if self.options.free:
+            found = engine.degenerate_components(mixture, counts, self.reference)
+        if not found and not engine.can_be_evaluated(mixture):
+            found = "a covariance is singular to working precision"
+        return found
 
-    def remaining_gain(self, point: Point, n_iter: int) -> float:
+    def rounding(self, point: engine.Point) -> float:
+        """Return a bound on the rounding error of a log-likelihood."""
+        samples, log_likelihood = self.options.samples, point.log_likelihood
+        return engine.log_likelihood_rounding(samples, point.mixture, log_likelihood)
+
+    def remaining_gain(self, point: engine.Point, n_iter: int) -> float:
         """Estimate the gain that further iterations would bring, or NaN if that is too costly."""
         samples, mixture, free = self.options.samples, point.mixture, self.options.free
         if not can_estimate_remaining_gain(samples, mixture, free, n_iter):
@@ -363,7 +318,7 @@ class _EM:
         return remaining_gain(samples, mixture, step.mixture, point.statistics.counts, free)
 
 
-def _iterate(em: _EM, iteration_map: _EM | Squarem, options: Options) -> Fit:
+def _iterate(em: _EM, iteration_map: _EM | Squarem, options: engine.Options) -> Fit:
     """Alternate E-step and M-step until a reason to stop occurs.
 
     `iteration_map` moves from one point to the next: `em` itself, or its acceleration.
@@ -373,10 +328,10 @@ def _iterate(em: _EM, iteration_map: _EM | Squarem, options: Options) -> Fit:
     enough = options.tol * total * (1 if iteration_map is em else _ACCELERATED_TOL)
     # If the data are as thin as the ridge, no component is held up by the ridge.
     wide = (options.samples.extent**2 > 2 * options.ridge).all()
-    record = Recorder(options.ridge if wide else 0.0)
+    record = engine.Recorder(options.ridge if wide else 0.0)
 
     def stop(
-        status: Status, message: str, at: Point, n_iter: int, remaining: float = np.nan
+        status: Status, message: str, at: engine.Point, n_iter: int, remaining: float = np.nan
     ) -> Fit:
         return Fit(
             mixture=at.mixture,
@@ -398,42 +353,33 @@ def _iterate(em: _EM, iteration_map: _EM | Squarem, options: Options) -> Fit:
         if options.callback is not None:
             options.callback(point.iteration, point.mixture, point.log_likelihood)
 
-        if before is not None and point.gain < np.inf:
-            gain, n_iter = point.gain, point.iteration
-            if options.ridge == 0 and gain < 0:
-                rounding = log_likelihood_rounding(
-                    options.samples, point.mixture, point.log_likelihood
-                )
-                if -gain > rounding:
-                    message = not_increasing_message(gain, n_iter)
-                    return stop("not_increasing", message, before, n_iter)
+        gain, n_iter = point.gain, point.iteration
+        if before is not None and gain < np.inf:
+            if gain < 0 and options.ridge == 0 and -gain > em.rounding(point):
+                message = result.not_increasing_message(gain, n_iter)
+                return stop("not_increasing", message, before, n_iter)
             if (abs(gain) if options.ridge else gain) <= enough:
                 stop_at = min(stop_at, n_iter + options.extra_step, options.max_iter)
             if n_iter >= stop_at:
                 left = em.remaining_gain(point, n_iter)
-                message = converged_message(
-                    gain / total, options.tol, left / total, record.last_event()
-                )
+                gains = gain / total, options.tol, left / total
+                message = result.converged_message(*gains, record.last_event())
                 return stop("converged", message, point, n_iter, left)
-        if point.iteration == options.max_iter:
+        if n_iter == options.max_iter:
             break
 
         step = em.m_step(point)
-        event = describe(step.floored, "floored")
-        problem = em.problem_of(step, point)
-        singular = not can_be_evaluated(step.mixture)
-        if singular and not problem:
-            problem = "a covariance is singular to working precision"
-        if problem:
+        event = engine.describe(step.floored, "floored")
+        if problem := em.problem(point, step):
             fresh = options.next_restart()
             if fresh is not None:
                 event = f"restarted: {problem}"
-                before, point = None, em.evaluate(fresh, point.iteration + 1, event=event)
+                before, point = None, em.evaluate(fresh, n_iter + 1, event=event)
                 stop_at = np.inf
                 continue
-            if options.degenerate != "floor" or singular:
-                message = degenerate_message(problem, point.iteration, options.degenerate)
-                raise DegenerateError(message, stop("degenerate", message, point, point.iteration))
+            if options.degenerate != "floor" or not engine.can_be_evaluated(step.mixture):
+                message = result.degenerate_message(problem, n_iter, options.degenerate)
+                raise DegenerateError(message, stop("degenerate", message, point, n_iter))
             event = "; ".join(filter(None, (event, problem)))
         new = iteration_map.advance(point, step, event)
         if new is None:
@@ -441,13 +387,8 @@ def _iterate(em: _EM, iteration_map: _EM | Squarem, options: Options) -> Fit:
         before, point = point, new
 
     left = em.remaining_gain(point, options.max_iter)
-    message = max_iter_message(
-        record.rows[-1].iteration,
-        record.last_gain() / total,
-        options.max_iter,
-        options.tol,
-        left / total,
-    )
+    last = record.rows[-1].iteration, record.last_gain() / total
+    message = result.max_iter_message(*last, options.max_iter, options.tol, left / total)
     return stop("max_iter", message, point, options.max_iter, left)
 
 
@@ -533,16 +474,17 @@ def m_step(
     """
     X, responsibilities = _checked(X, responsibilities, mixture)
     free = check_free(free)
-    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        samples = Samples(X)
-        statistics = samples.fold(ResidualForm(mixture), responsibilities)
+    with engine.one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        samples = engine.Samples(X)
+        statistics = samples.fold(engine.ResidualForm(mixture), responsibilities)
         step = _accurate_maximise(
             statistics,
             mixture,
             free,
-            lambda about: samples.fold(ResidualForm(mixture, about), responsibilities),
+            lambda about: samples.fold(engine.ResidualForm(mixture, about), responsibilities),
+            dtype=samples.dtype,
         )
-    if free and (wrong := degenerate_components(step.mixture, statistics.counts, None)):
+    if free and (wrong := engine.degenerate_components(step.mixture, statistics.counts, None)):
         raise ValueError(f"responsibilities must give every component some samples; {wrong}")
     new = step.mixture
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))

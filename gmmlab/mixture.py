@@ -1,10 +1,10 @@
-"""The Gaussian mixture as a value: weights, means and covariances that never change.
+"""The Gaussian mixture as an immutable value: weights, means and covariances.
 
     p(x) = Σₖ πₖ N(x | μₖ, Σₖ)                                                     (P3)
 
-(Bishop 2006, equation 9.7). Numbers like (P3) are those of notebook 00, which derives the
-equations and checks them. An EM step takes a mixture and returns another one; nothing writes
-into the arrays of the first, so "known" parameters stay what they were.
+(Bishop 2006, equation 9.7). Equation numbers such as (P3) are those of notebook 00, which derives
+and checks the equations. An EM step takes a mixture and returns a new one; it never writes into
+the arrays of the first, so known parameters keep their values.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from gmmlab._validation import (
 )
 from gmmlab.covariance import STRUCTURES, Covariance
 
-# Weights are read from files and printed pages; this much off is rounding.
+# Weights from files and printed pages are rounded; their sum may be off by this much.
 _SUM = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A Gaussian mixture with given parameters.
+    """Gaussian mixture with given parameters.
 
     Parameters
     ----------
@@ -53,8 +53,8 @@ class Mixture:
     TypeError
         If an argument is of the wrong kind.
     ValueError
-        If shapes do not go together, entries are not finite, or the weights are not a
-        distribution with every entry above zero.
+        If the shapes do not match, an entry is not finite, or the weights are not positive with
+        sum 1.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Mixture:
         n_components, n_features = means.shape
         if weights.shape != (n_components,):
             raise ValueError(
-                f"weights must have shape ({n_components},), one for each row of means; "
+                f"weights must have shape ({n_components},), one entry for each row of means; "
                 f"got {weights.shape}"
             )
         if (weights <= 0).any():
@@ -85,12 +85,12 @@ class Mixture:
             )
         if not isinstance(self.covariance, Covariance):
             raise TypeError(
-                "covariance must be a structure, such as Full or Tied; "
+                "covariance must be a covariance structure, such as Full or Tied; "
                 f"got {type(self.covariance).__name__}"
             )
         if not self.covariance.fits(n_components, n_features):
             raise ValueError(
-                f"covariance must be of {n_components} components and {n_features} features, "
+                f"covariance must have {n_components} components and {n_features} features, "
                 f"like means; got {type(self.covariance).__name__} values of shape "
                 f"{self.covariance.values.shape}"
             )
@@ -99,7 +99,7 @@ class Mixture:
 
     @classmethod
     def unchecked(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
-        """Build without the checks, for the EM step."""
+        """Build a mixture without checks, for arrays that are known to be valid."""
         self = object.__new__(cls)
         for name, array in (("weights", weights), ("means", means)):
             array.setflags(write=False)
@@ -136,37 +136,34 @@ class Mixture:
 
     @property
     def covariances(self) -> np.ndarray:
-        """All covariances written out, shape (n_components, n_features, n_features)."""
+        """Covariance matrices of all components, shape (n_components, n_features, n_features)."""
         return self.covariance.dense(self.n_components, self.n_features)
 
     def n_parameters(self, free: Iterable[str] = BLOCKS) -> int:
-        """Return the number of free parameters; blocks not in `free` are known (K3).
+        """Return the number of free parameters (K3).
 
         Parameters
         ----------
         free : collection of {"weights", "means", "covariances"}
-            What is estimated.
+            Blocks that are estimated; the others are known.
 
         Returns
         -------
         int
-            k − 1 for the weights, k·d for the means, and the structure's own count.
+            k − 1 for the weights, k·d for the means, and the count of the structure for the
+            covariances.
         """
         free = check_free(free)
         k, d = self.n_components, self.n_features
-        counts = {
-            "weights": k - 1,
-            "means": k * d,
-            "covariances": self.covariance.n_parameters(k, d),
-        }
-        return sum(counts[block] for block in free)
+        sizes = (k - 1, k * d, self.covariance.n_parameters(k, d))
+        return sum(size for block, size in zip(BLOCKS, sizes, strict=True) if block in free)
 
     # ---- densities -----------------------------------------------------------------------
 
     def whiten(self, X: np.ndarray, about: np.ndarray | None = None) -> np.ndarray:
-        """Return yₖᵢ = Cₖ⁻¹ (xᵢ − μₖ), shape (k, d, b), for a block X (b, d) taken as valid.
+        """Return yₖᵢ = Cₖ⁻¹ (xᵢ − μₖ), shape (k, d, b), for a validated block X (b, d).
 
-        `about` (k, d) takes the place of the means.
+        `about` (k, d) replaces the means.
         """
         centres = self.means if about is None else about
         return self.covariance.whiten(np.ascontiguousarray(X.T) - centres[:, :, None])
@@ -183,14 +180,15 @@ class Mixture:
 
     @cached_property
     def log_normaliser(self) -> np.ndarray:
-        """The log-joint at the means, log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,)."""
+        """The log-joint at the mean, log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,)."""
         d = self.n_features
         return np.log(self.weights) - (d * np.log(2 * np.pi) + self.covariance.log_det(d)) / 2
 
     def expected_log_joint(self, counts: np.ndarray, second: np.ndarray) -> float:
-        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ), given what it depends on (G1, M5).
+        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) from its sufficient statistics (G1, M5).
 
-        That is Nₖ = Σᵢ rᵢₖ, shape (k,), and Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the structure's shape.
+        These are `counts` Nₖ = Σᵢ rᵢₖ, shape (k,), and `second`, Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the
+        shape of the structure.
         """
         return float(counts @ self.log_normaliser - self.covariance.trace(second).sum() / 2)
 
@@ -213,22 +211,22 @@ class Mixture:
         """
         X = check_samples(X, n_features=self.n_features)
         log_joint = np.empty((len(X), self.n_components))
-        with np.errstate(over="ignore", invalid="ignore"):  # `huge_squares` looks after those
+        with np.errstate(over="ignore", invalid="ignore"):  # handled by `huge_squares`
             for rows in blocks(len(X), self.means.size):
                 log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
         return log_joint
 
     def log_prob(self, X: np.ndarray) -> np.ndarray:
-        """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,); their sum is (P4).
+        """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,); the sum is (P4).
 
-        Parameters and errors as in `log_joint`.
+        Parameters and errors are those of `log_joint`.
         """
         return normalise(self.log_joint(X).T)[1]
 
     def responsibilities(self, X: np.ndarray) -> np.ndarray:
         """Return p(component k | xᵢ) (E2), shape (n_samples, n_components); rows sum to 1 (E4).
 
-        Parameters and errors as in `log_joint`.
+        Parameters and errors are those of `log_joint`.
         """
         return normalise(self.log_joint(X).T)[0].T
 
@@ -239,11 +237,11 @@ class Mixture:
     def classification_uncertainty(self, X: np.ndarray) -> np.ndarray:
         """Return 1 − maxₖ p(component k | xᵢ), shape (n_samples,), in [0, 1 − 1/k].
 
-        The probability that `predict` is wrong about a sample, if the mixture is right: 0 in the
-        middle of a component that is far from the others, 1 − 1/k where all are as likely
-        (Fraley and Raftery 2002, section 2.3).
+        It is the probability that `predict` is wrong about a sample if the mixture is right. It
+        is near 0 in the middle of a well-separated component and 1 − 1/k where all components are
+        equally likely (Fraley and Raftery 2002, section 2.3).
 
-        Parameters and errors as in `log_joint`.
+        Parameters and errors are those of `log_joint`.
 
         Examples
         --------
@@ -254,29 +252,29 @@ class Mixture:
         """
         responsibilities = self.responsibilities(X)
         np.put_along_axis(responsibilities, responsibilities.argmax(axis=1)[:, None], 0.0, axis=1)
-        return responsibilities.sum(axis=1)  # not 1 − max, which is rounding where it is small
+        return responsibilities.sum(axis=1)  # 1 − max would lose digits where it is small
 
     # ---- parts of the features -----------------------------------------------------------
 
     def marginal(self, features: Any) -> Mixture:
-        """Return the distribution of some of the features.
+        """Return the marginal distribution of some features.
 
         Parameters
         ----------
         features : array_like of int, shape (n_some,)
-            Feature numbers, each at most once; their order is that of the result's features.
+            Indices of the features, each at most once, in the order of the result.
 
         Returns
         -------
         Mixture
-            With the same weights (Bishop 2006, equation 2.98), and the same structure; but
-            parts of the features share neither equal volumes nor axes, so that of EVI it is
-            `Diagonal`, of EVE, VVE, EEV, VEV and EVV `Full`.
+            The mixture of these features, with the same weights (Bishop 2006, equation 2.98). The
+            structure is the same, except that a subset of the features has neither equal volumes
+            nor common axes: EVI becomes `Diagonal`; EVE, VVE, EEV, VEV and EVV become `Full`.
 
         Raises
         ------
         TypeError, ValueError
-            If `features` are not different feature numbers.
+            If `features` are not distinct feature indices.
 
         Examples
         --------
@@ -290,26 +288,26 @@ class Mixture:
         )
 
     def conditional(self, features: Any, values: Any) -> Mixture:
-        """Return the distribution of the other features, given the values of some.
+        """Return the distribution of the other features given the values of some.
 
         Parameters
         ----------
         features : array_like of int, shape (n_some,)
-            Feature numbers, each at most once, and not all of them.
+            Indices of the known features, each at most once, and not all of them.
         values : array_like, shape (n_some,)
-            What these features are, in data units.
+            Values of these features, in data units.
 
         Returns
         -------
         Mixture
-            Of the remaining features in their order, with the structure of `marginal`: weights
-            πₖ N(values) normalised, means and covariances by Gaussian conditioning
-            (Bishop 2006, equations 2.81 and 2.82).
+            The mixture of the remaining features in their order, with the structure of
+            `marginal`. The weights are πₖ N(values), normalised; means and covariances follow by
+            Gaussian conditioning (Bishop 2006, equations 2.81 and 2.82).
 
         Raises
         ------
         TypeError, ValueError
-            If `features` are not different feature numbers, or `values` do not go with them.
+            If `features` are not distinct feature indices, or `values` do not match them.
 
         Examples
         --------
@@ -326,25 +324,25 @@ class Mixture:
         values = check_numeric(values, name="values")
         if values.shape != (len(features),):
             raise ValueError(
-                f"values must have shape ({len(features)},), one for each of features; "
+                f"values must have shape ({len(features)},), one entry for each of features; "
                 f"got {values.shape}"
             )
         coefficients, left = self.covariance.given(features, rest)
         residuals = values - self.means[:, features]
         means = self.means[:, rest] + (coefficients @ residuals[:, :, None])[:, :, 0]
         weights = self.marginal(features).responsibilities(values[None])[0]
-        # A weight of 0 by underflow is none: a mixture's weights are above it.
+        # Weights must be positive, but can underflow to 0.
         weights = np.maximum(weights, np.finfo(float).tiny)
         return Mixture(weights / weights.sum(), means, type(left)(left.values))
 
     def _check_features(self, features: Any) -> np.ndarray:
         if np.asarray(features).dtype == bool:
-            raise TypeError("features must be feature numbers; got a mask")
+            raise TypeError("features must be feature indices; got a boolean mask")
         features = check_labels(features, name="features")
         allowed = np.isin(features, np.arange(self.n_features)).all()
         if not allowed or len(np.unique(features)) < len(features):
             raise ValueError(
-                f"features must be different numbers from 0 to {self.n_features - 1}; "
+                f"features must be distinct integers from 0 to {self.n_features - 1}; "
                 f"got {features.tolist()}"
             )
         return features
@@ -352,14 +350,14 @@ class Mixture:
     # ---- other forms ---------------------------------------------------------------------
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Draw samples and say which component each came from.
+        """Draw samples together with the component that each came from.
 
         Parameters
         ----------
         n : int
             Number of samples.
         rng : numpy.random.Generator
-            Source of the draws.
+            Random number generator.
 
         Returns
         -------
@@ -369,7 +367,7 @@ class Mixture:
         Raises
         ------
         TypeError, ValueError
-            If `n` is not a positive integer or `rng` not a generator.
+            If `n` is not a positive integer or `rng` is not a generator.
         """
         n = check_count(n, name="n")
         rng = check_rng(rng)
@@ -378,14 +376,9 @@ class Mixture:
         X = np.empty_like(noise)
         for k in range(self.n_components):
             mine = labels == k
-            component = self._component(k)
-            X[mine] = component.means + component.covariance.colour(noise[mine].T[None])[0].T
+            covariance = self.covariance.take(np.array([k]))
+            X[mine] = self.means[k] + covariance.colour(noise[mine].T[None])[0].T
         return X, labels
-
-    def _component(self, k: int) -> Mixture:
-        """Return component `k` as a mixture of its own, with the same structure."""
-        covariance = self.covariance.take(np.array([k]))
-        return Mixture([1.0], self.means[[k]], covariance)
 
     def take(self, order: Any) -> Mixture:
         """Return the same mixture with its components in another order.
@@ -393,25 +386,26 @@ class Mixture:
         Parameters
         ----------
         order : array_like of int, shape (n_components,)
-            Each component's number once; ``diagnostics.match_components`` gives such.
+            Each component index once, for example from ``diagnostics.match_components``.
 
         Raises
         ------
         TypeError, ValueError
-            If `order` does not hold each component once.
+            If `order` does not contain each component index once.
         """
         order = check_labels(order, name="order")
         if not np.array_equal(np.sort(order), np.arange(self.n_components)):
             raise ValueError(
-                f"order must hold each of 0 to {self.n_components - 1} once; got {order.tolist()}"
+                f"order must contain each of 0 to {self.n_components - 1} once; "
+                f"got {order.tolist()}"
             )
         return Mixture(self.weights[order], self.means[order], self.covariance.take(order))
 
     def sorted(self) -> Mixture:
-        """Return the same mixture with components ordered by their means.
+        """Return the same mixture with its components ordered by their means.
 
-        The order is by the first feature, ties by the next and so on, then by the weight and
-        the covariance: two fits that differ in labels only become equal up to rounding.
+        Components are ordered by the first feature, ties by the next features, then by weight and
+        covariance. Two fits that differ only in their labels become equal up to rounding.
         """
         k, stack = self.n_components, self.covariance.stack
         shapes = np.broadcast_to(stack.reshape(len(stack), -1), (k, stack[0].size))
@@ -419,7 +413,7 @@ class Mixture:
         return self.take(np.lexsort(keys.T[::-1]))
 
     def to_json(self) -> str:
-        """Return the parameters as JSON; `from_json` gives back the same bits."""
+        """Return the parameters as JSON; `from_json` restores the same bits."""
         return json.dumps(
             {
                 "weights": self.weights.tolist(),
@@ -431,12 +425,12 @@ class Mixture:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read a mixture that `to_json` wrote.
+        """Return the mixture that `to_json` wrote.
 
         Raises
         ------
         ValueError
-            If the text is not JSON, lacks a field, or holds no valid mixture.
+            If the text is not JSON, lacks a field, or does not describe a valid mixture.
         """
         names = ("weights", "means", "covariance_type", "covariances")
         try:
@@ -451,7 +445,7 @@ class Mixture:
 
 
 def check_mixture(mixture: Any, *, name: str = "mixture") -> Mixture:
-    """Return `mixture` if it is one, for the functions that take it as an argument."""
+    """Return `mixture` if it is a `Mixture`, for functions that take one as an argument."""
     if not isinstance(mixture, Mixture):
         raise TypeError(f"{name} must be a Mixture; got {type(mixture).__name__}")
     return mixture

@@ -12,10 +12,11 @@ from gmmlab.convergence.information import (
     information,
     remaining_gain,
 )
-from gmmlab.convergence.squarem import Squarem
+from gmmlab.convergence.squarem import Extrapolation, Squarem
 
 __all__ = [
     "Coordinates",
+    "Extrapolation",
     "Information",
     "Squarem",
     "can_estimate_remaining_gain",

@@ -1,10 +1,10 @@
-"""Coordinates of mixtures about one of them, free of constraints.
+"""Unconstrained coordinates of mixtures about one of them, the origin.
 
-With y = C⁻¹ (x − μ), a mean moves by C a and a covariance to C exp(√2 A) Cᵀ (I1); weights are
-log πₖ / π_K. Every vector is a mixture, and 0 is the one they are about. The scores of a
-sample known to be of component k are y for its mean and the second Hermite polynomials of y
-for its covariance (I2): uncorrelated with variance 1, so that a step of length 1 is about as
-visible in a sample of the component whichever way it goes.
+With y = C⁻¹ (x − μ), a mean moves by C a and a covariance moves to C exp(√2 A) Cᵀ (I1); weights
+have the coordinates log πₖ / π_K. Every vector is a mixture, and 0 is the origin. The scores of a
+sample from component k are y for its mean and the second Hermite polynomials of y for its
+covariance (I2). They are uncorrelated and have variance 1, so a step of length 1 changes the
+likelihood of a sample by about the same amount in every direction.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from gmmlab.mixture import Mixture
 
 
 class Coordinates:
-    """Coordinates about `origin` for the blocks that are free.
+    """Coordinates about `origin` of the free blocks.
 
     Attributes
     ----------
     size : int
-        Number of coordinates p: the number of free parameters, or more where covariances are
-        `curved`.
+        Number of coordinates p: the number of free parameters, or more for `curved` covariances.
     places : ndarray of int, shape (n_components, q)
-        Where the coordinates of each component are: of its weight, its mean and its
-        covariance. The last weight follows from the others and has the place past the end;
-        a covariance that is shared has the same places for all.
+        Positions of the coordinates of each component: its weight, its mean and its covariance.
+        The last weight follows from the others; its position is past the end. A shared
+        covariance has the same positions for all components.
     columns : dict of str to slice
-        Which columns of `places` belong to each free block.
+        The columns of `places` that belong to each free block.
     """
 
     def __init__(self, origin: Mixture, free: frozenset[str]) -> None:
@@ -74,7 +73,7 @@ class Coordinates:
         return coordinates[: self.size]
 
     def mixture(self, coordinates: np.ndarray) -> Mixture:
-        """Return the mixture that has these coordinates."""
+        """Return the mixture with these coordinates."""
         origin = self.origin
         d = origin.n_features
         weights, means, covariance = origin.weights, origin.means, origin.covariance

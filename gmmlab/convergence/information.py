@@ -1,16 +1,18 @@
-"""The observed information of a mixture: how sharply the data hold its parameters.
+"""The observed information of a mixture, and the remaining gain that follows from it.
 
-Louis (1982): the information in the observed data is that in the complete data, had the
-components been seen too, less what is missing by not seeing them,
+The information in the observed data is the information in the complete data, which include the
+components, minus the information that is missing because the components are not observed
+(Louis 1982),
 
     I_obs = I_com − Σᵢ Cov(s(xᵢ, z) | xᵢ),                                           (I3)
 
-with s the score of a complete sample (McLachlan and Krishnan 2008, section 4.2). In `Coordinates`
-I_com is nearly diagonal: Nₖ for the mean and covariance of component k, and
+where s is the score of a complete sample (McLachlan and Krishnan 2008, section 4.2). In
+`Coordinates`, I_com is nearly diagonal: Nₖ for the mean and covariance of component k, and
 n (diag π − π πᵀ) for the weights.
 
-EM loses the share 1 − ε of the distance to the maximum in every step, for each eigenvalue ε
-of I_com⁻¹ I_obs (I5; Dempster, Laird and Rubin 1977, section 3): what ε is says how far it is.
+Along each eigenvector of I_com⁻¹ I_obs, with eigenvalue ε, an EM step multiplies the distance to
+the maximum by 1 − ε (I5; Dempster, Laird and Rubin 1977, section 3). So ε and the length of the
+last step give the remaining distance.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from gmmlab.convergence.coordinates import Coordinates
 from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 
-# The log-likelihood is not quadratic: its higher terms can make the way longer.
+# The log-likelihood is not quadratic; its higher terms can make the gain larger.
 _SAFETY = 2.0
 # A share of the information below this is rounding, so a maximum cannot be detected.
 _FLAT = 1e-12
@@ -41,7 +43,7 @@ class Information(NamedTuple):
 
 
 class MissingInformation:
-    """Σᵢ Cov(s(xᵢ, z) | xᵢ) over a chunk of samples, with a last row and column to drop."""
+    """Σᵢ Cov(s(xᵢ, z) | xᵢ) over a chunk of samples; the last row and column are to be dropped."""
 
     def __init__(self, coordinates: Coordinates) -> None:
         self.coordinates = coordinates
@@ -65,7 +67,7 @@ class MissingInformation:
         return missing
 
     def _scores(self, y: np.ndarray) -> np.ndarray:
-        """Return the scores of samples known to be of a component, (q, b), for y (d, b)."""
+        """Return the scores of samples from a known component, (q, b), for y (d, b)."""
         free, parts = self.coordinates.free, []
         if "weights" in free:
             parts.append(np.ones((1, y.shape[1])))
@@ -82,12 +84,12 @@ def information(samples: Samples, coordinates: Coordinates, counts: np.ndarray) 
     Parameters
     ----------
     samples : Samples
-        With every entry observed.
+        Complete data.
     coordinates : Coordinates
-        About a mixture near a maximum: elsewhere the curvature of the log-likelihood also has
-        terms that vanish with its gradient.
+        About a mixture near a maximum. Elsewhere the curvature of the log-likelihood has further
+        terms, which vanish with its gradient.
     counts : ndarray, shape (n_components,)
-        Nₖ, as `sums` finds them.
+        Nₖ, from `sufficient_statistics`.
     """
     size, places = coordinates.size, coordinates.places
     diagonal = np.zeros(size + 1)
@@ -119,31 +121,31 @@ def can_estimate_remaining_gain(
 def remaining_gain(
     samples: Samples, mixture: Mixture, new: Mixture, counts: np.ndarray, free: frozenset[str]
 ) -> float:
-    """Estimate what EM would still gain in log-likelihood from `mixture` on.
+    """Estimate how much log-likelihood EM would still gain from `mixture` on.
 
     Parameters
     ----------
     samples : Samples
     mixture : Mixture
-        Where EM is.
+        The current mixture.
     new : Mixture
-        Where its next step leads.
+        The mixture after one more EM step.
     counts : ndarray, shape (n_components,)
         Nₖ at `mixture`.
     free : frozenset of str
-        The blocks that EM moves.
+        The blocks that EM estimates.
 
     Returns
     -------
     float
-        A total over the samples, in nats; infinite where the log-likelihood is not curved like
-        a maximum, as before EM comes near one and on plateaus, or where a component collapses.
+        A total over the samples, in nats. It is infinite where the log-likelihood is not curved
+        like a maximum: far from a maximum, on a plateau, or where a component collapses.
 
     Notes
     -----
-    To second order it is the Newton decrement ½ gᵀ I_obs⁻¹ g (I6), with the gradient g = I_com Δ
-    from EM's own step Δ (I4; Lange 1995): in eigenvectors of I_com⁻¹ I_obs, ½ Σ γ² / ε. What is
-    returned is twice that.
+    To second order the gain is the Newton decrement ½ gᵀ I_obs⁻¹ g (I6). The gradient g = I_com Δ
+    follows from the EM step Δ (I4; Lange 1995). In eigenvectors of I_com⁻¹ I_obs the decrement is
+    ½ Σ γ² / ε. The estimate is twice that.
     """
     if mixture.n_parameters(free) == 0:
         return 0.0
@@ -156,7 +158,7 @@ def remaining_gain(
         if not (np.isfinite(relative).all() and np.isfinite(step).all()):
             return np.inf
         epsilon, vectors = np.linalg.eigh((relative + relative.T) / 2)
-    except np.linalg.LinAlgError:  # a component that nothing belongs to, or one without width
+    except np.linalg.LinAlgError:  # an empty or collapsed component
         return np.inf
     if not epsilon[0] > _FLAT:
         return np.inf

@@ -37,66 +37,30 @@ class EMMap(Protocol):
         """Return the point that an M-step from `point` leads to."""
 
 
-class Squarem:
-    """An EM map that extrapolates where EM is slow.
-
-    Every second slow step is replaced by an extrapolation, unless that lowers the
-    log-likelihood; then the EM step is taken.
+class Extrapolation:
+    """Extrapolations of growing length from every second EM step.
 
     Parameters
     ----------
-    em : EMMap
-        The map to accelerate.
-    options : Options
-        The arguments of the fit.
+    free : frozenset of str
+        The blocks that EM estimates.
     """
 
-    def __init__(self, em: EMMap, options: Options) -> None:
-        self.em = em
-        self.options = options
+    def __init__(self, free: frozenset[str]) -> None:
+        self.free = free
         self.longest = _FIRST
         self._first: Mixture | None = None
-
-    def advance(self, point: Point, step: Any, event: str) -> Point | None:
-        """Return the next point: an extrapolation if it is not worse, otherwise EM's step.
-
-        Return None if the extrapolation was worse and has used up the last iteration.
-        """
-        iteration = point.iteration + 1
-        farther = self._extrapolated(point, step.mixture)
-        if farther is not None:
-            leap = self.em.evaluate(farther, iteration, event=event)
-            if leap.log_likelihood >= point.log_likelihood:
-                return leap
-            self.reject()
-            iteration += 1
-            if iteration > self.options.max_iter:
-                return None
-        return self.em.advance(point, step, event, iteration)
-
-    def _extrapolated(self, point: Point, new: Mixture) -> Mixture | None:
-        """Return a mixture to try in place of the EM step to `new`, or None."""
-        if not point.gain <= _SLOW * self.options.samples.total:
-            return None
-        try:
-            farther = self.propose(point.mixture, new)
-            if farther is None:
-                return None
-            farther, _ = self.options.raised(farther)
-            return farther if can_be_evaluated(farther) else None
-        except np.linalg.LinAlgError:
-            return None
 
     def propose(self, mixture: Mixture, new: Mixture) -> Mixture | None:
         """Return an extrapolation after the EM step from `mixture` to `new`, or None.
 
-        An extrapolation needs two steps, so every second call returns None.
+        An extrapolation needs two steps, so the first call of two returns None.
         """
         if self._first is None:
             self._first = mixture
             return None
         origin, self._first = self._first, None
-        coordinates = Coordinates(origin, self.options.free)
+        coordinates = Coordinates(origin, self.free)
         r = coordinates.of(mixture)
         v = coordinates.of(new) - 2 * r
         weight = self._weight(coordinates)
@@ -118,3 +82,53 @@ class Squarem:
         shares = np.zeros(coordinates.size + 1)
         np.add.at(shares, coordinates.places, coordinates.origin.weights[:, None])
         return shares[:-1]
+
+
+class Squarem:
+    """An EM map that extrapolates where EM is slow.
+
+    Every second slow step is replaced by an extrapolation. If that lowers the log-likelihood,
+    the EM step is taken after all.
+
+    Parameters
+    ----------
+    em : EMMap
+        The map to accelerate.
+    options : Options
+        The arguments of the fit.
+    """
+
+    def __init__(self, em: EMMap, options: Options) -> None:
+        self.em = em
+        self.options = options
+        self.extrapolation = Extrapolation(options.free)
+
+    def advance(self, point: Point, step: Any, event: str) -> Point | None:
+        """Return the next point: an extrapolation if it is not worse, otherwise EM's step.
+
+        Return None if a rejected extrapolation was the last iteration.
+        """
+        iteration = point.iteration + 1
+        farther = self._extrapolated(point, step.mixture)
+        if farther is not None:
+            leap = self.em.evaluate(farther, iteration, event=event)
+            if leap.log_likelihood >= point.log_likelihood:
+                return leap
+            self.extrapolation.reject()
+            iteration += 1
+            if iteration > self.options.max_iter:
+                return None
+        return self.em.advance(point, step, event, iteration)
+
+    def _extrapolated(self, point: Point, new: Mixture) -> Mixture | None:
+        """Return a mixture to try in place of the EM step to `new`, or None."""
+        if not point.gain <= _SLOW * self.options.samples.total:
+            return None
+        try:
+            farther = self.extrapolation.propose(point.mixture, new)
+            if farther is None:
+                return None
+            farther, _ = self.options.raised(farther)
+            return farther if can_be_evaluated(farther) else None
+        except np.linalg.LinAlgError:
+            return None

@@ -1,9 +1,9 @@
-"""The pass over data with entries that were not observed (NaN).
+"""Sufficient statistics of a pass over data with missing entries (NaN).
 
-What is missing is integrated out: the likelihood is that of the observed entries, and the
-E-step completes a sample, under each component, by the conditional mean of what is missing
-and adds its conditional covariance to the second moments (Ghahramani and Jordan 1994; Little
-and Rubin 2020, section 11.2). With nothing missing this is the plain pass.
+Missing entries are integrated out: the likelihood is that of the observed entries. Under each
+component, the E-step replaces the missing entries of a sample by their conditional mean and adds
+their conditional covariance to the second moments (Ghahramani and Jordan 1994; Little and Rubin
+2020, section 11.2). For complete data this equals the plain pass.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def log_joint_observed(X: np.ndarray, mixture: Mixture) -> np.ndarray:
 
 
 def _patterns(X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield which features are observed (a mask), and the rows of which that is true."""
+    """Yield each pattern of observed features (a mask) and the rows that have it."""
     patterns, which, counts = np.unique(
         ~np.isnan(X), axis=0, return_inverse=True, return_counts=True
     )
@@ -41,14 +41,14 @@ def _patterns(X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 
 
 class ObservedForm:
-    """The sums of a chunk with missing entries, one pattern of them after the other."""
+    """The statistics of a chunk with missing entries, one pattern after the other."""
 
     def __init__(self, mixture: Mixture, about: np.ndarray | None = None) -> None:
         self.mixture = mixture
         self.about = about
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> SufficientStatistics:
-        """Return the sums of a chunk (b, d) whose samples have these weights (b,)."""
+        """Return the statistics of a chunk (b, d) whose samples have these weights (b,)."""
         found = []
         for seen, mine in _patterns(X):
             share = None if weight is None else weight[mine]
@@ -61,14 +61,14 @@ class ObservedForm:
     def _pattern(
         self, X: np.ndarray, weight: np.ndarray | None, seen: np.ndarray, unseen: np.ndarray
     ) -> list[SufficientStatistics]:
-        """Return the sums of each block of samples in which the same features are seen."""
+        """Return the statistics of each block of samples with the same observed features."""
         mixture, covariance = self.mixture, self.mixture.covariance
         k, d = mixture.means.shape
         about = mixture.means if self.about is None else self.about
         if len(seen):
             coefficients, left = covariance.given(seen, unseen)
             observed = mixture.marginal(seen)
-        else:  # nothing is: every component keeps its weight
+        else:  # nothing is observed, so the responsibilities are the weights
             coefficients, left, observed = np.zeros((1, d, 0)), covariance, None
         spread = covariance.embedded(left.moments(k, len(unseen)), unseen, d)
         found = []

@@ -1,10 +1,10 @@
-"""The data as EM sees them: weighted rows, passed over in chunks, in a fixed order.
+"""The data of a fit: weighted rows, processed in chunks in a fixed order.
 
-Chunk boundaries depend on the shape of the data alone and sums are added in the order of the
-chunks, so that the bits of an answer do not depend on how many threads worked.
+Chunk boundaries depend only on the shape of the data, and the sums of the chunks are added in
+order. So the bits of a result do not depend on the number of threads.
 
-`Samples` are in memory and `DaskSamples` wherever Dask has them; the blocks of those set the
-order too, so that neither scheduler nor number of workers changes a bit.
+`Samples` holds data in memory, `DaskSamples` a Dask array. The blocks of a Dask array fix the
+order too, so neither the scheduler nor the number of workers changes a bit.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ from gmmlab.engine.threads import one_blas_thread, parallel_map
 
 Sum = TypeVar("Sum")
 
-# Enough work for a thread to be worth its start, in entries and in rows.
+# The smallest chunk that is worth a thread, in entries and in rows.
 _CHUNK_ENTRIES = 2**17
 _CHUNK_ROWS = (256, 2**14)
-# More chunks than this only cost memory: each has sums of its own.
+# More chunks than this only cost memory, because each has its own sums.
 _MOST_CHUNKS = 64
-# Half the range of a feature; the squares of larger numbers overflow when they are added.
+# Largest half range of a feature: sums of the squares of larger numbers overflow.
 _LARGEST_EXTENT = 1e150
 # One task adds the statistics of this many Dask blocks; few, because statistics can be large.
 _FAN_IN = 8
-# Rows shorter than this are worth turning into columns.
+# Rows shorter than this are transposed first, because reductions along short axes are slow.
 _SHORT = 32
-# The types that data keep; all others become float64.
+# Data of these types keep their type; all others become float64.
 _TYPES = (np.float32, np.float64)
 
 
 class Samples:
-    """Valid data in memory, or in a file that is mapped into it.
+    """Validated data in memory or in a memory-mapped file.
 
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Real numbers; float32 stays float32, everything else becomes float64.
+        Real numbers. float32 stays float32; every other type becomes float64.
     sample_weight : array_like, shape (n_samples,), optional
-        Not negative; 1 for every sample by default.
+        Non-negative weights; 1 for every sample by default.
     missing : bool, default False
-        Whether NaN stands for an entry that was not observed; otherwise it is an error.
+        Whether NaN marks a missing entry; otherwise it is an error.
 
     Raises
     ------
     TypeError, ValueError
-        If the data are not a matrix of finite numbers, or the weights do not go with them.
+        If the data are not a matrix of finite numbers, or the weights do not match them.
     """
 
     def __init__(self, X: Any, sample_weight: Any = None, *, missing: bool = False) -> None:
@@ -82,12 +82,12 @@ class Samples:
         return X
 
     def _weigh(self, sample_weight: Any) -> tuple[np.ndarray, float]:
-        """Return the weights, and their sum."""
+        """Return the weights and their sum."""
         weight = check_weight(sample_weight, self.n_samples)
         return weight, float(weight.sum())
 
     def _check(self, missing: bool) -> None:
-        """Find the range of every feature, and refuse what is not finite, in one pass."""
+        """Compute the range of every feature and reject infinite entries, in one pass."""
         found = self.fold(_Range.of)
         self.low, self.high = found.low.astype(np.float64), found.high.astype(np.float64)
         self.has_missing: bool = found.has_nan
@@ -95,23 +95,21 @@ class Samples:
             raise ValueError("X contains infinity; every entry must be a finite number")
         if found.has_nan and not missing:
             raise ValueError(
-                "X contains NaN; every entry must be a finite number. Where NaN stands for what "
-                "was not observed, fit with missing='marginalise', from a start that is drawn "
-                "from start.completed(X)"
+                "X contains NaN; every entry must be a finite number. If NaN marks missing "
+                "entries, fit with missing='marginalise' and make the start from "
+                "start.completed(X)"
             )
         if (unseen := np.isnan(self.spread[0])).any():
-            raise ValueError(
-                f"X contains NaN and nothing else in feature {listed(unseen)}; drop it"
-            )
+            raise ValueError(f"X contains only NaN in feature {listed(unseen)}; drop that feature")
         if (wide := self.extent > _LARGEST_EXTENT).any():
             raise ValueError(
-                f"X must span at most {2 * _LARGEST_EXTENT:g} in every feature, or its squares "
-                f"overflow; feature {listed(wide)} spans more: rescale it"
+                f"the range of each feature of X must be at most {2 * _LARGEST_EXTENT:g}, or its "
+                f"squares overflow; feature {listed(wide)} exceeds it: rescale the feature"
             )
 
     @cached_property
     def spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """Smallest and largest value of each feature in the samples of weight above 0."""
+        """Smallest and largest value of each feature over the samples of positive weight."""
         if self.weight is None or self.weight.all():
             return self.low, self.high
         found = self.fold(_Range.counted)
@@ -119,23 +117,23 @@ class Samples:
 
     @cached_property
     def centre(self) -> np.ndarray:
-        """The middle of each feature's range, representable in the data's own type."""
+        """Middle of the range of each feature, rounded to the type of the data."""
         middle = (self.low / 2 + self.high / 2).astype(self.dtype)
         return middle.astype(np.float64)
 
     @cached_property
     def extent(self) -> np.ndarray:
-        """Half of each feature's range: no sample is farther than this from `centre`."""
+        """Half the range of each feature: the largest distance of a sample from `centre`."""
         return np.maximum(self.high - self.centre, self.centre - self.low)
 
     @cached_property
     def largest(self) -> np.ndarray:
-        """The largest magnitude of each feature."""
+        """Largest absolute value of each feature."""
         return np.maximum(np.abs(self.high), np.abs(self.low))
 
     @cached_property
     def largest_weight(self) -> float:
-        """The weight that is farthest from 1, as a factor of at least 1."""
+        """Factor by which the weights exceed 1 or fall below it, at least 1."""
         if self.weight is None:
             return 1.0
         largest = float(self.weight.max())
@@ -144,8 +142,8 @@ class Samples:
     def fold(self, function: Callable[..., Sum], *aligned: np.ndarray) -> Sum:
         """Return the sum over all chunks of ``function(X, weight, *aligned)``.
 
-        `weight` is None where every sample counts as one; `aligned` are further arrays with a
-        row for each sample.
+        `weight` is None if there are no weights. `aligned` are further arrays with one row for
+        each sample.
         """
         on_rows = partial(_on_rows, function, (self.X, self.weight, *aligned))
         return reduce(add, parallel_map(on_rows, self._chunks))
@@ -156,28 +154,28 @@ class Samples:
 
 
 class DaskSamples(Samples):
-    """Valid data in the blocks of a Dask array, which stay where Dask has them.
+    """Validated data in the blocks of a Dask array, which stay where they are.
 
     Parameters
     ----------
     X : dask.array.Array, shape (n_samples, n_features)
-        Real numbers; float32 stays float32, everything else becomes float64.
+        Real numbers. float32 stays float32; every other type becomes float64.
     sample_weight : array_like or dask.array.Array, shape (n_samples,), optional
-        Not negative; 1 for every sample by default.
+        Non-negative weights; 1 for every sample by default.
     missing : bool, default False
-        Whether NaN stands for an entry that was not observed; otherwise it is an error.
+        Whether NaN marks a missing entry; otherwise it is an error.
 
     Raises
     ------
     TypeError, ValueError
-        As of `Samples`, and where the sizes of the chunks are not known.
+        As for `Samples`, and if the sizes of the chunks are unknown.
     """
 
     @staticmethod
     def _read(X: Any) -> Any:
         check_real(X.dtype, name="X")
         check_matrix(X.shape)
-        if X.numblocks[1] > 1:  # whole rows, in blocks that are no larger than they were
+        if X.numblocks[1] > 1:  # make blocks of whole rows, no larger than before
             size = int(np.prod(X.chunksize)) * X.dtype.itemsize
             X = X.rechunk({0: "auto", 1: -1}, block_size_limit=size)
         rows = tuple(size for size in X.chunks[0] if size)
@@ -207,8 +205,8 @@ class DaskSamples(Samples):
     def fold(self, function: Callable[..., Sum]) -> Sum:
         """Return the sum over all blocks of ``function(X, weight)``.
 
-        One task a block, and a tree of tasks that add: only sums travel. All are pure, so Dask
-        can repeat those that are lost with a worker.
+        Each block is one task, and a tree of tasks adds the results, so only sums are sent. All
+        tasks are pure, so Dask can repeat those that are lost with a worker.
         """
         import dask
         import dask.array
@@ -220,33 +218,33 @@ class DaskSamples(Samples):
             "ij",
             self.weight,
             None if self.weight is None else "i",
-            # A task of its own, or parameters would be sent once for every block.
+            # The function is a task of its own, so its parameters are not sent for every block.
             function=dask.delayed(function, traverse=False),
             adjust_chunks={"i": 1, "j": 1},
             dtype=object,
             meta=np.empty((0, 0), dtype=object),
         )
-        with one_blas_thread():  # here too: the limit of a process is its main thread's to set
+        with one_blas_thread():  # also here, because only the main thread can set the limit
             return sums.sum(split_every=_FAN_IN).compute()
 
 
 def as_samples(
     X: Any, sample_weight: Any = None, *, missing: bool = False, in_memory: bool = False
 ) -> Samples:
-    """Return `X` as `Samples`; parameters and errors are theirs.
+    """Return `X` as `Samples`; parameters and errors are those of the class.
 
-    Where the rows themselves are needed, not only sums over them, `in_memory` refuses others.
+    With `in_memory`, Dask arrays are rejected: the caller needs the rows, not only sums over them.
     """
     if isinstance(X, Samples):
         if sample_weight is not None:
-            raise ValueError("sample_weight must be None where the samples have their weights")
+            raise ValueError("sample_weight must be None, because the samples have weights already")
         return X
     kind = DaskSamples if is_dask(X) and not in_memory else Samples
     return kind(X, sample_weight, missing=missing)
 
 
 def _chunks(shape: tuple[int, int]) -> list[slice]:
-    """Return slices over the rows of an array."""
+    """Return the slices that cut the rows of an array into chunks."""
     n_samples, n_features = shape
     least = int(np.clip(_CHUNK_ENTRIES // n_features, *_CHUNK_ROWS))
     size = max(least, -(-n_samples // _MOST_CHUNKS))
@@ -262,7 +260,7 @@ def _on_rows(
 def _block_sum(
     X: np.ndarray, weight: np.ndarray | None, function: Callable[..., Sum]
 ) -> np.ndarray:
-    """Return the sum over the chunks of a block, as the single entry of an array."""
+    """Return the sum over the chunks of a block as an array with a single entry."""
     with one_blas_thread():
         total = reduce(add, (_on_rows(function, (X, weight), rows) for rows in _chunks(X.shape)))
     entry = np.empty((1, 1), dtype=object)
@@ -272,7 +270,7 @@ def _block_sum(
 
 @dataclass(frozen=True)
 class _Range:
-    """Smallest and largest value of each feature, and whether there is a NaN."""
+    """Smallest and largest value of each feature, and whether any entry is NaN."""
 
     low: np.ndarray
     high: np.ndarray
@@ -281,7 +279,6 @@ class _Range:
     @classmethod
     def of(cls, X: np.ndarray, weight: np.ndarray | None) -> _Range:
         del weight
-        # Reductions along a short axis are slow.
         features = np.ascontiguousarray(X.T) if X.shape[1] < _SHORT else X.T
         low, high = features.min(axis=1), features.max(axis=1)
         if not np.isnan(low).any():
@@ -291,7 +288,7 @@ class _Range:
 
     @classmethod
     def counted(cls, X: np.ndarray, weight: np.ndarray) -> _Range:
-        """Return the range of the samples of weight above 0, NaN where there are none."""
+        """Return the range over the samples of positive weight, NaN if there are none."""
         features = np.ascontiguousarray(X[weight > 0].T)
         low = np.fmin.reduce(features, axis=1, initial=np.nan)
         return cls(low, np.fmax.reduce(features, axis=1, initial=np.nan), np.isnan(low).any())

@@ -15,6 +15,9 @@ from gmmlab._numerics import blocks, normalise
 from gmmlab.covariance import Covariance
 from gmmlab.mixture import Mixture
 
+# A second moment about another point may be this many times as large as the one about the mean.
+_CANCELLATION = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+
 
 def per_component(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return values (k,) in a shape that multiplies moments (k, d, d) or (k, d)."""
@@ -23,7 +26,7 @@ def per_component(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SufficientStatistics:
-    """What one pass leaves. All are sums over the samples, weighted if those are."""
+    """Sufficient statistics of one pass: sums over the samples, weighted if these have weights."""
 
     counts: np.ndarray  # Σ r, (k,)
     first: np.ndarray  # Σ r (x − about), (k, d)
@@ -44,7 +47,7 @@ class SufficientStatistics:
 
     @cached_property
     def divisor(self) -> np.ndarray:
-        """Nₖ, but never 0: a component that nothing belongs to has moments 0."""
+        """Nₖ, but never 0, so that the moments of an empty component are 0."""
         return np.maximum(self.counts, np.finfo(float).tiny)
 
     def means(self) -> np.ndarray:
@@ -59,9 +62,21 @@ class SufficientStatistics:
         about = self.second / per_component(self.divisor, self.second)
         return about - 2 * structure.product(shifted, delta)
 
+    def is_exact_for(self, new: Mixture, dtype: np.dtype) -> bool:
+        """Return whether the moments about the means of `new`, the next mixture, keep their digits.
+
+        They are the moments about another point minus δ δᵀ, where δ is the distance of the new mean
+        from that point. A rounding error in δ δᵀ is ‖C'⁻¹ δ‖² times as large relative to Σ'.
+        """
+        try:
+            distance = new.covariance.whiten((new.means - self.about)[:, :, None])
+            return bool((distance**2).sum(axis=1).max() <= _CANCELLATION[dtype])
+        except np.linalg.LinAlgError:
+            return False
+
 
 class ResidualForm:
-    """The sums of a chunk by whitened residuals."""
+    """The statistics of a chunk, by whitened residuals."""
 
     def __init__(self, mixture: Mixture, about: np.ndarray | None = None) -> None:
         self.mixture = mixture
@@ -73,7 +88,10 @@ class ResidualForm:
         weight: np.ndarray | None,
         responsibilities: np.ndarray | None = None,
     ) -> SufficientStatistics:
-        """Return the sums of a chunk (b, d), with the responsibilities (b, k) if given."""
+        """Return the statistics of a chunk (b, d).
+
+        `weight` (b,) are sample weights. `responsibilities` (b, k) replace those of the E-step.
+        """
         mixture, covariance = self.mixture, self.mixture.covariance
         k, d = mixture.means.shape
         counts, first, second, log_likelihood = np.zeros(k), np.zeros((k, d)), 0.0, 0.0

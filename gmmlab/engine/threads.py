@@ -1,7 +1,7 @@
-"""Threads: one for each core over the blocks of the data, and one for BLAS in each of them.
+"""Threads: one for each core over the blocks of the data, and one BLAS thread in each of them.
 
-BLAS threads that wait for work spin, and slow down the others; and a sum over more BLAS
-threads may have other bits. So the threads are ours, and what each of them does is fixed.
+BLAS threads that wait for work spin and slow down the others, and a sum over another number of
+BLAS threads can have other bits. So gmmlab makes its own threads, and the work of each is fixed.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Result = TypeVar("Result")
 
 @cache
 def _controller() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  a worker may not have loaded its BLAS yet
+    import scipy.linalg  # noqa: F401  so that BLAS is loaded in a worker too
 
-    return ThreadpoolController()  # looks at every loaded library: done once
+    return ThreadpoolController()  # inspects every loaded library, so it is made only once
 
 
 def _let_any_thread_set_limits() -> None:
-    """Undo that threadpoolctl, from 3.8 on, takes limits from the first thread that sets one."""
+    """Let every thread set limits; since 3.8, threadpoolctl accepts only the first that did."""
     for library in _controller().lib_controllers:
         if hasattr(library, "clear_controlling_thread"):
             library.clear_controlling_thread(force=True)
 
 
 class _OneBlasThread(AbstractContextManager):
-    """The limit is the process's: the first to enter sets it, and the last to leave lifts it."""
+    """Limit for the whole process: the first to enter sets it, the last to leave lifts it."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -61,15 +61,15 @@ _ONE_BLAS_THREAD = _OneBlasThread()
 
 
 def one_blas_thread() -> AbstractContextManager:
-    """Return a context in which the BLAS of NumPy and SciPy uses a single thread."""
+    """Return a context manager that limits the BLAS of NumPy and SciPy to one thread."""
     return _ONE_BLAS_THREAD
 
 
 def n_threads() -> int:
-    """Return the number of threads: the cores there are, or OMP_NUM_THREADS if that is less."""
+    """Return the number of threads: the number of cores, or OMP_NUM_THREADS if that is smaller."""
     try:
         cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not every system can say
+    except AttributeError:  # not available on every system
         cores = os.cpu_count() or 1
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
@@ -81,7 +81,7 @@ def _helpers(count: int) -> ThreadPoolExecutor:
 
 
 def _after_fork() -> None:
-    """Forget the parent's threads: a fork has none of them, nor their hold on the lock."""
+    """Forget the threads and the lock of the parent process, which a fork does not have."""
     _helpers.cache_clear()
     _ONE_BLAS_THREAD.lock = Lock()
 
@@ -91,10 +91,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-    """Return ``[function(item) for item in items]``, made by all threads.
+    """Return ``[function(item) for item in items]``, computed by all threads.
 
-    The calling thread works too, and whoever is free takes the next item: each item's result
-    is the same whoever made it, and the results are in the order of the items.
+    The calling thread works too, and each free thread takes the next item. The results are in the
+    order of the items and do not depend on the threads.
     """
     threads = min(n_threads(), len(items)) if len(items) > 1 else 1
     if threads == 1:
@@ -109,7 +109,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     others = [_helpers(threads - 1).submit(work) for _ in range(threads - 1)]
     try:
         work()
-    finally:  # an error here must not leave the others at work on the caller's arrays
+    finally:  # after an error, no thread may go on using the caller's arrays
         wait(others)
     for other in others:
         other.result()

@@ -33,7 +33,7 @@ from gmmlab import (
     start,
 )
 from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.convergence.squarem import Squarem
+from gmmlab.convergence.squarem import Extrapolation
 
 ALL = frozenset(BLOCKS)
 FREE = [
@@ -472,12 +472,12 @@ def test_on_a_linear_map_of_one_direction_it_lands_on_the_fixed_point(structure,
     (1 − α (1 − λ))² = 0 is what is left; for λ < 0, α < 1, and no longer step is taken.
     """
     coordinates, away = line(structure, free)
-    squarem = Squarem(frozenset(free))
-    squarem.longest = 1e6
+    extrapolation = Extrapolation(frozenset(free))
+    extrapolation.longest = 1e6
     steps = [coordinates.mixture((1 - rate**n) * away) for n in range(3)]
     # θ₀ is the origin, θ* is `away`
-    assert squarem.propose(steps[0], steps[1]) is None
-    found = squarem.propose(steps[1], steps[2])
+    assert extrapolation.propose(steps[0], steps[1]) is None
+    found = extrapolation.propose(steps[1], steps[2])
     if rate < 0:
         assert found is None
     else:
@@ -488,12 +488,12 @@ def test_on_a_linear_map_of_one_direction_it_lands_on_the_fixed_point(structure,
 def test_the_first_step_is_no_longer_than_em_and_then_four_times_as_long(structure):
     """α at most 1, 4, 16, …: each cut to what is allowed (Varadhan and Roland 2008, section 7)."""
     coordinates, away = line(structure, ALL)
-    squarem = Squarem(ALL)
+    extrapolation = Extrapolation(ALL)
     rate = 0.999
     steps = [coordinates.mixture((1 - rate**n) * away) for n in range(3)]
     for alpha in (1, 4, 16, 64):
-        assert squarem.propose(steps[0], steps[1]) is None
-        found = squarem.propose(steps[1], steps[2])
+        assert extrapolation.propose(steps[0], steps[1]) is None
+        found = extrapolation.propose(steps[1], steps[2])
         if alpha == 1:
             assert found is None
             continue
@@ -503,34 +503,34 @@ def test_the_first_step_is_no_longer_than_em_and_then_four_times_as_long(structu
 
 def test_a_refusal_shortens_the_next_step():
     coordinates, away = line(Full, ALL)
-    squarem = Squarem(ALL)
+    extrapolation = Extrapolation(ALL)
     steps = [coordinates.mixture((1 - 0.999**n) * away) for n in range(3)]
 
     def length():
-        squarem.propose(steps[0], steps[1])
-        found = squarem.propose(steps[1], steps[2])
+        extrapolation.propose(steps[0], steps[1])
+        found = extrapolation.propose(steps[1], steps[2])
         return 0.0 if found is None else np.linalg.norm(coordinates.of(found))
 
     lengths = [length() for _ in range(3)]
     assert lengths == sorted(lengths)
     for _ in range(2):
-        squarem.reject()
+        extrapolation.reject()
     assert length() == pytest.approx(lengths[1])
     for _ in range(9):
-        squarem.reject()
-    assert squarem.longest == 1
+        extrapolation.reject()
+    assert extrapolation.longest == 1
 
 
 def test_steps_without_a_bend_are_lengthened_and_steps_of_0_are_not():
     """v = 0: the ratio is infinite, and what is allowed is taken; r = 0 stays where it is."""
     coordinates, away = line(Full, {"means"})
-    squarem = Squarem(frozenset({"means"}))
-    squarem.longest = 4.0
+    extrapolation = Extrapolation(frozenset({"means"}))
+    extrapolation.longest = 4.0
     steps = [coordinates.mixture(n * away) for n in range(3)]
-    squarem.propose(steps[0], steps[1])
-    found = coordinates.of(squarem.propose(steps[1], steps[2]))
+    extrapolation.propose(steps[0], steps[1])
+    found = coordinates.of(extrapolation.propose(steps[1], steps[2]))
     np.testing.assert_allclose(found, 8 * away, rtol=1e-6, atol=1e-9)  # 2 α r
     still = coordinates.mixture(0 * away)
-    squarem.propose(still, still)
-    found = squarem.propose(still, still)
+    extrapolation.propose(still, still)
+    found = extrapolation.propose(still, still)
     assert found is None or np.abs(coordinates.of(found)).max() < 1e-12
