@@ -1,28 +1,28 @@
 """Gaussian mixtures and the EM algorithm.
 
-The core is the whole idea, read from top to bottom:
+The core, in reading order:
 
-    mixture      the model as a value
+    mixture      the model as an immutable value
     em           e_step, m_step, elbo and fit: the algorithm
     result       what a fit returns
-    start        initialisation
-    search       many starts
+    start        initial mixtures
+    search       the best fit from many starts
     datasets     generators and real data
-    diagnostics  reading a fit
-    estimator    scikit-learn's interface
+    diagnostics  measures of a fit
+    estimator    the interface of scikit-learn
 
-Beside it are the wings, each with one public face:
+The wings, each a subpackage that exports what others use:
 
     covariance   the fourteen covariance structures
     engine       one pass over the data: samples, sufficient statistics, missing entries
-    convergence  how far a fit is from the maximum, and how to get there faster
+    convergence  distance to the maximum, and acceleration
     inference    standard errors and confidence intervals
-    selection    how many components, and of which structure
-    plots        figures, still, interactive and animated
+    selection    the number of components and the covariance structure
+    plots        figures: still, interactive and animated
     workbook     notebooks: parameters, runs, sweeps and reports
     course       problem sets: release, submission and grading
 
-Names are loaded when they are first used, so that importing the package is cheap.
+Names load when they are first used, so that importing gmmlab is cheap.
 """
 
 import sys
@@ -65,7 +65,10 @@ def __getattr__(name: str) -> object:
 
 
 class _Package(ModuleType):
-    """`gmmlab.search` is the function; importing the module of that name must not replace it."""
+    """Keep `gmmlab.search` the function.
+
+    Importing the module `gmmlab.search` would otherwise replace the function by the module.
+    """
 
     def __setattr__(self, name: str, value: object) -> None:
         is_module = name == "search" and isinstance(value, ModuleType)

@@ -1,4 +1,4 @@
-"""Modules that have moved: their old names still import."""
+"""Old names of modules, which still import."""
 
 import sys
 from importlib import import_module
@@ -6,11 +6,12 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-#: old name: where its public names are now
+#: old name: the module that has its public names now
 MODULES = {
     "acceleration": "convergence",
     "coordinates": "convergence",
     "cross_validation": "selection.cross_validation",
+    "degeneracy": "engine.degeneracy",
     "families": "covariance",
     "grid": "selection.grid",
     "information": "convergence",
@@ -18,6 +19,7 @@ MODULES = {
     "likelihood_ratio": "selection",
     "many_starts": "search",
     "merging": "selection.merging",
+    "missing": "engine.missing",
     "neighbours": "selection.split_merge",
     "parsimonious": "covariance.estimation",
     "player": "plots.animation",
@@ -29,12 +31,12 @@ MODULES = {
 
 
 def module(name: str) -> ModuleType:
-    """Return the module that has taken the place of an old one."""
+    """Return the module that replaces an old one."""
     return import_module(f"gmmlab.{MODULES[name]}")
 
 
 class _Finder(MetaPathFinder, Loader):
-    """Imports ``gmmlab.player`` as the module of its new name."""
+    """Import an old name, such as ``gmmlab.player``, as the module that replaces it."""
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         package, _, old = name.partition(".")
@@ -42,10 +44,10 @@ class _Finder(MetaPathFinder, Loader):
         return ModuleSpec(name, self) if known else None
 
     def create_module(self, spec: ModuleSpec) -> None:
-        """Have Python make an empty module; `exec_module` replaces it."""
+        """Let Python create an empty module, which `exec_module` replaces."""
 
     def exec_module(self, empty: ModuleType) -> None:
-        """Put the module of the new name in the place of the empty one."""
+        """Replace the empty module."""
         sys.modules[empty.__name__] = module(empty.__name__.partition(".")[2])
 
 
