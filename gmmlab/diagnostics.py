@@ -1,6 +1,11 @@
-"""Reading a fit: agreement with the truth, how EM behaved, whether components are sound.
+"""Reading a fit: agreement with the truth, convergence of EM, degenerate components.
 
-Component numbers are arbitrary, so labels are matched before they are compared.
+labels      `confusion`, `match_labels`, `accuracy`, `adjusted_rand_index`
+components  `match_components`, `match_mixtures`
+convergence `falls`, `remaining_gain`
+degeneracy  `degenerate`
+
+The numbers of components are arbitrary, so labels are matched before they are compared.
 """
 
 from __future__ import annotations
@@ -9,21 +14,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gmmlab import convergence
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
+from gmmlab.convergence import remaining_gain as estimated_gain
 from gmmlab.em import maximise, sufficient_statistics
-from gmmlab.engine.samples import Samples, as_samples
-from gmmlab.engine.scale import whole_covariance
-from gmmlab.engine.threads import one_blas_thread
+from gmmlab.engine import THIN, Samples, as_samples, one_blas_thread, whole_covariance
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
 
-# Expected counts are not whole: half a sample short of what is needed is short.
-_HALF = 0.5
+# Expected counts are not integers: a component lacks samples if it is this many short of the need.
+_SHORT = 0.5
+# A variance up to this factor above the floor is on it: the rest is rounding.
+_ON_FLOOR = 1 + 1e-9
+
+# ---- agreement of labels -----------------------------------------------------------------
 
 
 def confusion(true: Any, predicted: Any) -> np.ndarray:
-    """Count how often each true label meets each predicted one.
+    """Return the confusion matrix: how often each true label occurs with each predicted label.
 
     Parameters
     ----------
@@ -33,12 +40,12 @@ def confusion(true: Any, predicted: Any) -> np.ndarray:
     Returns
     -------
     ndarray of int, shape (n_true, n_predicted)
-        Rows are true labels, columns predicted ones; the sum is the number of samples.
+        Rows are true labels and columns are predicted labels; the sum is the number of samples.
 
     Raises
     ------
     TypeError, ValueError
-        If the labels are not whole numbers from 0, or of different lengths.
+        If the labels are not non-negative integers, or their lengths differ.
 
     Examples
     --------
@@ -50,19 +57,18 @@ def confusion(true: Any, predicted: Any) -> np.ndarray:
     predicted = check_labels(predicted, name="predicted", n_samples=len(true))
     for name, labels in (("true", true), ("predicted", predicted)):
         if labels.min() < 0:
-            raise ValueError(f"{name} must hold labels from 0; got {labels.min()}")
+            raise ValueError(f"{name} must be non-negative; got {labels.min()}")
     table = np.zeros((true.max() + 1, predicted.max() + 1), dtype=int)
     np.add.at(table, (true, predicted), 1)
     return table
 
 
 def match_labels(true: Any, predicted: Any) -> np.ndarray:
-    """Rename predicted labels so that as many samples as possible agree with the true ones.
+    """Rename predicted labels so that as many samples as possible agree with the true labels.
 
-    The best one-to-one renaming (the Hungarian method, Kuhn 1955). A predicted label left
-    without a partner gets a number of its own above all true ones.
-
-    Parameters and errors as in `confusion`.
+    The best one-to-one renaming is found by the Hungarian method (Kuhn 1955). A predicted label
+    without a partner gets a number of its own above all true labels. See `confusion` for the
+    parameters and errors.
 
     Returns
     -------
@@ -83,9 +89,9 @@ def match_labels(true: Any, predicted: Any) -> np.ndarray:
 
 
 def accuracy(true: Any, predicted: Any) -> float:
-    """Return the share of samples that agree after `match_labels`, in [0, 1].
+    """Return the fraction of samples that agree after `match_labels`, in [0, 1].
 
-    Parameters and errors as in `confusion`.
+    See `confusion` for the parameters and errors.
 
     Examples
     --------
@@ -98,12 +104,12 @@ def accuracy(true: Any, predicted: Any) -> float:
 
 
 def adjusted_rand_index(true: Any, predicted: Any) -> float:
-    """Return the adjusted Rand index (Hubert and Arabie 1985): 1 if equal, about 0 by chance.
+    """Return the adjusted Rand index (Hubert and Arabie 1985).
 
-    Of all pairs of samples, a are together in both partitions, b and c in one only, and d in
-    neither: the index is 2 (a d − b c) / [(a + b) (b + d) + (a + c) (c + d)].
-
-    Parameters and errors as in `confusion`.
+    It is 1 for equal partitions and about 0 for independent ones. Of all pairs of samples, a are
+    together in both partitions, b in the first only, c in the second only, and d in neither; the
+    index is 2 (a d − b c) / [(a + b) (b + d) + (a + c) (c + d)]. See `confusion` for the parameters
+    and errors.
 
     Examples
     --------
@@ -123,31 +129,34 @@ def adjusted_rand_index(true: Any, predicted: Any) -> float:
 
 
 def _pairs(counts: np.ndarray) -> int:
-    """Return in how many pairs samples can be drawn that are counted together."""
+    """Return the number of pairs of samples that share an entry of a table of counts."""
     return int((counts * (counts - 1) // 2).sum())
 
 
-def match_components(mixture: Mixture, means: Any) -> np.ndarray:
-    """Return which component belongs to each of the given means.
+# ---- matching of components --------------------------------------------------------------
 
-    The assignment with the least total squared distance, each distance measured by the
-    component's own covariance (Mahalanobis), so that units do not matter.
+
+def match_components(mixture: Mixture, means: Any) -> np.ndarray:
+    """Return the component that matches each of the given means.
+
+    The assignment minimises the total squared Mahalanobis distance, by the covariance of each
+    component, so it does not depend on units.
 
     Parameters
     ----------
     mixture : Mixture
     means : array_like, shape (n_means, n_features)
-        True means, at most as many as there are components.
+        True means; at most as many as there are components.
 
     Returns
     -------
     ndarray of int, shape (n_means,)
-        ``mixture.means[match_components(mixture, means)]`` stands in the order of `means`.
+        ``mixture.means[match_components(mixture, means)]`` is in the order of `means`.
 
     Raises
     ------
     TypeError, ValueError
-        If `means` are more than the components or of another number of features.
+        If there are more means than components, or the numbers of features differ.
 
     Examples
     --------
@@ -160,38 +169,39 @@ def match_components(mixture: Mixture, means: Any) -> np.ndarray:
     means = check_samples(means, name="means", n_features=mixture.n_features)
     if len(means) > mixture.n_components:
         raise ValueError(
-            f"means must be at most as many as the components ({mixture.n_components}); "
-            f"got {len(means)}"
+            f"means must have at most as many rows as mixture has components "
+            f"({mixture.n_components}); got {len(means)}"
         )
     squared = (mixture.whiten(means) ** 2).sum(axis=1)  # (k, n_means)
     return _assigned(squared.T)[1]
 
 
 def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
-    """Return which component of a mixture belongs to each of a reference.
+    """Return the component of a mixture that matches each component of a reference.
 
-    The assignment (the Hungarian method, Kuhn 1955) with the least total Bhattacharyya distance
-    between component densities,
+    The assignment, found by the Hungarian method (Kuhn 1955), minimises the total Bhattacharyya
+    distance between component densities,
 
-        D = ⅛ δᵀ Σ⁻¹ δ + ½ log |Σ| / √(|Σ₁| |Σ₂|)    with Σ = (Σ₁ + Σ₂)/2, δ = μ₁ − μ₂,
+        D = ⅛ δᵀ Σ⁻¹ δ + ½ log |Σ| / √(|Σ₁| |Σ₂|)    with Σ = (Σ₁ + Σ₂)/2, δ = μ₁ − μ₂.
 
-    which neither units nor turns of the features change, and which tells components about one
-    mean by their covariances (Fukunaga 1990, section 3.4). Weights do not count.
+    It does not depend on the units or the rotation of the features, and it distinguishes
+    components with equal means by their covariances (Fukunaga 1990, section 3.4). Weights are
+    ignored.
 
     Parameters
     ----------
     mixture, reference : Mixture
-        With the same numbers of components and features.
+        They must have the same numbers of components and features.
 
     Returns
     -------
     ndarray of int, shape (n_components,)
-        ``mixture.take(match_mixtures(mixture, reference))`` stands in the order of `reference`.
+        ``mixture.take(match_mixtures(mixture, reference))`` is in the order of `reference`.
 
     Raises
     ------
     TypeError, ValueError
-        If one is no mixture, or the numbers differ.
+        If an argument is not a `Mixture`, or their shapes differ.
 
     Examples
     --------
@@ -203,7 +213,7 @@ def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
     check_mixture(mixture)
     if check_mixture(reference, name="reference").means.shape != mixture.means.shape:
         raise ValueError(
-            "reference must have the components and features of mixture, "
+            "reference must have as many components and features as mixture, "
             f"{mixture.means.shape}; got {reference.means.shape}"
         )
     ours, theirs = mixture.covariances[:, None], reference.covariances[None, :]
@@ -215,29 +225,32 @@ def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
     return _assigned(distances.T)[1]
 
 
+# ---- convergence -------------------------------------------------------------------------
+
+
 class Fall(NamedTuple):
-    """A place in a trace where the log-likelihood went down."""
+    """An iteration at which the log-likelihood decreased, and by how much."""
 
     iteration: int
     amount: float
 
 
 def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
-    """List the iterations at which the log-likelihood fell, by more than rounding.
+    """List the iterations at which the log-likelihood decreased by more than rounding.
 
-    EM cannot make it fall (A1; Bishop 2006, section 9.4): a fall is a mistake in the code, a
-    step that is not EM (a ridge), or arithmetic at its end. A restart begins anew.
+    EM cannot decrease it (A1; Bishop 2006, section 9.4). A decrease shows a mistake in the code, a
+    step that is not EM (a ridge) or the limit of the arithmetic. A restart does not count.
 
     Parameters
     ----------
     fit : Fit
     relative : float, default 1e-11
-        Falls smaller than this share of the log-likelihood's size are rounding.
+        Decreases below this fraction of the size of the log-likelihood count as rounding.
 
     Returns
     -------
     list of Fall
-        Empty if all is well; amounts are positive, in total log-likelihood.
+        Empty if the log-likelihood never decreased. Amounts are positive, in total log-likelihood.
     """
     relative = check_number(relative, name="relative")
     values = check_fit(fit).trace["log_likelihood"]
@@ -251,46 +264,48 @@ def falls(fit: Fit, *, relative: float = 1e-11) -> list[Fall]:
 
 
 def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
-    """Estimate how much log-likelihood is still to be had by going on from a fit.
+    """Estimate how much the log-likelihood would increase if the fit were continued.
 
-    `Fit.remaining_gain` has it already where it was cheap. Here it takes one pass over the data,
-    n p² multiplications and a matrix of p² numbers, for p free parameters.
+    `Fit.remaining_gain` is the same number wherever it is cheap to compute. This function always
+    computes it, with one pass over the data, n p² multiplications and a matrix of p² numbers, for
+    p free parameters.
 
     Parameters
     ----------
     fit : Fit
-        What `gmmlab.fit` returned, without a floor or ridge at work.
+        The result of `gmmlab.fit`. No floor or ridge may be active.
     X : array_like, shape (n_samples, n_features)
-        The samples that it was fitted to, every entry observed.
+        The samples of the fit, without missing entries.
     sample_weight : array_like, shape (n_samples,), optional
-        The weights it was fitted with.
+        The weights of the fit.
 
     Returns
     -------
     float
-        A total over the samples, in nats; infinite where the fit is no maximum.
+        A total over the samples, in nats; infinite if the fit is not near a maximum.
 
     Raises
     ------
     TypeError, ValueError
-        If `fit` is not a `Fit`, or `X` not data of its width; or if the covariances are free
-        and components share a part of them (VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV).
+        If `fit` is not a `Fit`, or `X` has another number of features; or if the covariances are
+        free and components share a part of them (VEI, EVI, VEE, EVE, VVE, EEV, VEV and EVV).
 
     Notes
     -----
-    Twice the Newton decrement (I6); see `gmmlab.convergence`. Over 1000 fits of real and made-up
-    data (``benchmarks/convergence.py``), each compared with going on to a gain of 1e-12:
+    The estimate is twice the Newton decrement (I6); see `gmmlab.convergence`. It was compared with
+    the gain of going on to ``tol=1e-12``, over 1000 fits of real and generated data
+    (``benchmarks/convergence.py``):
 
-    ======  ========  ========================  ====================
-    tol     is told   covers the gain, if told  median ratio to it
-    ======  ========  ========================  ====================
-    1e-10   92 %      99.9 %                    2.0
-    1e-8    89 %      99.6 %                    2.0
-    1e-6    83 %      96.1 %                    2.0
-    1e-3    52 %      92.2 %                    2.0
-    ======  ========  ========================  ====================
+    ======  ===========  ======================  ======================
+    tol     is finite    if finite, covers gain  median ratio to gain
+    ======  ===========  ======================  ======================
+    1e-10   92 %         99.9 %                  2.0
+    1e-8    89 %         99.6 %                  2.0
+    1e-6    83 %         96.1 %                  2.0
+    1e-3    52 %         92.2 %                  2.0
+    ======  ===========  ======================  ======================
 
-    Where it is not told, being infinite, EM has not come near a maximum, or rests on a plateau.
+    An infinite estimate means that EM has not come near a maximum, or is on a plateau.
 
     Examples
     --------
@@ -305,19 +320,23 @@ def remaining_gain(fit: Fit, X: Any, *, sample_weight: Any = None) -> float:
     mixture = check_fit(fit).mixture
     if "covariances" in fit.free and mixture.covariance.curved:
         raise ValueError(
-            "fit must have covariances that are known, or of which components share all or "
-            f"nothing; got {mixture.covariance.name}: go on from fit.mixture to see what remains"
+            "fit must have fixed covariances, or a structure in which components share all of "
+            f"their covariance or none of it; got {mixture.covariance.name}. Continue the fit from "
+            "fit.mixture to see what it gains"
         )
     samples = _samples(X, mixture, sample_weight)
-    # A component that collapses divides by 0, and has no maximum to go to.
+    # A collapsed component leads to divisions by 0; the estimate is then infinite.
     with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        found = sufficient_statistics(samples, mixture)
-        new = maximise(found, mixture, fit.free).mixture
-        return convergence.remaining_gain(samples, mixture, new, found.counts, fit.free)
+        statistics = sufficient_statistics(samples, mixture)
+        new = maximise(statistics, mixture, fit.free).mixture
+        return estimated_gain(samples, mixture, new, statistics.counts, fit.free)
+
+
+# ---- degenerate components ---------------------------------------------------------------
 
 
 class Degeneracy(NamedTuple):
-    """One thing that is wrong with a component."""
+    """A component that is degenerate, and the reason."""
 
     component: int
     reason: str
@@ -328,39 +347,38 @@ def degenerate(
     X: Any,
     *,
     floor: Any = None,
-    thin: float = 1e-6,
+    thin: float = THIN,
     sample_weight: Any = None,
 ) -> list[Degeneracy]:
-    """List the components that are not sound estimates of anything, and why.
+    """List the components that are not valid estimates, and the reasons.
 
-    The likelihood of a component that shrinks onto samples has no bound (U1), so a high one
-    says nothing for such a fit.
+    The likelihood is unbounded where a component shrinks onto samples (U1), so a high likelihood
+    means nothing for a degenerate fit.
 
     Parameters
     ----------
     mixture : Mixture
         A fitted mixture.
     X : array_like, shape (n_samples, n_features)
-        The samples it was fitted to.
+        The samples of the fit.
     floor : float or array_like of shape (n_features,), optional
-        The floor of the fit: components that sit on it are listed too.
+        The floor of the fit. If given, components on the floor are listed too.
     thin : float, default 1e-6
-        A component has collapsed when its smallest variance, in the direction where that is
-        least against the variance of all samples, is under this share of it.
+        A component has collapsed if its smallest variance is below this fraction of the variance
+        of all samples, in the direction in which that fraction is smallest.
     sample_weight : array_like, shape (n_samples,), optional
-        How often each sample counts.
+        Weight of each sample; 1 by default.
 
     Returns
     -------
     list of Degeneracy
-        A component can appear more than once. The reasons are that it has fewer samples than
-        it takes to estimate its covariance, that it has collapsed, or that it sits on the
-        floor.
+        A component is listed once for each reason: it has fewer samples than its covariance needs,
+        it has collapsed, or it is on the floor.
 
     Raises
     ------
     TypeError, ValueError
-        If `X` does not go with the mixture.
+        If `X` is not an array with as many features as the mixture.
 
     Examples
     --------
@@ -369,33 +387,38 @@ def degenerate(
     >>> mixture = Mixture([0.75, 0.25], [[0.1], [9.0]], Spherical([0.01, 1e-15]))
     >>> for component, reason in degenerate(mixture, X):
     ...     print(component, reason)
-    1 has 1.0 samples, and its covariance takes at least 2
-    1 has collapsed: its smallest variance is 6.7e-17 of the data's own
+    1 has 1.0 samples, but its covariance needs at least 2
+    1 has collapsed: its smallest variance is 6.7e-17 of the data's variance
     """
     samples = _samples(X, check_mixture(mixture), sample_weight)
     thin = check_number(thin, name="thin")
     covariance = mixture.covariance
-    counts = sufficient_statistics(samples, mixture).counts
-    needed = covariance.samples_needed(mixture.n_features)
+    k, d = mixture.means.shape
+    counts, needed = sufficient_statistics(samples, mixture).counts, covariance.samples_needed(d)
     found = [
         Degeneracy(
-            int(k), f"has {counts[k]:.1f} samples, and its covariance takes at least {needed}"
+            int(j), f"has {counts[j]:.1f} samples, but its covariance needs at least {needed}"
         )
-        for k in np.flatnonzero(counts < needed - _HALF)
+        for j in np.flatnonzero(counts < needed - _SHORT)
     ]
-    whole = whole_covariance(samples, type(covariance))
-    shares = np.broadcast_to(covariance.relative_to(whole), mixture.n_components)
+    shares = np.broadcast_to(covariance.relative_to(whole_covariance(samples, type(covariance))), k)
     found += [
         Degeneracy(
-            int(k), f"has collapsed: its smallest variance is {shares[k]:.1e} of the data's own"
+            int(j),
+            f"has collapsed: its smallest variance is {shares[j]:.1e} of the data's variance",
         )
-        for k in np.flatnonzero(shares < thin)
+        for j in np.flatnonzero(shares < thin)
     ]
     if floor is not None:
-        floor = check_floor(floor, mixture.n_features) * (1 + 1e-9)
-        on_floor = np.broadcast_to(covariance.clipped(floor)[1], mixture.n_components)
-        found += [Degeneracy(int(k), "sits on the floor") for k in np.flatnonzero(on_floor)]
+        on_floor = covariance.clipped(check_floor(floor, d) * _ON_FLOOR)[1]
+        found += [
+            Degeneracy(int(j), "is on the floor")
+            for j in np.flatnonzero(np.broadcast_to(on_floor, k))
+        ]
     return sorted(found)
+
+
+# ---- shared steps ------------------------------------------------------------------------
 
 
 def _samples(X: Any, mixture: Mixture, sample_weight: Any) -> Samples:
@@ -406,7 +429,7 @@ def _samples(X: Any, mixture: Mixture, sample_weight: Any) -> Samples:
 
 
 def _assigned(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows and their columns for which the sum of costs is least."""
-    from scipy.optimize import linear_sum_assignment  # which takes as long to load as all else here
+    """Return the rows and columns of the one-to-one assignment with the least total cost."""
+    from scipy.optimize import linear_sum_assignment  # imported here because it loads slowly
 
     return linear_sum_assignment(costs)
