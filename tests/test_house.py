@@ -91,9 +91,9 @@ OLD_NAMES = {
     "coordinates": ["Coordinates"],
     "cross_validation": ["Score", "cross_validated", "folds"],
     "degeneracy": [],
-    "families": ["Covariance", "Matrices", "Variances"],
+    "families": ["Covariance"],
     "grid": ["Cell"],
-    "information": ["Information", "MissingInformation", "information", "remaining_gain"],
+    "information": ["Information", "information", "remaining_gain"],
     "intervals": ["Parameters", "Uncertainty", "check_uncertainty", "uncertainty"],
     "likelihood_ratio": ["BootstrapTest", "SequentialTest", "bootstrap_test", "sequential_test"],
     "many_starts": ["Search", "search"],
@@ -105,7 +105,7 @@ OLD_NAMES = {
     "samples": ["Samples", "as_samples"],
     "scale": ["relative_floor"],
     "space": ["data", "ellipsoids", "look_along", "soft_assignment"],
-    "sums": ["natural_parameters", "Sums"],
+    "sums": ["natural_parameters"],
 }
 
 
