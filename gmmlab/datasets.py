@@ -1,7 +1,11 @@
-"""Data to fit mixtures to: generators, the workbook's own sets by name, and real data.
+"""Data to fit mixtures to: generators, the generated sets of the notebooks, and real data.
 
-The truth of a generated set comes as plain arrays (weights, means, covariances), not as a
-`Mixture`: one of the sets has a singular covariance, which no mixture may have.
+generators  `random_covariance`, `random_parameters`, `sample`, `random_mixture`
+sets        by their own functions, or by name with `load`
+MNIST       `load_mnist`
+
+The true parameters of a generated set are plain arrays (weights, means, covariances) and not a
+`Mixture`, because one of the sets has a singular covariance, which a mixture cannot have.
 
 Real data are read from files that come with gmmlab, after checking their SHA-256: a checkout has
 all of them, an installed package has the Old Faithful data. Only `load_mnist(source="keras")`
@@ -38,7 +42,7 @@ _DATA = _PACKAGE / "data" if (_PACKAGE / "data").is_dir() else _PACKAGE.parent /
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Samples, and what is known about them.
+    """Samples with the names of their features and, if known, labels and true parameters.
 
     Attributes
     ----------
@@ -49,7 +53,7 @@ class Dataset:
     labels : ndarray of int, shape (n_samples,), or None
         True class of each sample.
     weights, means, covariances : ndarray or None
-        The parameters a generated set was drawn from: (k,), (k, d) and (k, d, d).
+        The parameters that a generated set was drawn from, of shape (k,), (k, d) and (k, d, d).
     """
 
     X: np.ndarray
@@ -73,10 +77,10 @@ def random_covariance(
     n_features : int
         Size d of the matrix.
     rng : numpy.random.Generator
-        Source of the draws.
+        Source of randomness.
     condition : float, default 10
-        Largest over smallest eigenvalue, at least 1. The eigenvalues are evenly spaced in
-        logarithm.
+        Ratio of the largest to the smallest eigenvalue; at least 1. The logarithms of the
+        eigenvalues are evenly spaced.
     scale : float, default 1
         Geometric mean of the eigenvalues, in squared data units.
 
@@ -88,12 +92,12 @@ def random_covariance(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
 
     Notes
     -----
-    A Aᵀ with uniform A, which is often used, can be nearly singular. Here the eigenvectors are
-    uniform over rotations (Haar measure; Mezzadri 2007) and the eigenvalues are chosen.
+    The common choice of A Aᵀ with uniform A can be nearly singular. Here the eigenvalues are
+    fixed, and the eigenvectors are uniform over rotations (Haar measure; Mezzadri 2007).
 
     Examples
     --------
@@ -106,7 +110,7 @@ def random_covariance(
     check_rng(rng)
     condition = check_number(condition, name="condition", minimum=1)
     scale = check_number(scale, name="scale", inclusive=False)
-    q = np.linalg.qr(rng.standard_normal((d, d)))[0]  # Haar but for signs, which cancel below
+    q = np.linalg.qr(rng.standard_normal((d, d)))[0]  # Haar except for signs, which cancel below
     exponents = np.linspace(-0.5, 0.5, d) if d > 1 else np.zeros(1)
     covariance = (q * (scale * condition**exponents)) @ q.T
     return (covariance + covariance.T) / 2
@@ -120,32 +124,32 @@ def random_parameters(
     separation: float = 3.0,
     condition: float = 10.0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draw the parameters of a mixture whose nearest components are a given distance apart.
+    """Draw the parameters of a mixture with a given distance between the nearest components.
 
     Parameters
     ----------
     n_components, n_features : int
         k and d.
     rng : numpy.random.Generator
-        Source of the draws.
+        Source of randomness.
     separation : float, default 3
-        Smallest distance between two means, in standard deviations along the line between
-        them (the root of the mean of both variances in that direction); above 0. About 2
-        overlaps, 4 separates.
+        Smallest distance between two means, in standard deviations along the line between them
+        (the square root of the mean of both variances in that direction); above 0. At about 2 the
+        components overlap, at 4 they are separated.
     condition : float, default 10
         Condition number of every covariance.
 
     Returns
     -------
     weights : ndarray, shape (n_components,)
-        Drawn from a Dirichlet distribution with parameter 5: none is very small.
+        Drawn from a Dirichlet distribution with parameter 5, so that none is very small.
     means : ndarray, shape (n_components, n_features)
     covariances : ndarray, shape (n_components, n_features, n_features)
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
     """
     k = check_count(n_components, name="n_components")
     d = check_count(n_features, name="n_features")
@@ -159,77 +163,63 @@ def random_parameters(
     return weights, means, covariances
 
 
-def _separation(means: np.ndarray, covariances: np.ndarray) -> float:
-    """Return the smallest distance between two means, in standard deviations that way."""
-    first, second = np.triu_indices(len(means), 1)
-    lines = means[first] - means[second]
-    lengths = np.linalg.norm(lines, axis=1)
-    directions = lines / lengths[:, None]
-    pooled = (covariances[first] + covariances[second]) / 2
-    variances = np.einsum("pi,pij,pj->p", directions, pooled, directions)
-    return float((lengths / np.sqrt(variances)).min())
-
-
 def sample(
     weights: Any, means: Any, covariances: Any, n_samples: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw labelled samples from a mixture given as plain arrays, singular ones included.
+    """Draw labelled samples from a mixture given as plain arrays.
 
     Parameters
     ----------
     weights : array_like, shape (n_components,)
-        Not negative, summing to 1.
+        Non-negative, summing to 1.
     means : array_like, shape (n_components, n_features)
     covariances : array_like, shape (n_components, n_features, n_features)
-        Symmetric, positive semi-definite.
+        Symmetric and positive semi-definite; singular matrices are allowed.
     n_samples : int
         Number of samples.
     rng : numpy.random.Generator
-        Source of the draws.
+        Source of randomness.
 
     Returns
     -------
     X : ndarray, shape (n_samples, n_features)
     labels : ndarray of int, shape (n_samples,)
-        Rows come in random order of components.
+        The component of each sample. Components are in random order.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind, shape or range.
+        If an argument has the wrong type or shape, or is out of range.
     """
     weights = check_numeric(weights, name="weights")
     means = check_samples(means, name="means")
     k = len(means)
     if weights.shape != (k,) or (weights < 0).any() or abs(weights.sum() - 1) > 1e-8:
-        raise ValueError(f"weights must be {k} numbers >= 0 that sum to 1; got {weights.tolist()}")
+        raise ValueError(
+            f"weights must be {k} non-negative numbers that sum to 1; got {weights.tolist()}"
+        )
     n_samples = check_count(n_samples, name="n_samples")
     labels = check_rng(rng).choice(k, size=n_samples, p=weights / weights.sum())
     return _draw(labels, means, covariances, rng), labels
 
 
-def _draw(
-    labels: np.ndarray, means: np.ndarray, covariances: Any, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw one sample for each label."""
-    k, d = means.shape
-    covariances = check_numeric(covariances, name="covariances")
-    if covariances.shape != (k, d, d):
-        raise ValueError(f"covariances must have shape {(k, d, d)}; got {covariances.shape}")
-    if (np.abs(covariances - covariances.swapaxes(1, 2)) > 1e-10 * np.abs(covariances).max()).any():
-        raise ValueError("covariances must be symmetric")
-    eigenvalues, vectors = np.linalg.eigh(covariances)
-    if (eigenvalues < -1e-10 * np.abs(eigenvalues).max()).any():
-        raise ValueError("covariances must be positive semi-definite")
-    roots = vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]
-    X = rng.standard_normal((len(labels), d))
-    for component in range(k):
-        mine = labels == component
-        X[mine] = means[component] + X[mine] @ roots[component].T
-    return X
+def random_mixture(
+    n_samples: int,
+    n_components: int,
+    n_features: int,
+    *,
+    separation: float = 3.0,
+    condition: float = 10.0,
+    rng: np.random.Generator,
+) -> Dataset:
+    """Draw the parameters of a mixture, and samples from it.
 
-
-# ---- the workbook's own sets ---------------------------------------------------------------
+    See `random_parameters` and `sample` for the parameters and errors.
+    """
+    truth = random_parameters(
+        n_components, n_features, rng, separation=separation, condition=condition
+    )
+    return _generated(*truth, n_samples, rng)
 
 
 def _generated(
@@ -241,7 +231,7 @@ def _generated(
     *,
     balanced: bool = False,
 ) -> Dataset:
-    """Sample a set; a balanced one has the same number (or one more) of each class."""
+    """Draw a set. In a balanced one, the numbers of samples of the classes differ by at most 1."""
     weights, means, covariances = (np.asarray(v, float) for v in (weights, means, covariances))
     if balanced:
         n_samples = check_count(n_samples, name="n_samples")
@@ -259,24 +249,46 @@ def _generated(
     )
 
 
-def random_mixture(
-    n_samples: int,
-    n_components: int,
-    n_features: int,
-    *,
-    separation: float = 3.0,
-    condition: float = 10.0,
-    rng: np.random.Generator,
-) -> Dataset:
-    """Draw a mixture (`random_parameters`) and samples from it (`sample`)."""
-    truth = random_parameters(
-        n_components, n_features, rng, separation=separation, condition=condition
-    )
-    return _generated(*truth, n_samples, rng)
+def _separation(means: np.ndarray, covariances: np.ndarray) -> float:
+    """Return the smallest distance between two means, in standard deviations along their line."""
+    first, second = np.triu_indices(len(means), 1)
+    lines = means[first] - means[second]
+    lengths = np.linalg.norm(lines, axis=1)
+    directions = lines / lengths[:, None]
+    pooled = (covariances[first] + covariances[second]) / 2
+    variances = np.einsum("pi,pij,pj->p", directions, pooled, directions)
+    return float((lengths / np.sqrt(variances)).min())
+
+
+def _draw(
+    labels: np.ndarray, means: np.ndarray, covariances: Any, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw one sample for each label."""
+    k, d = means.shape
+    covariances = check_numeric(covariances, name="covariances")
+    if covariances.shape != (k, d, d):
+        raise ValueError(f"covariances must have shape {(k, d, d)}; got {covariances.shape}")
+    if (np.abs(covariances - covariances.swapaxes(1, 2)) > 1e-10 * np.abs(covariances).max()).any():
+        raise ValueError("covariances must be symmetric; got a matrix that is not")
+    eigenvalues, vectors = np.linalg.eigh(covariances)
+    if (eigenvalues < -1e-10 * np.abs(eigenvalues).max()).any():
+        raise ValueError(
+            "covariances must be positive semi-definite; got a matrix with eigenvalue "
+            f"{eigenvalues.min():.3g}"
+        )
+    roots = vectors * np.sqrt(np.maximum(eigenvalues, 0))[:, None, :]
+    X = rng.standard_normal((len(labels), d))
+    for component in range(k):
+        mine = labels == component
+        X[mine] = means[component] + X[mine] @ roots[component].T
+    return X
+
+
+# ---- generated sets ----------------------------------------------------------------------
 
 
 def two_gaussians(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
-    """Draw two overlapping Gaussians in the plane, with weights 0.7 and 0.3."""
+    """Draw two overlapping Gaussians in two dimensions, with weights 0.7 and 0.3."""
     return _generated(
         weights=[0.7, 0.3],
         means=[[1, 1], [-1, -1]],
@@ -287,14 +299,14 @@ def two_gaussians(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
 
 
 def two_gaussians_3d(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
-    """Draw two random Gaussians in space: means uniform in [0, 2]³, random covariances."""
+    """Draw two Gaussians in three dimensions: means uniform in [0, 2]³, random covariances."""
     means = check_rng(rng).uniform(0, 2, size=(2, 3))
     covariances = [random_covariance(3, rng, scale=0.2) for _ in range(2)]
     return _generated([0.5, 0.5], means, covariances, n_samples, rng)
 
 
 def four_blobs(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
-    """Draw four round clusters of variance 1.5² each; two of them overlap a little."""
+    """Draw four spherical clusters of variance 1.5²; two of them overlap a little."""
     return _generated(
         weights=np.full(4, 0.25),
         means=[[1, -1], [5, 5], [8, 7], [10, 0]],
@@ -305,12 +317,12 @@ def four_blobs(n_samples: int = 500, *, rng: np.random.Generator) -> Dataset:
     )
 
 
-#: the sizes in which the four blobs have been studied, in samples
+#: The numbers of samples with which the experiments use `four_blobs`.
 BLOB_SIZES = {"small": 105, "medium": 500, "large": 5000}
 
 
 def three_clusters(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
-    """Draw three well separated clusters in the plane, of which one is correlated."""
+    """Draw three well separated clusters in two dimensions; one has correlated features."""
     return _generated(
         weights=np.full(3, 1 / 3),
         means=[[2, 3], [7, 7], [10, 2]],
@@ -322,7 +334,7 @@ def three_clusters(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset
 
 
 def stretched(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
-    """Draw three long parallel clusters: k-means cuts them across, a mixture does not."""
+    """Draw three long parallel clusters, which k-means splits and a mixture does not."""
     return _generated(
         weights=np.full(3, 1 / 3),
         means=[[0, 0], [2, -2], [4, -4]],
@@ -334,7 +346,7 @@ def stretched(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
 
 
 def separated_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
-    """Draw three separated clusters in space; the first is flat (its covariance is singular)."""
+    """Draw three separated clusters in three dimensions; the first has a singular covariance."""
     return _generated(
         weights=np.full(3, 1 / 3),
         means=[[2, 3, 4], [7, 7, 6], [10, 2, 3]],
@@ -350,7 +362,7 @@ def separated_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
 
 
 def overlapping_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset:
-    """Draw three overlapping clusters in space."""
+    """Draw three overlapping clusters in three dimensions."""
     return _generated(
         weights=np.full(3, 1 / 3),
         means=[[4, 5, 4], [6, 6, 5], [8, 4, 5]],
@@ -365,50 +377,50 @@ def overlapping_3d(n_samples: int = 300, *, rng: np.random.Generator) -> Dataset
     )
 
 
-# Clusters that are no Gaussians, for what an order selected by likelihood makes of them.
+# Clusters that are not Gaussian, to study how many components a likelihood criterion selects.
 
 
 def crescent(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
-    """Draw a crescent of radius 4, half of the samples and no Gaussian, and two round clusters."""
+    """Draw a crescent of radius 4 (half of the samples) and two spherical clusters."""
 
     def bent(n: int) -> np.ndarray:
         angle = rng.uniform(0, np.pi, n)
         noise = rng.standard_normal((n, 2))
         return 4 * np.column_stack([np.cos(angle), np.sin(angle)]) + 0.5 * noise
 
-    return _beside_two_round(bent, [[0, -1], [7, 1]], n_samples, rng)
+    return _with_two_spheres(bent, [[0, -1], [7, 1]], n_samples, rng)
 
 
 def cross(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
-    """Draw a cross of two Gaussian arms, half of the samples, and two round clusters."""
+    """Draw a cross of two Gaussian arms (half of the samples) and two spherical clusters."""
 
     def arms(n: int) -> np.ndarray:
         X = rng.standard_normal((n, 2)) * [2, 0.3]
         return np.where(rng.random((n, 1)) < 0.5, X, X[:, ::-1])
 
-    return _beside_two_round(arms, [[5, 5], [6, -4]], n_samples, rng)
+    return _with_two_spheres(arms, [[5, 5], [6, -4]], n_samples, rng)
 
 
 def heavy_tails(n_samples: int = 400, *, rng: np.random.Generator) -> Dataset:
-    """Draw Student's t with 3 degrees of freedom, half of the samples, and two round clusters."""
+    """Draw from Student's t with 3 degrees of freedom (half) and two spherical clusters."""
 
     def student(n: int) -> np.ndarray:
         return 0.8 * rng.standard_normal((n, 2)) / np.sqrt(rng.chisquare(3, (n, 1)) / 3)
 
-    return _beside_two_round(student, [[5, 4], [7, -3]], n_samples, rng)
+    return _with_two_spheres(student, [[5, 4], [7, -3]], n_samples, rng)
 
 
-def _beside_two_round(
+def _with_two_spheres(
     draw: Callable[[int], np.ndarray], means: Any, n_samples: int, rng: np.random.Generator
 ) -> Dataset:
-    """Return half of the samples from `draw`, class 0, and a quarter about each mean."""
+    """Return half of the samples from `draw` as class 0, and a quarter about each mean."""
     check_rng(rng)
     n_samples = check_count(n_samples, name="n_samples")
     labels = np.maximum(rng.permutation(np.arange(n_samples) % 4) - 1, 0)
     X = np.concatenate([np.zeros((1, 2)), means])[labels]
-    odd = labels == 0
-    X[odd] += draw(int(odd.sum()))
-    X[~odd] += 0.7 * rng.standard_normal((int((~odd).sum()), 2))
+    drawn = labels == 0
+    X[drawn] += draw(int(drawn.sum()))
+    X[~drawn] += 0.7 * rng.standard_normal((int((~drawn).sum()), 2))
     return Dataset(X=X, features=("x1", "x2"), labels=labels)
 
 
@@ -416,42 +428,47 @@ def _beside_two_round(
 
 
 def four_points() -> Dataset:
-    """Return four points, two at x1 = 1 and two at x1 = 4: a mixture of two degenerates."""
+    """Return four points, two at x1 = 1 and two at x1 = 4, on which two components collapse."""
     return Dataset(X=np.array([[1.0, 2], [4, 2], [1, 3], [4, 3]]), features=("x1", "x2"))
 
 
 def old_faithful() -> Dataset:
-    """Return 272 eruptions of the Old Faithful geyser and the wait until the next.
+    """Return the durations of 272 eruptions of the Old Faithful geyser, and the waiting times.
 
-    Azzalini and Bowman (1990), in the form of R's `faithful`.
+    The data are R's `faithful` (Azzalini and Bowman 1990).
     """
     X = np.loadtxt(_checked("faithful.csv"), delimiter=",", skiprows=1)
     return Dataset(X=X, features=("eruption (min)", "waiting (min)"))
 
 
 def iris() -> Dataset:
-    """Return Anderson's 150 irises of three species (Fisher 1936)."""
+    """Return Anderson's measurements of 150 irises of three species (Fisher 1936)."""
     from sklearn.datasets import load_iris
 
     data = load_iris()
     return Dataset(X=data.data, features=tuple(data.feature_names), labels=data.target)
 
 
-_GENERATED = (
-    two_gaussians,
-    two_gaussians_3d,
-    four_blobs,
-    three_clusters,
-    stretched,
-    separated_3d,
-    overlapping_3d,
-    crescent,
-    cross,
-    heavy_tails,
-)
-_FIXED = (four_points, old_faithful, iris)
-#: every data set that `load` knows
-NAMES = tuple(function.__name__ for function in _GENERATED + _FIXED)
+# ---- sets by name ------------------------------------------------------------------------
+
+_GENERATED = {
+    function.__name__: function
+    for function in (
+        two_gaussians,
+        two_gaussians_3d,
+        four_blobs,
+        three_clusters,
+        stretched,
+        separated_3d,
+        overlapping_3d,
+        crescent,
+        cross,
+        heavy_tails,
+    )
+}
+_FIXED = {function.__name__: function for function in (four_points, old_faithful, iris)}
+#: The names that `load` accepts.
+NAMES = (*_GENERATED, *_FIXED)
 
 
 def load(
@@ -462,12 +479,11 @@ def load(
     Parameters
     ----------
     name : str
-        One of `datasets.NAMES`, each the name of a function of this module.
+        One of `datasets.NAMES`; each is the name of a function of this module.
     n_samples : int, optional
-        Size of a generated set; its own default otherwise. The others have the size they
-        have.
+        Size of a generated set; each set has its own default. Ignored for real data.
     rng : numpy.random.Generator, optional
-        Needed for a generated set.
+        Source of randomness; required for a generated set.
 
     Returns
     -------
@@ -476,7 +492,7 @@ def load(
     Raises
     ------
     TypeError, ValueError
-        If the name is unknown, or `n_samples` or `rng` are not what a generated set needs.
+        If the name is unknown, or `n_samples` or `rng` is not valid for a generated set.
 
     Examples
     --------
@@ -484,12 +500,13 @@ def load(
     (272, 2)
     """
     check_choice(name, NAMES, name="name")
-    function = globals()[name]
-    if function in _FIXED:
-        return function()
+    if name in _FIXED:
+        return _FIXED[name]()
     size = {} if n_samples is None else {"n_samples": n_samples}
-    return function(**size, rng=check_rng(rng))
+    return _GENERATED[name](**size, rng=check_rng(rng))
 
+
+# ---- MNIST -------------------------------------------------------------------------------
 
 Rescale = Literal["max", "unit", "standard", "none"]
 
@@ -503,26 +520,26 @@ def load_mnist(
     source: Literal["bundled", "keras"] = "bundled",
     rng: np.random.Generator | None = None,
 ) -> Dataset:
-    """Return handwritten digits (LeCun, Cortes and Burges), one image of 28 × 28 a row.
+    """Return handwritten digits (LeCun, Cortes and Burges), one image of 28 × 28 pixels per row.
 
     Parameters
     ----------
     n_samples : int, optional
-        Size of a random subset, in which each digit keeps its share of the whole, to within
-        one sample. All samples by default.
+        Size of a random subset, in which the proportions of the digits are those of the whole to
+        within one sample. All samples by default.
     digits : sequence of int, optional
-        Which digits, out of 0 to 9; all by default.
+        The digits to include, from 0 to 9; all by default.
     split : {"train", "test"}, default "train"
-        60 000 or 10 000 images.
+        The 60 000 images for training or the 10 000 for testing.
     rescale : {"max", "unit", "standard", "none"}, default "max"
-        "max" divides the grey values 0 to 255 by 255. "unit" divides each image by its
-        Euclidean length. "standard" takes each pixel to mean 0 and standard deviation 1 over the
-        samples returned (a pixel that never changes becomes 0). "none" leaves 0 to 255.
+        "max" divides the grey values (0 to 255) by 255. "unit" divides each image by its
+        Euclidean norm. "standard" gives each pixel mean 0 and standard deviation 1 over the
+        returned samples (a constant pixel becomes 0). "none" keeps 0 to 255.
     source : {"bundled", "keras"}, default "bundled"
         "bundled" reads the file in the `data` folder of a checkout and checks its SHA-256.
-        "keras" downloads it with `keras.datasets.mnist`.
+        "keras" downloads the data with `keras.datasets.mnist`.
     rng : numpy.random.Generator, optional
-        Needed with `n_samples`.
+        Source of randomness; required if `n_samples` is given.
 
     Returns
     -------
@@ -532,7 +549,7 @@ def load_mnist(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong kind or out of range.
+        If an argument has the wrong type or is out of range.
 
     Examples
     --------
@@ -566,14 +583,14 @@ def _check_digits(digits: Any) -> list[int]:
         raise TypeError(f"digits must be a sequence of integers; got {digits!r}")
     wanted = [check_count(digit, name="digits", minimum=0, maximum=9) for digit in digits]
     if not wanted or len(set(wanted)) < len(wanted):
-        raise ValueError(f"digits must be different and at least one; got {digits!r}")
+        raise ValueError(f"digits must be distinct, and at least one; got {digits!r}")
     return wanted
 
 
 def _stratified(
     chosen: np.ndarray, labels: np.ndarray, n_samples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw from `chosen` so that each label keeps its share, to within one sample."""
+    """Draw from `chosen` with the proportions of its labels, to within one sample."""
     values, counts = np.unique(labels[chosen], return_counts=True)
     quotas = n_samples * counts / counts.sum()
     sizes = np.floor(quotas).astype(int)
