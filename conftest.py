@@ -1,8 +1,8 @@
-"""What every test run shares, plain ``pytest --nbval notebooks`` included.
+"""Configuration of every test run, including ``pytest --nbval notebooks``.
 
-nbval holds the outputs of each cell against the committed ones, to the last digit. Recorded
-results are held against them here instead, with a tolerance; figures that turn are left out, as
-their still pictures are (tests/test_space.py holds them to what they draw).
+nbval compares the outputs of each cell with the committed ones, exactly. Recorded results are
+compared here instead, with a tolerance. Interactive figures are not compared, and nor are images;
+tests/plots/test_interactive.py tests what they draw.
 """
 
 import shutil
@@ -15,15 +15,15 @@ import pytest
 from gmmlab.workbook.html.pdf import BROWSERS
 from gmmlab.workbook.recording import MIME_TYPE, differences, recorded
 
-#: what nbgrader makes of problem sets: nbval runs their sources, which have the solutions
+#: files that nbgrader makes from problem sets; nbval runs the sources, which have the solutions
 collect_ignore_glob = [
     f"notebooks/assignments/{step}/*" for step in ("release", "submitted", "autograded", "feedback")
 ]
-#: what nbval is not to compare: records, and figures that turn
+#: what nbval does not compare: records and interactive figures
 NOT_COMPARED = (MIME_TYPE, "application/vnd.plotly.v1+json")
 
-# Random cases repeat from run to run, so more of them find something once; and a loaded machine
-# is no reason to fail.
+# Random cases are the same in every run, so more of them would find a bug only once. A slow
+# machine is no reason to fail.
 hypothesis.settings.register_profile("gmmlab", derandomize=True, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("gmmlab")
 matplotlib.use("agg")
@@ -40,9 +40,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> object:
-    """Let the kernels of several workers start one after the other.
+    """Start the kernels of several workers one after the other.
 
-    nbval's talk over TCP, and two that start together can take each other's ports.
+    Kernels of nbval use TCP, and two that start at the same time can take each other's ports.
     """
     if not _is_notebook_cell(item):
         return (yield)
@@ -67,11 +67,11 @@ def pytest_runtest_call(item: pytest.Item) -> object:
 
 @pytest.fixture(scope="module")
 def chromium():
-    """Yield a browser, for the tests that look at pages as a reader does."""
+    """Yield a browser for the tests of pages."""
     playwright = pytest.importorskip("playwright.sync_api")
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
-        pytest.skip(f"no browser to look with: none of {', '.join(BROWSERS)} is installed")
+        pytest.skip(f"no browser is installed: looked for {', '.join(BROWSERS)}")
     with playwright.sync_playwright() as engine:
         browser = engine.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield browser
