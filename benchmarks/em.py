@@ -68,6 +68,7 @@ def ours(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fittin
 
 def sklearn(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fitting:
     """Prepare scikit-learn's `GaussianMixture`, in the data's precision."""
+    precisions = start.covariance.precisions.reshape(start.covariance.values.shape)
     model = sklearn_mixture.GaussianMixture(
         start.n_components,
         covariance_type=start.covariance.name,
@@ -76,7 +77,7 @@ def sklearn(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fit
         max_iter=n_iter,
         weights_init=start.weights.astype(X.dtype),
         means_init=start.means.astype(X.dtype),
-        precisions_init=start.covariance.inverse().values.astype(X.dtype),
+        precisions_init=precisions.astype(X.dtype),
     )
     return partial(model.fit, X), lambda fit: (fit.n_iter_, *fitted(fit))
 

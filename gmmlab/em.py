@@ -109,10 +109,9 @@ def maximise(
     if "covariances" in free:
         target = moments
         if any_alone:
-            before = covariance.moments(*means.shape)
-            target = np.where(engine.per_component(alone, moments), before, moments)
+            target = np.where(engine.per_component(alone, moments), covariance.stack, moments)
         if ridge:
-            target = target + covariance.of_variances(np.full(means.shape, ridge))
+            target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(statistics.counts, target, floor)
     new = Mixture.unchecked(weights, means, covariance)
     return Step(new, _expected_log_joint(new, statistics.counts, moments), floored)

@@ -1,7 +1,7 @@
-"""The scikit-learn face: `GaussianMixture`, used like the class of that name there.
+"""The interface of scikit-learn: `GaussianMixture`, used like scikit-learn's class of that name.
 
-All the work is in `start` and `em`; this module turns constructor arguments into a start,
-runs it, and lays the answer out in scikit-learn's attributes.
+The computation is in `start`, `em` and `search`. This module turns the constructor's arguments into
+starts, fits them, and stores the best fit in scikit-learn's attributes.
 """
 
 from __future__ import annotations
@@ -22,17 +22,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from gmmlab import start
 from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
-from gmmlab.covariance import STRUCTURES, Covariance
-from gmmlab.covariance.base import DiagonalCovariance
+from gmmlab.covariance import STRUCTURES, Covariance, DiagonalCovariance
 from gmmlab.em import fit
-from gmmlab.engine import log_joint_observed
-from gmmlab.engine.samples import Samples
-from gmmlab.engine.scale import relative_floor
+from gmmlab.engine import Samples, log_joint_observed, relative_floor
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
 from gmmlab.search import MIXED, STARTS, check_starts, search
 
-# scikit-learn's words, which callers may match
+# The wording of scikit-learn, which callers may match.
 _UNCONVERGED = (
     "Best performing initialization did not converge. Try different init parameters, or increase "
     "max_iter, tol, or check for degenerate data."
@@ -55,68 +52,77 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Covariance structure: `Full`, `Tied`, `Diagonal` or `Spherical`, or the letters of one of
         the fourteen in `gmmlab.covariance`.
     tol : float, default 1e-3
-        Stop one step after an iteration that gains no more than this in mean log-likelihood.
+        The fit stops one step after an iteration that gains no more than this in mean
+        log-likelihood.
     reg_covar : float, default 1e-6
-        Added to every variance after each M-step, in squared data units. It is not part of EM:
-        with a value above 0 the log-likelihood may fall a little. With 0 a fit ends where a
-        component collapses, unless another start goes on.
+        Added to every variance after each M-step, in squared data units. This is not part of EM:
+        with a value above 0 the log-likelihood may decrease a little. With 0, a fit from a start
+        ends when a component collapses.
     max_iter : int, default 100
-        At most this many M-steps from each start; 0 keeps the start.
+        The largest number of M-steps from each start; with 0 the start is returned.
     n_init : int, "mixed" or mapping of str to int, default 1
-        Number of starts; the fit with the highest log-likelihood is kept. With a mapping, how
-        many of each kind that `init_params` knows: a short run of each is made and the best
-        few go on (see `gmmlab.search`); "mixed" is a mapping that finds hard optima too.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default "kmeans"
-        Kind of start; see `gmmlab.start`.
+        Number of starts; the fit with the highest log-likelihood is kept. A mapping gives the
+        number of starts of each kind that `init_params` accepts; EM runs briefly from each, and
+        the best few fits are continued (see `gmmlab.search`). "mixed" is a mapping that also finds
+        optima that are hard to find.
+    init_params : str, default "kmeans"
+        Kind of start: "kmeans", "k-means++", "random", "random_from_data" or "hierarchical"; see
+        `gmmlab.start`.
     weights_init : array_like, shape (n_components,), optional
+        Initial weights.
     means_init : array_like, shape (n_components, n_features), optional
+        Initial means.
     precisions_init : array_like, optional
-        Inverse covariances, in the shape of the structure.
+        Initial inverse covariances, in the shape of the structure.
     covariances_init : array_like, optional
-        Covariances, in the shape of the structure; not together with `precisions_init`.
+        Initial covariances, in the shape of the structure; not together with `precisions_init`.
     responsibilities_init : array_like, optional
-        Responsibilities (n_samples, n_components) or labels (n_samples,) to start from, in
-        place of a drawn start.
+        Responsibilities (n_samples, n_components) or labels (n_samples,) to start from, instead
+        of a start that is drawn.
     free : collection of {"weights", "means", "covariances"}, default all
-        What EM may move; the other blocks keep their starting values and are not counted
-        as parameters.
+        The blocks that EM estimates. The other blocks keep their initial values and are not
+        counted as parameters.
     floor : float, optional
-        Lower bound of the covariances' eigenvalues, as a share of the data's own variances. It
-        takes the place of `reg_covar`: a constrained optimum, so the log-likelihood never
-        falls, and one that goes with the data's scale.
+        Lower bound of the eigenvalues of the covariances, as a fraction of the variances of the
+        data. It replaces `reg_covar`. The fit is then a constrained optimum that scales with the
+        data, and the log-likelihood never decreases.
     missing : {"raise", "marginalise"}, default "raise"
-        What NaN entries are: an error, or entries that were not observed and are integrated
-        out.
+        "raise" makes NaN an error. "marginalise" treats NaN entries as not observed, and
+        integrates them out.
     accelerate : bool, default False
-        Whether to extrapolate where EM has become slow; see `gmmlab.fit`.
+        Whether to extrapolate where EM is slow; see `gmmlab.fit`.
     callback : callable, optional
         Called as ``callback(iteration, mixture, log_likelihood)`` after each E-step.
     random_state : int, RandomState or None, default None
+        Source of randomness for the starts and for `sample`.
     warm_start : bool, default False
-        Whether `fit` goes on from the last one.
+        Whether `fit` continues from the last fit.
     verbose : int, default 0
+        Whether to print the progress of the fit.
     verbose_interval : int, default 10
-        Iterations between two lines of output.
+        Number of iterations between two printed lines.
 
     Attributes
     ----------
     weights_, means_, covariances_, precisions_, precisions_cholesky_ : ndarray
         The fitted parameters, in the shapes of scikit-learn.
     converged_ : bool
+        Whether the fit converged.
     n_iter_ : int
-        M-steps of the fit that was kept.
+        Number of M-steps of the fit that was kept.
     lower_bound_ : float
         Mean log-likelihood at the fitted parameters.
     lower_bounds_ : list of float
         Mean log-likelihood after each M-step.
     result_ : Fit
-        The fit that was kept: trace, status, message and what is still to be had.
+        The fit that was kept, with its trace, status, message and remaining gain.
     search_ : Search
-        With several kinds of start: how often the optimum was found, and what was set aside.
+        If `n_init` names kinds of start: how often the optimum was found, and which fits were set
+        aside.
 
     See Also
     --------
-    gmmlab.fit : the function underneath.
+    gmmlab.fit : the function that this class calls.
 
     Examples
     --------
@@ -207,17 +213,17 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         Parameters
         ----------
         X : array_like, shape (n_samples, n_features)
-            Samples, in data units. float32 stays float32, in the attributes too.
+            Samples, in data units. If they are of type float32, so are the attributes.
         y : object
             Ignored.
         sample_weight : array_like, shape (n_samples,), optional
-            How often each sample counts.
+            Weight of each sample; 1 by default.
 
         Raises
         ------
         TypeError, ValueError
-            If `X` or a constructor argument is not valid, or `X` cannot carry the covariances
-            while `reg_covar` is 0.
+            If `X` or a constructor argument is not valid, or if `reg_covar` is 0 and the
+            covariances cannot be estimated from `X`.
         """
         X = self._validated(X, reset=True, ensure_min_samples=2)
         samples = Samples(X, sample_weight, missing=self.missing == "marginalise")
@@ -226,206 +232,18 @@ class GaussianMixture(DensityMixin, BaseEstimator):
                 "Expected n_samples >= n_components but got n_components = "
                 f"{self.n_components}, n_samples = {samples.n_samples}"
             )
-        self._lay_out(self._best(samples), samples.dtype)
+        self._set_attributes(self._best_fit(samples), samples.dtype)
         self._warn()
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> np.ndarray:
         """Fit the mixture and return the component of each sample, shape (n_samples,).
 
-        Parameters and errors as in `fit`.
+        See `fit` for the parameters and errors.
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _settings(self, samples: Samples) -> dict[str, Any]:
-        """Return the arguments of `gmmlab.fit` that do not depend on the start."""
-        floor = None if self.floor is None else relative_floor(samples, self.floor)
-        ridge = self._ridge()
-        return {
-            "free": check_free(self.free),
-            "tol": self.tol,
-            "max_iter": self.max_iter,
-            "floor": floor,
-            "ridge": ridge,
-            "degenerate": "floor" if ridge > 0 or floor is not None else "raise",
-            "missing": self.missing,
-            "callback": self.callback,
-        }
-
-    def _ridge(self) -> float:
-        """Return what is added to variances: a floor takes the place of `reg_covar`."""
-        return self.reg_covar if self.floor is None else 0.0
-
-    def _best(self, samples: Samples) -> Fit:
-        """Return the best fit from all starts."""
-        vars(self).pop("search_", None)  # of an earlier fit
-        settings = self._settings(samples)
-        if isinstance(self.n_init, str | Mapping) and not self._goes_on():
-            if self.responsibilities_init is not None:
-                raise ValueError("give responsibilities_init or several kinds of n_init, not both")
-            starts = MIXED if self.n_init == "mixed" else check_starts(self.n_init, name="n_init")
-            try:
-                self.search_ = search(
-                    samples,
-                    self.n_components,
-                    self._generator(),
-                    structure=STRUCTURES[self.covariance_type],
-                    starts=starts,
-                    given=self._given(samples.n_features),
-                    **settings,
-                )
-            except DegenerateError as error:
-                return error.fit
-            return self.search_.best
-        results, degenerate = [], []
-        starts = [self._mixture()] if self._goes_on() else self._starts(samples)
-        for number, mixture in enumerate(starts):
-            if self.verbose:
-                print(f"Initialization {number}")
-                settings["callback"] = self._report
-            try:
-                result = fit(
-                    samples, mixture, accelerate=self.accelerate, extra_step=True, **settings
-                )
-                results.append(result)
-            except DegenerateError as error:
-                # A start that degenerates counts only if all do.
-                result = error.fit
-                degenerate.append(result)
-            if self.verbose:
-                print(f"Initialization {number}: {result.message}")
-        return max(results or degenerate, key=lambda result: result.log_likelihood)
-
-    def _warn(self) -> None:
-        result = self.result_
-        if result.status != "converged" and self.max_iter > 0:
-            words = f"{_UNCONVERGED} {result.message}"
-        elif event := result.trace["event"][-1]:
-            words = f"The fit is degenerate: {event}. {result.message}"
-        else:
-            return
-        warnings.warn(words, ConvergenceWarning, stacklevel=4)
-
-    def _report(self, iteration: int, mixture: Mixture, log_likelihood: float) -> None:
-        if iteration % self.verbose_interval == 0:
-            print(f"  Iteration {iteration}: log-likelihood {log_likelihood:.6f}")
-        if self.callback is not None:
-            self.callback(iteration, mixture, log_likelihood)
-
-    def _goes_on(self) -> bool:
-        return self.warm_start and hasattr(self, "result_")
-
-    def _generator(self, random_state: Any = None) -> np.random.Generator:
-        state = check_random_state(self.random_state if random_state is None else random_state)
-        return np.random.default_rng(state.randint(2**32, size=4, dtype=np.uint64))
-
-    def _starts(self, samples: Samples) -> list[Mixture]:
-        given = self._given(samples.n_features)
-        samples = start.completed_samples(samples)
-        return [
-            # What is given altogether needs no draw.
-            Mixture(**given) if len(given) == 3 else replace(self._drawn(samples, rng), **given)
-            for rng in self._generator().spawn(self.n_init)
-        ]
-
-    def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
-        structure, k = STRUCTURES[self.covariance_type], self.n_components
-        if self.responsibilities_init is not None:
-            drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
-        else:
-            try:
-                drawn = STARTS[self.init_params](samples, k, rng, structure=structure)
-            except ValueError as error:  # k-means found fewer clusters than components
-                if self.reg_covar == 0 and self.floor is None:
-                    raise ValueError(f"{_ILL_DEFINED} {error}") from error
-                warnings.warn(
-                    f"{error}. Some components coincide.", ConvergenceWarning, stacklevel=5
-                )
-                drawn = start.kmeans_plus_plus(samples, k, rng, structure=structure)
-        return replace(drawn, covariance=drawn.covariance.ridged(self._ridge()))
-
-    def _given(self, d: int) -> dict[str, Any]:
-        """Return the blocks of a mixture that the caller gave, refusing what does not fit."""
-        if self.precisions_init is not None and self.covariances_init is not None:
-            raise ValueError("give covariances_init or precisions_init, not both")
-        k, structure = self.n_components, STRUCTURES[self.covariance_type]
-        shape = structure.unit(k, d).values.shape
-        readers: dict[str, tuple[str, Callable[[Any], Any]]] = {
-            "weights_init": ("weights", lambda given: _weights(given, k)),
-            "means_init": ("means", lambda given: _shaped(given, (k, d), "means")),
-            "covariances_init": (
-                "covariance",
-                lambda given: structure(_shaped(given, shape, f"{structure.name} covariance")),
-            ),
-            "precisions_init": (
-                "covariance",
-                lambda given: structure(_precisions(given, shape, structure)).inverse(),
-            ),
-        }
-        blocks: dict[str, Any] = {}
-        for name, (block, read) in readers.items():
-            if (given := getattr(self, name)) is not None:
-                try:
-                    blocks[block] = read(given)
-                except (TypeError, ValueError) as error:
-                    raise type(error)(f"{name}: {error}") from None
-        return blocks
-
-    def _lay_out(self, result: Fit, dtype: np.dtype) -> None:
-        mixture, covariance = result.mixture, result.mixture.covariance
-        self.result_ = result
-        self.weights_ = mixture.weights.astype(dtype)
-        self.means_ = mixture.means.astype(dtype)
-        self.covariances_ = covariance.values.astype(dtype)
-        self.precisions_cholesky_ = covariance.precision_factor().astype(dtype)
-        self.precisions_ = covariance.precisions.reshape(covariance.values.shape).astype(dtype)
-        self.converged_ = result.converged
-        self.n_iter_ = result.n_iter
-        self.lower_bound_ = result.mean_log_likelihood
-        self.lower_bounds_ = (result.trace["log_likelihood"][1:] / result.n_samples).tolist()
-
-    # ---- using the fit -------------------------------------------------------------------
-
-    def _mixture(self) -> Mixture:
-        """Return the fitted mixture, from the attributes, which a caller may have set."""
-        check_is_fitted(self)
-        structure: type[Covariance] = STRUCTURES[self.covariance_type]
-        fitted = self.result_.mixture if hasattr(self, "result_") else None
-        as_fitted = (
-            fitted is not None
-            and np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
-            and np.array_equal(self.means_, fitted.means.astype(self.means_.dtype))
-            and np.array_equal(
-                self.covariances_, fitted.covariance.values.astype(self.covariances_.dtype)
-            )
-        )
-        if as_fitted and isinstance(fitted.covariance, structure):
-            return fitted  # with all its digits, also where the attributes are float32
-        weights = np.maximum(np.asarray(self.weights_, dtype=float), np.finfo(float).tiny)
-        return Mixture(weights / weights.sum(), self.means_, structure(self.covariances_))
-
-    def _validated(self, X: Any, reset: bool = False, **checks: Any) -> np.ndarray:
-        """Return `X` as an array of the fit's features; NaN is left to what takes it."""
-        if not reset:
-            check_is_fitted(self)
-        if is_dask(X):
-            raise TypeError("X must be in memory here; gmmlab.fit takes a Dask array as it is")
-        return validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=reset,
-            **checks,
-        )
-
-    def _log_joint(self, X: Any) -> tuple[np.ndarray, np.dtype]:
-        """Return log πₖ N(xᵢ|μₖ, Σₖ), shape (n_components, n_samples), and the type of `X`."""
-        X = self._validated(X)
-        mixture = self._mixture()
-        if self.missing == "marginalise":
-            return log_joint_observed(X, mixture).T, X.dtype
-        return mixture.log_joint(X).T, X.dtype
+    # ---- predictions and criteria ----------------------------------------------------------
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the component of each sample, shape (n_samples,)."""
@@ -450,7 +268,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         y : object
             Ignored.
         sample_weight : array_like, shape (n_samples,), optional
-            How often each sample counts.
+            Weight of each sample; 1 by default.
         """
         log_likelihood, n_samples = self._totals(X, sample_weight)
         return float(log_likelihood / n_samples)
@@ -458,11 +276,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw samples and the component of each, in random order.
+        """Draw samples and their components, in random order.
 
-        `random_state` takes the place of the constructor's for this call.
+        `random_state` replaces that of the constructor for this call.
         """
-        mixture = self._mixture()
+        mixture = self._fitted_mixture()
         if n_samples < 1:
             raise ValueError(
                 f"Invalid value for 'n_samples': it must be at least 1; got {n_samples}"
@@ -470,44 +288,256 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return mixture.sample(int(n_samples), self._generator(random_state))
 
     def aic(self, X: Any, sample_weight: Any = None) -> float:
-        """Return Akaike's criterion on `X`: lower is better."""
+        """Return the Akaike information criterion (AIC) of `X`; lower is better."""
         return float(2 * self._n_parameters() - 2 * self._totals(X, sample_weight)[0])
 
     def bic(self, X: Any, sample_weight: Any = None) -> float:
-        """Return Schwarz's criterion on `X`: lower is better."""
+        """Return the Bayesian information criterion (BIC) of `X`; lower is better."""
         log_likelihood, n_samples = self._totals(X, sample_weight)
         return float(self._n_parameters() * np.log(n_samples) - 2 * log_likelihood)
-
-    def _totals(self, X: Any, sample_weight: Any) -> tuple[float, float]:
-        """Return the log-likelihood of `X`, and how many samples that is."""
-        log_densities = self.score_samples(X).astype(np.float64)
-        if sample_weight is None:
-            return log_densities.sum(), len(log_densities)
-        weight = check_weight(sample_weight, len(log_densities))
-        return weight @ log_densities, weight.sum()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "marginalise"
         return tags
 
+    # ---- from arguments to the best fit ----------------------------------------------------
+
+    def _best_fit(self, samples: Samples) -> Fit:
+        """Return the best fit from all starts."""
+        vars(self).pop("search_", None)  # the result of an earlier call of `fit`
+        settings = self._settings(samples)
+        if self._continues():
+            return self._best_of([self._fitted_mixture()], samples, settings)
+        if isinstance(self.n_init, str | Mapping):
+            return self._best_of_search(samples, settings)
+        return self._best_of(self._starts(samples), samples, settings)
+
+    def _settings(self, samples: Samples) -> dict[str, Any]:
+        """Return the arguments of `gmmlab.fit` that do not depend on the start."""
+        floor = None if self.floor is None else relative_floor(samples, self.floor)
+        ridge = self._ridge()
+        return {
+            "free": check_free(self.free),
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "floor": floor,
+            "ridge": ridge,
+            "degenerate": "floor" if ridge > 0 or floor is not None else "raise",
+            "missing": self.missing,
+            "callback": self.callback,
+        }
+
+    def _ridge(self) -> float:
+        """Return what is added to the variances: `reg_covar`, unless a floor replaces it."""
+        return self.reg_covar if self.floor is None else 0.0
+
+    def _continues(self) -> bool:
+        return self.warm_start and hasattr(self, "result_")
+
+    def _best_of_search(self, samples: Samples, settings: dict[str, Any]) -> Fit:
+        """Return the best fit of a search from several kinds of start."""
+        if self.responsibilities_init is not None:
+            raise ValueError(
+                "responsibilities_init must be None if n_init names kinds of start; got "
+                f"n_init={self.n_init!r}"
+            )
+        starts = MIXED if self.n_init == "mixed" else check_starts(self.n_init, name="n_init")
+        try:
+            self.search_ = search(
+                samples,
+                self.n_components,
+                self._generator(),
+                structure=STRUCTURES[self.covariance_type],
+                starts=starts,
+                given=self._given(samples.n_features),
+                **settings,
+            )
+        except DegenerateError as error:
+            return error.fit
+        return self.search_.best
+
+    def _best_of(self, starts: list[Mixture], samples: Samples, settings: dict[str, Any]) -> Fit:
+        """Return the best fit from given starts; a degenerate one only if all are."""
+        results, degenerate = [], []
+        for number, mixture in enumerate(starts):
+            if self.verbose:
+                print(f"Initialization {number}")
+                settings["callback"] = self._report
+            try:
+                result = fit(
+                    samples, mixture, accelerate=self.accelerate, extra_step=True, **settings
+                )
+                results.append(result)
+            except DegenerateError as error:
+                result = error.fit
+                degenerate.append(result)
+            if self.verbose:
+                print(f"Initialization {number}: {result.message}")
+        return max(results or degenerate, key=lambda result: result.log_likelihood)
+
+    def _report(self, iteration: int, mixture: Mixture, log_likelihood: float) -> None:
+        """Print the progress of a fit, and call the caller's callback."""
+        if iteration % self.verbose_interval == 0:
+            print(f"  Iteration {iteration}: log-likelihood {log_likelihood:.6f}")
+        if self.callback is not None:
+            self.callback(iteration, mixture, log_likelihood)
+
+    def _starts(self, samples: Samples) -> list[Mixture]:
+        """Return the mixtures to start from: what the caller gave, and the rest drawn."""
+        given = self._given(samples.n_features)
+        samples = start.completed_samples(samples)
+        starts = []
+        for rng in self._generator().spawn(self.n_init):
+            if len(given) == 3:  # every block is given
+                starts.append(Mixture(**given))
+            else:
+                starts.append(replace(self._drawn(samples, rng), **given))
+        return starts
+
+    def _generator(self, random_state: Any = None) -> np.random.Generator:
+        state = check_random_state(self.random_state if random_state is None else random_state)
+        return np.random.default_rng(state.randint(2**32, size=4, dtype=np.uint64))
+
+    def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
+        """Return a start from `responsibilities_init`, or drawn as `init_params` says."""
+        structure, k = STRUCTURES[self.covariance_type], self.n_components
+        if self.responsibilities_init is not None:
+            drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
+        else:
+            try:
+                drawn = STARTS[self.init_params](samples, k, rng, structure=structure)
+            except ValueError as error:  # k-means found fewer clusters than components
+                if self.reg_covar == 0 and self.floor is None:
+                    raise ValueError(f"{_ILL_DEFINED} {error}") from error
+                words = f"{error}. Some components coincide: reduce n_components."
+                warnings.warn(words, ConvergenceWarning, stacklevel=6)
+                drawn = start.kmeans_plus_plus(samples, k, rng, structure=structure)
+        return replace(drawn, covariance=drawn.covariance.ridged(self._ridge()))
+
+    def _given(self, d: int) -> dict[str, Any]:
+        """Return the blocks of a mixture that the caller gave, after checking them."""
+        if self.precisions_init is not None and self.covariances_init is not None:
+            raise ValueError("covariances_init and precisions_init must not both be given")
+        k, structure = self.n_components, STRUCTURES[self.covariance_type]
+        shape = structure.unit(k, d).values.shape
+        readers: dict[str, tuple[str, Callable[[Any], Any]]] = {
+            "weights_init": ("weights", lambda given: _weights(given, k)),
+            "means_init": ("means", lambda given: _shaped(given, (k, d), "means")),
+            "covariances_init": (
+                "covariance",
+                lambda given: structure(_shaped(given, shape, f"{structure.name} covariance")),
+            ),
+            "precisions_init": (
+                "covariance",
+                lambda given: _inverse(structure(_precisions(given, shape, structure))),
+            ),
+        }
+        blocks: dict[str, Any] = {}
+        for name, (block, read) in readers.items():
+            if (given := getattr(self, name)) is not None:
+                try:
+                    blocks[block] = read(given)
+                except (TypeError, ValueError) as error:
+                    raise type(error)(f"{name}: {error}") from None
+        return blocks
+
+    # ---- from the best fit to attributes and back ------------------------------------------
+
+    def _set_attributes(self, result: Fit, dtype: np.dtype) -> None:
+        mixture, covariance = result.mixture, result.mixture.covariance
+        self.result_ = result
+        self.weights_ = mixture.weights.astype(dtype)
+        self.means_ = mixture.means.astype(dtype)
+        self.covariances_ = covariance.values.astype(dtype)
+        self.precisions_cholesky_ = _precision_factor(covariance).astype(dtype)
+        self.precisions_ = covariance.precisions.reshape(covariance.values.shape).astype(dtype)
+        self.converged_ = result.converged
+        self.n_iter_ = result.n_iter
+        self.lower_bound_ = result.mean_log_likelihood
+        self.lower_bounds_ = (result.trace["log_likelihood"][1:] / result.n_samples).tolist()
+
+    def _warn(self) -> None:
+        """Warn if the fit did not converge or is degenerate."""
+        result = self.result_
+        if result.status != "converged" and self.max_iter > 0:
+            words = f"{_UNCONVERGED} {result.message}"
+        elif event := result.trace["event"][-1]:
+            words = f"The fit is degenerate: {event}. {result.message}"
+        else:
+            return
+        warnings.warn(words, ConvergenceWarning, stacklevel=4)
+
+    def _fitted_mixture(self) -> Mixture:
+        """Return the fitted mixture, from the attributes, because a caller may have set them."""
+        check_is_fitted(self)
+        structure: type[Covariance] = STRUCTURES[self.covariance_type]
+        fitted = self.result_.mixture if hasattr(self, "result_") else None
+        as_fitted = (
+            fitted is not None
+            and np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
+            and np.array_equal(self.means_, fitted.means.astype(self.means_.dtype))
+            and np.array_equal(
+                self.covariances_, fitted.covariance.values.astype(self.covariances_.dtype)
+            )
+        )
+        if as_fitted and isinstance(fitted.covariance, structure):
+            return fitted  # in double precision even if the attributes are in single precision
+        weights = np.maximum(np.asarray(self.weights_, dtype=float), np.finfo(float).tiny)
+        return Mixture(weights / weights.sum(), self.means_, structure(self.covariances_))
+
+    def _validated(self, X: Any, reset: bool = False, **checks: Any) -> np.ndarray:
+        """Return `X` as an array with the features of the fit; it may contain NaN."""
+        if not reset:
+            check_is_fitted(self)
+        if is_dask(X):
+            raise TypeError("X must be in memory; got a Dask array. gmmlab.fit accepts Dask arrays")
+        return validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=reset,
+            **checks,
+        )
+
+    def _log_joint(self, X: Any) -> tuple[np.ndarray, np.dtype]:
+        """Return log πₖ N(xᵢ|μₖ, Σₖ), shape (n_components, n_samples), and the type of `X`."""
+        X = self._validated(X)
+        mixture = self._fitted_mixture()
+        if self.missing == "marginalise":
+            return log_joint_observed(X, mixture).T, X.dtype
+        return mixture.log_joint(X).T, X.dtype
+
+    def _totals(self, X: Any, sample_weight: Any) -> tuple[float, float]:
+        """Return the log-likelihood of `X` and its number of samples, or the sum of weights."""
+        log_densities = self.score_samples(X).astype(np.float64)
+        if sample_weight is None:
+            return log_densities.sum(), len(log_densities)
+        weight = check_weight(sample_weight, len(log_densities))
+        return weight @ log_densities, weight.sum()
+
     def _n_parameters(self) -> int:
-        return self._mixture().n_parameters(check_free(self.free))
+        return self._fitted_mixture().n_parameters(check_free(self.free))
+
+
+# ---- initial values ----------------------------------------------------------------------
 
 
 def _from_responsibilities(
     samples: Samples, given: Any, n_components: int, structure: type[Covariance]
 ) -> Mixture:
+    """Return the start from responsibilities or labels."""
     array = np.asarray(given)
+    shape = (samples.n_samples, n_components)
+    if array.ndim != 1 and array.shape != shape:
+        raise ValueError(
+            f"responsibilities_init must have shape (n_samples, n_components) = {shape}, or be "
+            f"labels of shape (n_samples,); got {array.shape}"
+        )
     try:
         if array.ndim == 1:
             return start.from_labels(samples, array, n_components=n_components, structure=structure)
-        shape = (samples.n_samples, n_components)
-        if array.shape != shape:
-            raise ValueError(
-                f"it must hold labels, or have the shape (n_samples, n_components) = {shape}; "
-                f"got {array.shape}"
-            )
         if array.dtype == np.float32:  # rows that sum to 1 in single precision
             totals = array.sum(axis=1, keepdims=True, dtype=np.float64)
             array = np.where(np.abs(totals - 1) < 1e-5, array / totals, array)
@@ -516,7 +546,7 @@ def _from_responsibilities(
         raise type(error)(f"responsibilities_init: {error}") from None
 
 
-# ---- starting values, refused in scikit-learn's words ------------------------------------
+# The errors of these checks have the wording of scikit-learn.
 
 
 def _shaped(given: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
@@ -545,7 +575,7 @@ def _weights(given: Any, n_components: int) -> np.ndarray:
         )
     if single:
         weights /= weights.sum()
-    # A mixture has no weight of 0; this one is as small as weights get.
+    # The weights of a mixture are positive; this one is the smallest possible.
     return np.maximum(weights, np.finfo(float).tiny)
 
 
@@ -557,7 +587,22 @@ def _precisions(given: Any, shape: tuple[int, ...], structure: type[Covariance])
             raise ValueError(f"'{name} precision' should be positive")
         return precisions
     transposed = precisions.swapaxes(-1, -2)
-    # Inverses that a caller computed, in single precision perhaps, are not quite symmetric.
+    # Computed inverses are not exactly symmetric, especially in single precision.
     if not np.allclose(precisions, transposed) or (np.linalg.eigvalsh(precisions) <= 0).any():
         raise ValueError(f"'{name} precision' should be symmetric, positive-definite")
     return (precisions + transposed) / 2
+
+
+# ---- inverse covariances -----------------------------------------------------------------
+
+
+def _inverse(covariance: Covariance) -> Covariance:
+    """Return the structure with Σₖ⁻¹ in the place of Σₖ."""
+    return type(covariance)(covariance.precisions.reshape(covariance.values.shape))
+
+
+def _precision_factor(covariance: Covariance) -> np.ndarray:
+    """Return C⁻ᵀ, for which Σ⁻¹ = C⁻ᵀ C⁻¹, in the shape of the values."""
+    if isinstance(covariance, DiagonalCovariance):
+        return np.asarray(1 / np.sqrt(covariance.values))
+    return covariance.whitening.swapaxes(-1, -2).reshape(covariance.values.shape).copy()

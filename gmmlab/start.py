@@ -349,7 +349,7 @@ def from_parameters(
         return Mixture(weights, means, structure(covariances))
     with one_blas_thread():
         whole = whole_covariance(samples, structure)
-    return Mixture(weights, means, whole.repeated(k))
+    return Mixture(weights, means, whole.take(np.zeros(k, dtype=np.intp)))
 
 
 # ---- preparation of the data -------------------------------------------------------------

@@ -342,7 +342,7 @@ def test_agrees_with_scikit_learn_from_the_same_start(structure, seed):
         covariance_type=structure.name,
         weights_init=mixture.weights,
         means_init=mixture.means,
-        precisions_init=mixture.covariance.inverse().values,
+        precisions_init=mixture.covariance.precisions.reshape(mixture.covariance.values.shape),
         reg_covar=0,
         tol=0,
         max_iter=30,
@@ -544,7 +544,7 @@ def test_a_restart_goes_on_from_the_start_handed_in():
 
 def test_restarts_that_run_out_raise():
     X, mixture = collapsing()
-    with pytest.raises(DegenerateError, match="no start is left"):
+    with pytest.raises(DegenerateError, match="no start left"):
         fit(X, mixture, degenerate="restart", restart=[mixture])
 
 

@@ -66,7 +66,7 @@ class Coordinates:
             moved = (mixture.means - origin.means)[:, :, None]
             parts.append(origin.covariance.whiten(moved)[:, :, 0])
         if "covariances" in self.free:
-            found = origin.covariance.coordinates(mixture.covariance, d)
+            found = origin.covariance.chart(d).of(mixture.covariance)
             parts.append(np.broadcast_to(found, (k, found.shape[1])))
         coordinates = np.empty(self.size + 1)
         coordinates[self.places] = np.hstack(parts)
@@ -87,5 +87,5 @@ class Coordinates:
             means = means + covariance.colour(parts[:, :d, None])[:, :, 0]
             parts = parts[:, d:]
         if "covariances" in self.free:
-            covariance = covariance.at(parts[: len(covariance.stack)], d)
+            covariance = covariance.chart(d).at(parts[: len(covariance.stack)])
         return Mixture.unchecked(weights, means, covariance)

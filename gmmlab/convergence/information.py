@@ -74,7 +74,7 @@ class MissingInformation:
         if "means" in free:
             parts.append(y)
         if "covariances" in free:
-            parts.append(self.coordinates.origin.covariance.scores(y))
+            parts.append(self.coordinates.origin.covariance.chart(len(y)).scores(y))
         return np.vstack(parts)
 
 

@@ -70,7 +70,7 @@ class ObservedForm:
             observed = mixture.marginal(seen)
         else:  # nothing is observed, so the responsibilities are the weights
             coefficients, left, observed = np.zeros((1, d, 0)), covariance, None
-        spread = covariance.embedded(left.moments(k, len(unseen)), unseen, d)
+        spread = covariance.moments.embedded(left.stack, unseen, d)
         found = []
         for rows in blocks(len(X), k * d):
             x = X[rows].T[seen].astype(np.float64)
@@ -87,7 +87,8 @@ class ObservedForm:
             residuals[:, unseen] = coefficients @ residuals[:, seen]
             residuals += (mixture.means - about)[:, :, None]
             counts = r.sum(axis=1)
-            second = covariance.scatter(residuals, r) + per_component(counts, spread) * spread
+            second = covariance.moments.scatter(residuals, r)
+            second = second + per_component(counts, spread) * spread
             expected = mixture.expected_log_joint(counts, second)
             found.append(
                 SufficientStatistics(

@@ -80,7 +80,7 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     features are treated as uncorrelated: this is enough for a scale.
     """
     if samples.has_missing:
-        return structure.of_variances(_observed_variances(samples)[None])
+        return structure.moments.of_variances(_observed_variances(samples)[None])
     centre = Mixture([1.0], samples.centre[None], structure.unit(1, samples.n_features))
     mean = samples.fold(ResidualForm(centre)).means()
     return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
@@ -125,7 +125,7 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
             f"cannot be estimated: {advice}"
         )
     covariance = structure.estimate(np.ones(1), total_moment(samples, structure))
-    if covariance.conditioning()[0] < SINGULAR:
+    if structure.moments.conditioning(covariance.stack)[0] < SINGULAR:
         raise ValueError(
             f"X must span all of its {samples.n_features} features; its {samples.n_samples} "
             f"samples lie in fewer dimensions, so {structure.__name__} covariances cannot be "
@@ -147,7 +147,9 @@ def log_likelihood_rounding(samples: Samples, mixture: Mixture, log_likelihood: 
     It has two parts: rounding in the sum over samples, and the error of ‖y‖² when a covariance
     is nearly singular.
     """
-    conditioning = max(mixture.covariance.conditioning().min(), np.finfo(float).eps)
+    covariance = mixture.covariance
+    conditioning = covariance.moments.conditioning(covariance.stack).min()
+    conditioning = max(conditioning, np.finfo(float).eps)
     whitening = 8 * np.finfo(float).eps * samples.total / conditioning
     size = abs(log_likelihood) + samples.total * samples.n_features
     return _ROUNDING[samples.dtype] * size + whitening

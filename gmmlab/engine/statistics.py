@@ -60,7 +60,7 @@ class SufficientStatistics:
         # Σ r (x−a−δ)(x−a−δ)ᵀ / N = second − (m δᵀ + δ mᵀ) + δ δᵀ with m the first moment
         shifted = self.first / self.divisor[:, None] - delta / 2
         about = self.second / per_component(self.divisor, self.second)
-        return about - 2 * structure.product(shifted, delta)
+        return about - 2 * structure.moments.product(shifted, delta)
 
     def is_exact_for(self, new: Mixture, dtype: np.dtype) -> bool:
         """Return whether the moments about the means of `new`, the next mixture, keep their digits.
@@ -109,9 +109,9 @@ class ResidualForm:
                 whitened = mixture.whiten(X[rows], self.about)
             counts += r.sum(axis=1)
             first += (whitened @ r[:, :, None])[:, :, 0]
-            second = second + covariance.scatter(whitened, r)
+            second = second + covariance.moments.scatter(whitened, r)
             log_likelihood += float(log_prob.sum())
-        second = covariance.unwhiten(second)
+        second = covariance.colour_moments(second)
         return SufficientStatistics(
             counts,
             covariance.colour(first[:, :, None])[:, :, 0],

@@ -172,6 +172,6 @@ class Recorder:
     def _compute_eigenvalues(self) -> None:
         if self._pending:
             stacks = np.concatenate([covariance.stack for covariance in self._pending])
-            smallest = self._pending[0].smallest(stacks)
+            smallest = self._pending[0].moments.smallest(stacks)
             self._smallest.append(smallest.reshape(len(self._pending), -1))
             self._pending = []

@@ -73,7 +73,7 @@ def _delta_method(coordinates: Coordinates, samples: Samples) -> tuple[Parameter
             of_means = covariance.colour(covariance.colour(among(mine)).swapaxes(1, 2))
             variances = np.diagonal(of_means, axis1=1, axis2=2)
         else:
-            slopes = covariance.tangents(d)
+            slopes = covariance.chart(d).tangents()
             slopes = slopes.reshape(*slopes.shape[:2], -1)
             variances = np.einsum(
                 "kqa,kqr,kra->ka", slopes, among(mine[: len(slopes)]), slopes, optimize=True

@@ -17,7 +17,7 @@ from itertools import combinations
 import numpy as np
 
 from gmmlab import start
-from gmmlab.covariance import Covariance, MatrixCovariance
+from gmmlab.covariance import Covariance
 from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 
@@ -44,9 +44,7 @@ def is_tighter(tight: type[Covariance], loose: type[Covariance]) -> bool:
 
 def relaxed(mixture: Mixture, structure: type[Covariance]) -> Mixture:
     """Return the same distribution as a mixture of a looser structure."""
-    covariances = mixture.covariances
-    if not issubclass(structure, MatrixCovariance):
-        covariances = np.diagonal(covariances, axis1=1, axis2=2)
+    covariances = structure.moments.of_matrices(mixture.covariances)
     with np.errstate(all="ignore"):  # iterative estimators step back where a trial step overflows
         covariance = structure.estimate(mixture.weights, covariances)
     return Mixture(mixture.weights, mixture.means, covariance)

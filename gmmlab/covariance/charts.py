@@ -1,0 +1,184 @@
+"""Coordinates of covariance structures, for second-order methods.
+
+A chart describes the structures near a given one, its origin, by vectors of numbers: the origin
+is 0, and every vector is a valid, positive definite structure. The scores of the coordinates are
+the derivatives of the log-density; in linear structures they are uncorrelated and have variance
+1 (I2).
+
+Shapes: k components (1 if they share their covariance), d features, b samples, and q coordinates
+of one component, as many as the structure has free parameters for one component.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gmmlab.covariance.moments import upper_triangle
+
+if TYPE_CHECKING:
+    from gmmlab.covariance.base import Covariance
+    from gmmlab.covariance.matrices import MatrixCovariance
+    from gmmlab.covariance.parsimonious import Oriented
+
+
+class Chart(ABC):
+    """Coordinates of the structures near `origin`.
+
+    In linear structures, the coordinates are those of a symmetric matrix A, and Σ moves from C Cᵀ
+    to C exp(√2 A) Cᵀ (I1). In a curved structure, every component has coordinates of all that it
+    shares, and structures that share something have coordinates that share it, so sums and
+    multiples of coordinates are coordinates of the structure.
+
+    Parameters
+    ----------
+    origin : Covariance
+        The structure with coordinates 0.
+    n_features : int
+        The number of features d.
+    """
+
+    def __init__(self, origin: Covariance, n_features: int) -> None:
+        self.origin = origin
+        self.n_features = n_features
+
+    @abstractmethod
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        """Return the derivatives of log N at A = 0, shape (q, b), for whitened samples y (d, b).
+
+        They are second Hermite polynomials of y. Only for linear structures.
+        """
+
+    @abstractmethod
+    def of(self, new: Covariance) -> np.ndarray:
+        """Return the coordinates of another value of the same structure, shape (k, q)."""
+
+    @abstractmethod
+    def at(self, coordinates: np.ndarray) -> Covariance:
+        """Return the structure that has these coordinates (k, q)."""
+
+    @abstractmethod
+    def tangents(self) -> np.ndarray:
+        """Return the derivatives of Σ at A = 0, shape (k, q) plus the shape of one moment.
+
+        Only for linear structures.
+        """
+
+
+class MatrixChart(Chart):
+    """Coordinates of matrices: the upper triangle of A, entries off the diagonal times √2."""
+
+    origin: MatrixCovariance
+
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        rows, columns, entries = upper_triangle(self.n_features)
+        scores = y[rows] * y[columns]
+        scores[entries == 1] -= 1
+        scores[entries == 1] /= np.sqrt(2)
+        return scores
+
+    def of(self, new: Covariance) -> np.ndarray:
+        rows, columns, entries = upper_triangle(self.n_features)
+        eigenvalues, vectors = np.linalg.eigh(self.origin.whiten_moments(new.stack))
+        logarithm = (vectors * np.log(eigenvalues)[..., None, :]) @ vectors.swapaxes(-1, -2)
+        # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
+        return logarithm[..., rows, columns] * np.sqrt(entries / 2)
+
+    def at(self, coordinates: np.ndarray) -> Covariance:
+        eigenvalues, vectors = np.linalg.eigh(self._logarithm(coordinates))
+        relative = (vectors * np.exp(eigenvalues)[..., None, :]) @ vectors.swapaxes(-1, -2)
+        values = self.origin.colour_moments(relative)
+        return self.origin.unchecked(values.reshape(self.origin.values.shape))
+
+    def tangents(self) -> np.ndarray:
+        rows, _, _ = upper_triangle(self.n_features)
+        directions = self._logarithm(np.eye(len(rows)))
+        cholesky = self.origin.cholesky[..., None, :, :]
+        return cholesky @ directions @ cholesky.swapaxes(-1, -2)
+
+    def _logarithm(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return √2 A, shape (…, d, d), for coordinates (…, q)."""
+        d = self.n_features
+        rows, columns, entries = upper_triangle(d)
+        logarithm = np.empty((*coordinates.shape[:-1], d, d))
+        logarithm[..., rows, columns] = coordinates * np.sqrt(2 / entries)
+        logarithm[..., columns, rows] = logarithm[..., rows, columns]
+        return logarithm
+
+
+class DiagonalChart(Chart):
+    """Coordinates of variances: logarithms of their ratios, divided by √2."""
+
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        return (y * y - 1) / np.sqrt(2)
+
+    def of(self, new: Covariance) -> np.ndarray:
+        return np.log(new.stack / self.origin.stack) / np.sqrt(2)
+
+    def at(self, coordinates: np.ndarray) -> Covariance:
+        variances = self.origin.stack * np.exp(np.sqrt(2) * coordinates)
+        return self.origin.unchecked(variances.reshape(self.origin.values.shape))
+
+    def tangents(self) -> np.ndarray:
+        return self.origin.stack[..., None, :] * (np.sqrt(2) * np.eye(self.n_features))
+
+
+class RoundChart(Chart):
+    """The one coordinate of a variance that is the same in every direction."""
+
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        d = self.n_features
+        return ((y * y).sum(axis=-2, keepdims=True) - d) / np.sqrt(2 * d)
+
+    def of(self, new: Covariance) -> np.ndarray:
+        return np.log(new.stack / self.origin.stack) * np.sqrt(self.n_features / 2)
+
+    def at(self, coordinates: np.ndarray) -> Covariance:
+        variances = self.origin.stack * np.exp(coordinates / np.sqrt(self.n_features / 2))
+        return self.origin.unchecked(variances.reshape(self.origin.values.shape))
+
+    def tangents(self) -> np.ndarray:
+        return self.origin.stack[..., None, :] / np.sqrt(self.n_features / 2)
+
+
+class OrientedChart(MatrixChart):
+    """Coordinates of Σₖ = Dₖ Λₖ Dₖᵀ: logarithms of the variances Λ, and rotations of the axes D.
+
+    A rotation R = Dᵀ D' is described by the skew matrix S of the Cayley transform,
+    R = (I − S)⁻¹ (I + S) with S = −Sᵀ.
+    """
+
+    origin: Oriented
+
+    def of(self, new: Oriented) -> np.ndarray:
+        (variances, axes), (new_variances, new_axes) = self.origin.decomposition, new.decomposition
+        rotation = axes.swapaxes(-1, -2) @ new_axes
+        # The sign of an axis is arbitrary. Choose the signs that make R a small rotation: each
+        # axis points the same way as before, and the one that moves most makes det R = 1.
+        diagonal = np.diagonal(rotation, axis1=-2, axis2=-1)
+        signs = np.where(diagonal < 0, -1.0, 1.0)
+        far = np.abs(diagonal).argmin(axis=-1)[..., None]
+        reflected = np.linalg.det(rotation * signs[..., None, :]) < 0
+        far_signs = np.take_along_axis(signs, far, axis=-1)
+        far_signs = np.where(reflected[..., None], -far_signs, far_signs)
+        np.put_along_axis(signs, far, far_signs, axis=-1)
+        rotation *= signs[..., None, :]
+        one = np.eye(self.n_features)
+        skew = np.linalg.solve(rotation + one, rotation - one)
+        angles = 2 * skew[..., *np.triu_indices(self.n_features, 1)]
+        logs = np.log(new_variances / variances) / np.sqrt(2)
+        angles = np.broadcast_to(angles, (*logs.shape[:-1], angles.shape[-1]))
+        return np.concatenate([logs, angles], axis=-1)
+
+    def at(self, coordinates: np.ndarray) -> Oriented:
+        variances, axes = self.origin.decomposition
+        d, one = self.n_features, np.eye(self.n_features)
+        rows, columns = np.triu_indices(d, 1)
+        skew = np.zeros(axes.shape)
+        # Axes that all components share are those of the first one's coordinates.
+        skew[..., rows, columns] = coordinates[..., : axes.shape[-3], d:] / 2
+        skew -= skew.swapaxes(-1, -2)
+        axes = axes @ np.linalg.solve(one - skew, one + skew)
+        return self.origin.composed(variances * np.exp(np.sqrt(2) * coordinates[..., :d]), axes)

@@ -1,0 +1,423 @@
+"""The eight structures whose components share some of volume, shape and orientation.
+
+They are *curved*: what is shared makes a curved surface of the covariances. Their `values` are
+the covariances of all components, as in `Full` or `Diagonal`. `gmmlab.covariance.estimation` has
+the searches of the M-steps.
+
+A floor gives the optimum under Σₖ ⪰ diag(floor), found by iteration. EEV, VEV, EVE and VVE are
+not preserved when the units of single features change, so they use the largest of the floors for
+all features, like EII and VII. A ridge is added to each Σₖ, and then the nearest covariances of
+the structure are taken.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+
+from gmmlab.covariance import estimation
+from gmmlab.covariance.base import Covariance
+from gmmlab.covariance.charts import MatrixChart, OrientedChart
+from gmmlab.covariance.matrices import MatrixCovariance
+from gmmlab.covariance.structures import Diagonal, Full
+from gmmlab.covariance.variances import DiagonalCovariance
+
+# Values are of the structure if they are less likely than the nearest of the structure by no more
+# than this. What they share may then differ by about the square root of it, as it does in single
+# precision and in printed numbers.
+_SHARED = 1e-8
+# A second moment with a smaller ratio of eigenvalues is of samples in fewer dimensions.
+_FLAT = 1e-10
+# A covariance is on the floor if its smallest eigenvalue, in units of the floor, is at most this.
+_ON_FLOOR = 1 + 1e-9
+
+
+class Curved(Covariance):
+    """Base class of the structures whose components share some of volume, shape, orientation."""
+
+    curved = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        k, d = self.values.shape[:2]
+        nearest = self.estimate(np.ones(k), self.values)
+        # Twice the Kullback-Leibler divergence of each component
+        excess = nearest.log_det(d) + nearest.trace(self.values) - self.log_det(d) - d
+        rounding = 64 * np.finfo(float).eps / self.moments.conditioning(self.values).min()
+        if not excess.max() <= d * max(_SHARED, rounding):
+            parts = zip(self.model, ("volume", "shape", "orientation"), strict=True)
+            shared = " and ".join(part for letter, part in parts if letter == "E")
+            raise ValueError(
+                f"{self.name} values must have the same {shared} in every component; "
+                f"got {self.values.tolist()}"
+            )
+
+    # ---- what each structure defines -----------------------------------------------------
+
+    @staticmethod
+    def _shared(
+        counts: np.ndarray, moments: np.ndarray, bounded: bool, near: np.ndarray | None
+    ) -> np.ndarray:
+        """Return the most likely covariances with the volumes and shapes of the structure.
+
+        `near` are log-volumes (k,) from which a search may start.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        """Return the most likely covariances of the structure, with Σₖ ⪰ I if `bounded`."""
+        begin = cls._log_volumes(near, moments)
+        return cls.unchecked(cls._shared(counts, moments, bounded, begin))
+
+    @staticmethod
+    def _log_volumes(near: Self | None, moments: np.ndarray) -> np.ndarray | None:
+        d = moments.shape[1]
+        try:
+            return None if near is None else near.log_det(d) / d
+        except np.linalg.LinAlgError:  # a singular covariance has no volume
+            return None
+
+    @staticmethod
+    def _units(floor: np.ndarray) -> np.ndarray:
+        """Return units in which the floor is at most 1 and that preserve the structure."""
+        return floor
+
+    def _scaled(self, units: np.ndarray) -> Self:
+        """Return the structure for features divided by the square roots of `units`."""
+        return self.unchecked(self.moments.in_units(self.values, units))
+
+    # ---- estimation ----------------------------------------------------------------------
+
+    @classmethod
+    def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
+        return cls._searched(counts, moments, None, bounded=False)
+
+    def update(
+        self, counts: np.ndarray, moments: np.ndarray, floor: np.ndarray | None = None
+    ) -> tuple[Self, np.ndarray]:
+        new = self._searched(counts, moments, self, bounded=False)
+        if floor is None or (new._relative(floor) >= 1).all():
+            return new, np.zeros(len(self.values), dtype=bool)
+        units = self._units(floor)
+        scaled = self.moments.in_units(moments, units)
+        new = self._searched(counts, scaled, self, bounded=True)._scaled(1 / units)
+        return new, new._relative(floor) <= _ON_FLOOR
+
+    def _relative(self, floor: np.ndarray) -> np.ndarray:
+        """Return the smallest eigenvalue of each covariance in units of the floor, (k,)."""
+        return self.moments.smallest(self.moments.in_units(self.values, self._units(floor)))
+
+    def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
+        if (self._relative(floor) >= 1).all():
+            return self, np.zeros(len(self.values), dtype=bool)
+        return self.update(np.ones(len(self.values)), self.values, floor)
+
+    def ridged(self, ridge: float) -> Self:
+        if ridge == 0:
+            return self
+        k, d = self.values.shape[:2]
+        widened = self.values + self.moments.of_variances(np.full((k, d), ridge))
+        return self._searched(np.ones(k), widened, self, bounded=False)
+
+
+# ---- along the features, or of one orientation and shape --------------------------------------
+
+
+class VEI(Curved, DiagonalCovariance):
+    """Variable volumes and one shape, along the features: Σₖ = λₖ A.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features)
+        Positive variances, in squared data units; each row a multiple of every other.
+
+    Raises
+    ------
+    ValueError
+        Also if the rows have different shapes.
+
+    Notes
+    -----
+    The M-step has no closed form; see `gmmlab.covariance.estimation.proportional`
+    (Celeux and Govaert 1995).
+    """
+
+    name = model = "VEI"
+    _shared = staticmethod(estimation.proportional)
+
+
+class EVI(Curved, DiagonalCovariance):
+    """One volume and variable shapes, along the features: Σₖ = λ Aₖ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features)
+        Positive variances, in squared data units; all rows with the same product.
+
+    Raises
+    ------
+    ValueError
+        Also if the rows have different products.
+
+    Notes
+    -----
+    The M-step is Aₖ = diag Mₖ / |diag Mₖ|^(1/d) and λ = Σₖ Nₖ |diag Mₖ|^(1/d) / n (S7; Celeux
+    and Govaert 1995).
+    """
+
+    name = model = "EVI"
+    _shared = staticmethod(estimation.equal_volume)
+
+    def marginal(self, features: np.ndarray) -> Covariance:
+        kind = EVI if len(features) == self.values.shape[1] else Diagonal
+        return kind.unchecked(self.values[:, features])
+
+
+class VEE(Curved, MatrixCovariance):
+    """Variable volumes, one shape and one orientation: Σₖ = λₖ C.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; each a multiple of every
+        other.
+
+    Raises
+    ------
+    ValueError
+        Also if one matrix is not a multiple of another.
+
+    Notes
+    -----
+    The M-step has no closed form; see `gmmlab.covariance.estimation.proportional`
+    (Celeux and Govaert 1995).
+    """
+
+    name = model = "VEE"
+    _shared = staticmethod(estimation.proportional)
+
+
+# ---- with axes ---------------------------------------------------------------------------------
+
+
+class Oriented(Curved, MatrixCovariance):
+    """Base class of Σₖ = Dₖ Λₖ Dₖᵀ with conditions on the variances Λ, or with Dₖ = D."""
+
+    chart_class = OrientedChart
+
+    @property
+    def decomposition(self) -> tuple[np.ndarray, np.ndarray]:
+        """Variances Λ (k, d) and axes D, (k, d, d), or (1, d, d) if the components share them."""
+        raise NotImplementedError
+
+    @classmethod
+    def composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
+        """Return the structure with these variances along these axes."""
+        values = (axes * variances[..., None, :]) @ axes.swapaxes(-1, -2)
+        return cls.unchecked((values + values.swapaxes(-1, -2)) / 2)
+
+    @staticmethod
+    def _units(floor: np.ndarray) -> np.ndarray:
+        # Equal shapes or axes are preserved only if all features have the same unit.
+        return np.full(len(floor), floor.max())
+
+    def marginal(self, features: np.ndarray) -> Covariance:
+        kind = type(self) if len(features) == self.values.shape[1] else Full
+        return kind.unchecked(self.values[:, features[:, None], features])
+
+
+class _OwnAxes(Oriented):
+    """Structures in which each component has its own orientation."""
+
+    @cached_property
+    def decomposition(self) -> tuple[np.ndarray, np.ndarray]:
+        return estimation.own_axes(self.values)
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        variances, axes = estimation.own_axes(moments)
+        begin = cls._log_volumes(near, moments)
+        return cls.composed(cls._shared(counts, variances, bounded, begin), axes)
+
+
+class EEV(_OwnAxes):
+    """One volume and shape, variable orientations: Σₖ = λ Dₖ A Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same eigenvalues.
+
+    Raises
+    ------
+    ValueError
+        Also if the eigenvalues differ.
+
+    Notes
+    -----
+    The M-step takes Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, with eigenvalues in order, and λ A = Σₖ Nₖ Ωₖ / n
+    (Celeux and Govaert 1995).
+    """
+
+    name = model = "EEV"
+    _shared = staticmethod(estimation.equal)
+
+
+class VEV(_OwnAxes):
+    """One shape, variable volumes and orientations: Σₖ = λₖ Dₖ A Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; the eigenvalues of each a
+        multiple of those of every other.
+
+    Raises
+    ------
+    ValueError
+        Also if the ratios of eigenvalues differ.
+
+    Notes
+    -----
+    The M-step takes Dₖ from Mₖ = Dₖ Ωₖ Dₖᵀ, with eigenvalues in order, and estimates λₖ A from Ωₖ
+    as `VEI` does from variances (Celeux and Govaert 1995).
+    """
+
+    name = model = "VEV"
+    _shared = staticmethod(estimation.proportional)
+
+
+class EVV(_OwnAxes):
+    """One volume, variable shapes and orientations: Σₖ = λ Dₖ Aₖ Dₖᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same determinant.
+
+    Raises
+    ------
+    ValueError
+        Also if the determinants differ.
+
+    Notes
+    -----
+    The M-step is Σₖ = λ Mₖ / |Mₖ|^(1/d) with λ = Σₖ Nₖ |Mₖ|^(1/d) / n
+    (Celeux and Govaert 1995).
+    """
+
+    name = model = "EVV"
+    _shared = staticmethod(estimation.equal_volume)
+    # Equal determinants stay equal in other units, and in the coordinates of all matrices.
+    _units = staticmethod(Curved._units)
+    chart_class = MatrixChart
+
+
+class _CommonAxes(Oriented):
+    """Structures with one orientation and variable shapes."""
+
+    @cached_property
+    def decomposition(self) -> tuple[np.ndarray, np.ndarray]:
+        counts = np.ones(len(self.values))
+        variances, axes = self._axes(counts, self.values, None, bounded=False)
+        return variances, axes[None]
+
+    @classmethod
+    def composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
+        new = super().composed(variances, axes)
+        new.__dict__["decomposition"] = variances, axes  # saves the search
+        return new
+
+    def _scaled(self, units: np.ndarray) -> Self:
+        variances, axes = self.decomposition
+        return self.composed(variances / units, axes)
+
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        variances, axes = cls._axes(counts, moments, near, bounded)
+        return cls.composed(variances, axes[None])
+
+    @classmethod
+    def _axes(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the most likely variances (k, d) and the axes that all components share (d, d)."""
+
+        def shared(variances: np.ndarray) -> np.ndarray:
+            return cls._shared(counts, variances, bounded, None)
+
+        def cost(axes: np.ndarray) -> float:
+            return estimation.cost_along(counts, moments, shared, axes)
+
+        # Start from the axes of VVI and EEE.
+        one = estimation.pooled(counts, moments)
+        begin = [np.eye(len(one)), np.linalg.eigh(one)[1]]
+        if near is None:
+            # Also from those of VEE, and of each component that is not flat.
+            multiple = estimation.proportional(counts, moments)
+            eigenvalues, axes = np.linalg.eigh(moments)
+            begin += [np.linalg.eigh(multiple[0])[1]]
+            begin += list(axes[eigenvalues[:, 0] > _FLAT * eigenvalues[:, -1]])
+        else:  # an EM step starts from the best of them and of the current axes
+            begin = [min([*begin, near.decomposition[1][0]], key=cost)]
+        return estimation.common_axes(counts, moments, shared, begin)
+
+
+class EVE(_CommonAxes):
+    """One volume and orientation, variable shapes: Σₖ = λ D Aₖ Dᵀ.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same
+        eigenvectors and the same determinant.
+
+    Raises
+    ------
+    ValueError
+        Also if eigenvectors or determinants differ.
+
+    Notes
+    -----
+    The M-step rotates D until the likelihood no longer increases, with λ Aₖ estimated from
+    diag Dᵀ Mₖ D as `EVI` does; see `gmmlab.covariance.estimation.common_axes` (Celeux and Govaert
+    1995; Browne and McNicholas 2014). The result is never less likely than the D before; it is a
+    local maximum.
+    """
+
+    name = model = "EVE"
+    _shared = staticmethod(estimation.equal_volume)
+
+
+class VVE(_CommonAxes):
+    """One orientation, variable volumes and shapes: Σₖ = λₖ D Aₖ Dᵀ, common principal axes.
+
+    Parameters
+    ----------
+    values : array_like, shape (n_components, n_features, n_features)
+        Symmetric positive definite matrices, in squared data units; all with the same
+        eigenvectors.
+
+    Raises
+    ------
+    ValueError
+        Also if eigenvectors differ.
+
+    Notes
+    -----
+    The M-step rotates D until the likelihood with Λₖ = diag Dᵀ Mₖ D no longer increases; see
+    `gmmlab.covariance.estimation.common_axes` (Flury 1984; Celeux and Govaert 1995; Browne and
+    McNicholas 2014). The result is never less likely than the D before; it is a local maximum.
+    """
+
+    name = model = "VVE"
+    _shared = staticmethod(estimation.free)
