@@ -88,7 +88,8 @@ class Mixture:
                 "covariance must be a covariance structure, such as Full or Tied; "
                 f"got {type(self.covariance).__name__}"
             )
-        if not self.covariance.fits(n_components, n_features):
+        expected = self.covariance.unit(n_components, n_features).values.shape
+        if self.covariance.values.shape != expected:
             raise ValueError(
                 f"covariance must have {n_components} components and {n_features} features, "
                 f"like means; got {type(self.covariance).__name__} values of shape "

@@ -112,10 +112,6 @@ class Covariance(ABC):
         """Return all covariances as a new array of matrices, shape (k, d, d)."""
         return self.moments.dense(self.stack, n_components, n_features)
 
-    def fits(self, n_components: int, n_features: int) -> bool:
-        """Return whether `values` have the shape for so many components and features."""
-        return self.values.shape == self.unit(n_components, n_features).values.shape
-
     def take(self, order: np.ndarray) -> Self:
         """Return the structure with its components in the given order."""
         return self.unchecked(self.values[order])
