@@ -362,9 +362,7 @@ def _structures(structures: Any) -> list[type[Covariance]]:
         return list(FOURTEEN)
     several = [structures] if isinstance(structures, str | type) else structures
     if not isinstance(several, Iterable):
-        raise TypeError(
-            f"structures must contain names or classes of structures; got {structures!r}"
-        )
+        raise TypeError(f"structures must contain structures or their names; got {structures!r}")
     chosen = list(dict.fromkeys(_structure(one) for one in several))
     if not chosen:
         raise ValueError("structures must contain at least one structure; got none")

@@ -1,4 +1,4 @@
-"""Laws of merging components by entropy."""
+"""Tests of merging components by entropy."""
 
 from itertools import combinations
 
@@ -16,14 +16,14 @@ def rng(seed=0):
 
 @pytest.fixture(scope="module")
 def cross():
-    """Two clusters: a cross of two long Gaussians, and a round one far away."""
+    """Two clusters: a cross of two long Gaussians, and a distant round one."""
     long = [[[9.0, 0.0], [0.0, 0.1]], [[0.1, 0.0], [0.0, 9.0]], [[0.5, 0.0], [0.0, 0.5]]]
     mixture = Mixture([0.4, 0.3, 0.3], [[0, 0], [0, 0], [15, 15]], Full(long))
     X, labels = mixture.sample(300, rng())
     return fit(X, mixture).mixture, X, labels
 
 
-def test_what_overlaps_is_merged_first(cross):
+def test_overlapping_components_are_merged_first(cross):
     mixture, X, labels = cross
     merging = merge(mixture, X)
     assert merging.partition(3) == ((0,), (1,), (2,))
@@ -35,7 +35,7 @@ def test_what_overlaps_is_merged_first(cross):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_each_step_takes_away_the_most_entropy_there_is_to_take(seed):
+def test_each_merge_lowers_the_entropy_most(seed):
     X = datasets.random_mixture(100, 3, 2, separation=2, rng=rng(seed)).X
     merging = merge(start.kmeans(X, 5, rng(seed)), X)
     for k in range(5, 1, -1):
@@ -53,7 +53,7 @@ def test_each_step_takes_away_the_most_entropy_there_is_to_take(seed):
     np.testing.assert_allclose(merging.merged[0], len(X))
 
 
-def test_the_bend_of_two_lines_is_found():
+def test_two_lines_bend_where_they_meet():
     X = rng().normal(size=(10, 1))
     merging = merge(Mixture(np.full(6, 1 / 6), np.arange(6.0)[:, None], Spherical(np.ones(6))), X)
     object.__setattr__(merging, "entropies", np.array([0.0, 1, 2, 12, 22, 32]))
@@ -62,7 +62,7 @@ def test_the_bend_of_two_lines_is_found():
 
 
 @pytest.mark.parametrize("k", [1, 2])
-def test_few_components_have_no_bend(k):
+def test_up_to_two_components_are_not_merged_by_default(k):
     X = rng().normal(size=(20, 1))
     merging = merge(
         Mixture(np.full(k, 1 / k), np.arange(float(k))[:, None], Spherical(np.ones(k))), X
@@ -71,14 +71,14 @@ def test_few_components_have_no_bend(k):
     assert len(np.unique(merging.labels())) <= k
 
 
-def test_components_that_are_apart_stay_apart():
-    """Four groups of unit variance, 20 apart: there is no doubt to take away."""
+def test_separated_components_are_not_merged_by_default():
+    """Four clusters of unit variance at a distance of 20 have almost no entropy."""
     data = datasets.random_mixture(80, 4, 2, separation=20, condition=1, rng=rng())
     merging = merge(start.from_labels(data.X, data.labels), data.X)
     assert merging.bend == 4
 
 
-def test_the_linkage_is_one_of_scipy(cross):
+def test_the_linkage_is_valid_for_scipy(cross):
     merging = merge(*cross[:2])
     linkage = merging.linkage()
     assert is_valid_linkage(linkage)
@@ -88,12 +88,12 @@ def test_the_linkage_is_one_of_scipy(cross):
 
 
 @pytest.mark.parametrize("n_clusters", [0, 4])
-def test_a_number_of_clusters_that_there_is_not_is_refused(cross, n_clusters):
+def test_an_impossible_number_of_clusters_raises(cross, n_clusters):
     with pytest.raises(ValueError, match=r"n_clusters must be in \[1, 3\]"):
         merge(*cross[:2]).labels(n_clusters)
 
 
-def test_bad_arguments_are_refused_by_name(cross):
+def test_errors_name_the_argument(cross):
     with pytest.raises(TypeError, match="mixture must be a Mixture"):
         merge(None, cross[1])
     with pytest.raises(ValueError, match="X must have 2 features"):
