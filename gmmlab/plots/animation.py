@@ -183,7 +183,7 @@ def stills(
 def _check(X: Any, path: Any, columns: Any) -> tuple[np.ndarray, list[Mixture], list[int]]:
     X = check_samples(X)
     path = [check_mixture(mixture, name="path") for mixture in path]
-    if not path or {mixture.n_features for mixture in path} != {X.shape[1]}:
+    if {mixture.n_features for mixture in path} != {X.shape[1]}:
         raise ValueError(
             f"path must contain mixtures of {X.shape[1]} features, like X; got {len(path)} "
             f"mixtures of {sorted({mixture.n_features for mixture in path})} features"

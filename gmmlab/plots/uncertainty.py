@@ -67,10 +67,13 @@ def mean_regions(
             f"found must be of a mixture of two features; got {mixture.n_features} features"
         )
     every = range(mixture.n_components)
-    components = every if components is None else check_labels(list(components), name="components")
+    if components is None:
+        components = every
+    else:
+        components = check_labels(list(components), name="components").tolist()
     if not set(components) <= set(every):
         raise ValueError(
-            f"components must be integers from 0 to {len(every) - 1}; got {list(components)}"
+            f"components must be integers from 0 to {len(every) - 1}; got {components}"
         )
     ax = axes_for(ax, 2)
     radius = np.sqrt(-2 * np.log(1 - found.level))
