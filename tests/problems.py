@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gmmlab import EEI, EII, VVE, Diagonal, Full, Spherical, Tied, datasets, start
-from gmmlab.covariance import FOURTEEN
-from gmmlab.covariance.base import MatrixCovariance
+from gmmlab.covariance import FOURTEEN, MatrixCovariance
 
 STRUCTURES = FOURTEEN
 CURVED = tuple(structure for structure in FOURTEEN if structure.curved)
@@ -94,3 +93,19 @@ def problem(seed, k=3, d=2, n=120, structure=Full):
     rng = np.random.default_rng(seed)
     X = datasets.random_mixture(n, k, d, separation=rng.uniform(0.5, 5), rng=rng).X
     return X, start.random_points(X, k, rng, structure=structure)
+
+
+#: one structure for each shape of `values`
+SHAPES = (Full, Tied, Diagonal, EEI, Spherical, EII)
+every_shape = pytest.mark.parametrize("structure", SHAPES, ids=lambda s: s.__name__)
+
+
+def covering(**values):
+    """Parametrize so that every value of each argument occurs, without their product.
+
+    The longest list sets the number of cases; the others are cycled through, one step further
+    each time around.
+    """
+    count = max(map(len, values.values()))
+    cases = [tuple(v[(i + i // len(v)) % len(v)] for v in values.values()) for i in range(count)]
+    return pytest.mark.parametrize(tuple(values), cases)

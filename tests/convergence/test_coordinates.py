@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.polynomial.hermite_e import hermegauss
-from problems import CURVED, LINEAR, STRUCTURES, every_linear, every_structure, nearest
+from problems import CURVED, LINEAR, STRUCTURES, covering, every_linear, nearest
 from scipy.linalg import expm
 from scipy.stats import multivariate_normal
 
@@ -122,8 +122,7 @@ def test_sums_of_coordinates_are_of_a_curved_structure_again(case, factor):
     type(found.covariance)(found.covariance.values)
 
 
-@every_structure
-@pytest.mark.parametrize("length", [1e2, 1e4])
+@covering(structure=STRUCTURES, length=[1e2, 1e4])
 def test_a_very_long_vector_still_has_weights_above_0_that_sum_to_1(structure, length):
     origin = random_mixture(np.random.default_rng(0), 3, 2, structure)
     coordinates = Coordinates(origin, frozenset({"weights", "means"}))
@@ -200,7 +199,7 @@ def test_a_matrix_moves_by_the_matrix_exponential(seed, d, structure):
 
 
 @every_linear
-@pytest.mark.parametrize("d", [1, 2, 4])
+@pytest.mark.parametrize("d", [1, 3])
 def test_scores_are_the_derivatives_of_the_log_density_along_the_coordinates(structure, d):
     """Central differences: off by h² times a third derivative, below 1e3 here, and ε |log N| / h"""
     rng = np.random.default_rng(d)
@@ -216,7 +215,7 @@ def test_scores_are_the_derivatives_of_the_log_density_along_the_coordinates(str
         moved = coordinates.mixture(vector)
         return multivariate_normal(moved.means[0], moved.covariances[0]).logpdf(X)
 
-    for free, wanted in (("means", y), ("covariances", origin.covariance.scores(y))):
+    for free, wanted in (("means", y), ("covariances", origin.covariance.chart(d).scores(y))):
         coordinates = Coordinates(origin, frozenset({free}))
         assert wanted.shape == (coordinates.size, 20)
         for step, score in zip(h * np.eye(coordinates.size), wanted, strict=True):
@@ -225,7 +224,7 @@ def test_scores_are_the_derivatives_of_the_log_density_along_the_coordinates(str
 
 
 @every_linear
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 3])
 def test_scores_are_uncorrelated_with_mean_0_and_variance_1(structure, d):
     """(I2): Gauss-Hermite quadrature with 4 points is exact for the 4th moments (degree 7)."""
     points, share = hermegauss(4)
@@ -233,22 +232,23 @@ def test_scores_are_uncorrelated_with_mean_0_and_variance_1(structure, d):
     y = np.stack([axis.ravel() for axis in np.meshgrid(*[points] * d, indexing="ij")])
     mass = np.prod(np.meshgrid(*[share] * d, indexing="ij"), axis=0).ravel()
     covariance = random_mixture(np.random.default_rng(d), 1, d, structure).covariance
-    scores = np.concatenate([y, covariance.scores(y)])
+    scores = np.concatenate([y, covariance.chart(d).scores(y)])
     assert len(scores) == d + covariance.n_parameters(1, d)
     np.testing.assert_allclose(scores @ mass, 0, atol=1e-13)
     np.testing.assert_allclose((scores * mass) @ scores.T, np.eye(len(scores)), atol=1e-13)
 
 
 @every_linear
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 3])
 def test_tangents_are_the_derivatives_of_the_covariance_along_its_coordinates(structure, d):
     """Central differences with h = 10⁻⁴ are off by h²/6 times third derivatives."""
     covariance = random_mixture(np.random.default_rng(d), 3, d, structure).covariance
-    tangents, h = covariance.tangents(d), 1e-4
+    chart, h = covariance.chart(d), 1e-4
+    tangents = chart.tangents()
     rows, q = len(covariance.stack), covariance.n_parameters(1, d)
     assert tangents.shape == (rows, q, *covariance.stack.shape[1:])
     for j in range(q):
         step = np.zeros((rows, q))
         step[:, j] = h
-        ahead, behind = covariance.at(step, d).stack, covariance.at(-step, d).stack
+        ahead, behind = chart.at(step).stack, chart.at(-step).stack
         np.testing.assert_allclose(tangents[:, j], (ahead - behind) / (2 * h), rtol=1e-6, atol=1e-6)

@@ -11,6 +11,8 @@ from problems import (
     BLOCKS,
     FOUR,
     STRUCTURES,
+    covering,
+    either_family,
     every_structure,
     iris_from_labels,
     problem,
@@ -22,10 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from gmmlab import (
     DegenerateError,
-    Diagonal,
     Full,
     Mixture,
-    Spherical,
     datasets,
     diagnostics,
     fit,
@@ -109,7 +109,7 @@ def test_the_fit_is_a_proper_mixture_with_the_log_likelihood_it_says(case, free,
     size = 1e-10 * (abs(end.log_likelihood) + X.size)
     assert proper.log_prob(X).sum() == pytest.approx(end.log_likelihood, abs=size)
     if floor is not None and "covariances" in free:
-        assert found.covariance.smallest_eigenvalues().min() >= floor * (1 - 1e-12)
+        assert np.linalg.eigvalsh(found.covariances).min() >= floor * (1 - 1e-12)
 
 
 @given(problems, st.integers(0, 40))
@@ -139,8 +139,7 @@ def test_a_block_that_is_not_free_comes_back_bit_for_bit(case, free):
 
 
 @some_structures
-@pytest.mark.parametrize("free", [ALL, ALL - {"weights"}, {"means"}, {"covariances"}])
-@pytest.mark.parametrize("weighted", [False, True])
+@covering(free=[ALL, ALL - {"weights"}, {"means"}, {"covariances"}], weighted=[False, True])
 def test_from_near_an_optimum_it_ends_in_the_optimum_of_plain_em(structure, free, weighted):
     """Both until a step gains less than 10⁻¹³: log-likelihoods agree to what remains."""
     X, mixture = problem(3, n=200, structure=structure)
@@ -210,8 +209,7 @@ def test_until_em_is_slow_it_is_plain_em():
 # ---- iterations, tolerance, callback -----------------------------------------------------------
 
 
-@every_structure
-@pytest.mark.parametrize("max_iter", [0, 1, 2, 3, 7, 20, 30])
+@covering(structure=STRUCTURES, max_iter=[0, 1, 2, 3, 7, 20, 30])
 def test_there_are_at_most_max_iter_iterations_and_their_numbers_increase(structure, max_iter):
     X, mixture = flat(structure, 1)
     result = fit(X, mixture, max_iter=max_iter, tol=0, accelerate=True)
@@ -238,8 +236,7 @@ def test_more_iterations_never_end_lower():
     assert all(end.log_likelihood == whole[end.trace["iteration"][-1]] for end in ends)
 
 
-@every_structure
-@pytest.mark.parametrize("tol", [1e-3, 1e-5, 1e-7])
+@covering(structure=STRUCTURES, tol=[1e-3, 1e-5, 1e-7])
 def test_converged_means_that_the_last_em_step_gained_less_than_tol(structure, tol):
     """A tenth of it, since no longer step follows; so what remains is less than plain EM leaves."""
     X, mixture = flat(structure, 2)
@@ -281,7 +278,7 @@ def test_only_an_extrapolation_has_no_bound_from_an_m_step():
     assert (bound <= values[1:] + slack)[~extrapolated].all()
 
 
-@every_structure
+@some_structures
 def test_the_same_fit_has_the_same_bits_on_any_number_of_threads(structure):
     X, mixture = problem(5, k=4, d=3, n=3000, structure=structure)
     ends = []
@@ -296,7 +293,7 @@ def test_the_same_fit_has_the_same_bits_on_any_number_of_threads(structure):
 # ---- with everything else that fit takes -------------------------------------------------------
 
 
-@every_structure
+@some_structures
 def test_whole_weights_are_copies(structure):
     X, mixture = flat(structure, 1, n=150)
     copies = np.random.default_rng(0).integers(0, 4, size=150)
@@ -353,7 +350,7 @@ def test_with_a_floor_the_optimum_under_it_is_that_of_plain_em(structure):
     )
 
 
-@every_structure
+@some_structures
 def test_with_a_small_ridge_the_fixed_point_is_that_of_plain_em(structure):
     X, mixture = problem(3, n=200, structure=structure)
     settings = {"ridge": 1e-6, "max_iter": 20_000}
@@ -365,7 +362,7 @@ def test_with_a_small_ridge_the_fixed_point_is_that_of_plain_em(structure):
     assert fast.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-5)
 
 
-@every_structure
+@some_structures
 def test_in_single_precision_it_ends_where_plain_em_does_to_single_precision(structure):
     X, mixture = problem(3, n=200, structure=structure)
     near = fit(X, mixture, tol=1e-5).mixture
@@ -385,10 +382,7 @@ def collapsing(structure=Full):
     return X, Mixture([0.9, 0.1], [[0.0, 0.0], X[0]], structure(values))
 
 
-some_structures = pytest.mark.parametrize("structure", [Full, Diagonal, Spherical])
-
-
-@some_structures
+@either_family
 def test_a_collapse_raises_and_the_error_holds_the_fit_of_plain_em(structure):
     X, mixture = collapsing(structure)
     errors = []
@@ -400,7 +394,7 @@ def test_a_collapse_raises_and_the_error_holds_the_fit_of_plain_em(structure):
     assert_bits(errors[0].fit, errors[1].fit)
 
 
-@some_structures
+@either_family
 def test_a_restart_goes_on_as_without_acceleration(structure):
     X, mixture = collapsing(structure)
     fresh = start.kmeans(X, 2, np.random.default_rng(1), structure=structure)
@@ -411,11 +405,11 @@ def test_a_restart_goes_on_as_without_acceleration(structure):
     assert ends[0].converged
     assert "restarted" in " ".join(ends[1].trace["event"])
     assert_bits(*ends)
-    with pytest.raises(DegenerateError, match="no start is left in restart"):
+    with pytest.raises(DegenerateError, match="restart has no start left"):
         fit(X, mixture, degenerate="restart", restart=[], accelerate=True)
 
 
-@some_structures
+@either_family
 def test_a_floor_holds_the_component_up_as_without_acceleration(structure):
     X, mixture = collapsing(structure)
     settings = {"degenerate": "floor", "tol": 1e-12, "max_iter": 10_000}
@@ -464,8 +458,7 @@ def line(structure, free, seed=0):
 
 
 @every_structure
-@pytest.mark.parametrize("free", [{"means"}, {"means", "weights"}, {"covariances"}, ALL])
-@pytest.mark.parametrize("rate", [0.5, 0.9, 0.99, -0.5])
+@covering(free=[{"means"}, {"means", "weights"}, {"covariances"}, ALL], rate=[0.5, 0.9, 0.99, -0.5])
 def test_on_a_linear_map_of_one_direction_it_lands_on_the_fixed_point(structure, free, rate):
     """θ₂ − θ* = λ² (θ₀ − θ*): r = (λ − 1)(θ₀ − θ*), v = (λ − 1) r, so α = 1 / |1 − λ|.
 
@@ -484,7 +477,7 @@ def test_on_a_linear_map_of_one_direction_it_lands_on_the_fixed_point(structure,
         np.testing.assert_allclose(coordinates.of(found), away, atol=1e-7)
 
 
-@every_structure
+@some_structures
 def test_the_first_step_is_no_longer_than_em_and_then_four_times_as_long(structure):
     """α at most 1, 4, 16, …: each cut to what is allowed (Varadhan and Roland 2008, section 7)."""
     coordinates, away = line(structure, ALL)

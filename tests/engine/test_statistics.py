@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import STRUCTURES, every_one_of_four, every_structure, nearest
+from problems import (
+    SHAPES,
+    STRUCTURES,
+    covering,
+    either_family,
+    every_one_of_four,
+    every_shape,
+    nearest,
+)
 from scipy.stats import multivariate_normal
 
 from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, e_step, fit
 from gmmlab._numerics import normalise
-from gmmlab.covariance.base import MatrixCovariance
+from gmmlab.covariance import MatrixCovariance
 from gmmlab.em import sufficient_statistics
 from gmmlab.engine.exponential_family import (
     ExponentialFamilyForm,
     exponential_family_centre,
     natural_parameters,
+    products_of,
 )
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.statistics import ResidualForm
@@ -138,17 +147,18 @@ def test_the_guard_lets_log_densities_be_off_by_no_more_than_its_bound(case):
     if not products_are_exact(samples, mixture):
         return
     z = (samples.X - samples.centre).T
-    products = np.concatenate([np.ones((1, z.shape[1])), z, mixture.covariance.pairs(z)])
+    pairs = products_of(type(mixture.covariance)).of(z)
+    products = np.concatenate([np.ones((1, z.shape[1])), z, pairs])
     log_joint = natural_parameters(mixture, samples.centre) @ products
     error = np.abs(log_joint.T - mixture.log_joint(samples.X))
     assert error.max() <= BOUND[samples.dtype] * samples.n_features
 
 
-@every_structure
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("k", "d", "n"), [(1, 1, 1), (1, 3, 7), (3, 1, 40), (4, 8, 30)])
-def test_both_forms_are_the_sums_of_a_double_loop(structure, weighted, k, d, n):
+@every_shape
+@covering(weighted=[False, True, False, True], size=[(1, 1, 1), (1, 3, 7), (3, 1, 40), (4, 8, 30)])
+def test_both_forms_are_the_sums_of_a_double_loop(structure, weighted, size):
     """(E1 to E3) as `em` states them."""
+    k, d, n = size
     rng = np.random.default_rng([k, d, n])
     weight = rng.exponential(size=n) if weighted else None
     samples = Samples(rng.normal(size=(n, d)), weight)
@@ -163,7 +173,8 @@ def test_natural_parameters_times_products_are_the_log_joint(case):
     """(W6; Bishop 2006, section 2.4): θ φ(z), up to the rounding of the terms it is made of."""
     samples, mixture = case
     z = (samples.X - samples.centre).T
-    products = np.concatenate([np.ones((1, z.shape[1])), z, mixture.covariance.pairs(z)])
+    pairs = products_of(type(mixture.covariance)).of(z)
+    products = np.concatenate([np.ones((1, z.shape[1])), z, pairs])
     natural = natural_parameters(mixture, samples.centre)
     terms = np.abs(natural) @ np.abs(products) + np.abs(mixture.log_joint(samples.X)).T
     error = np.abs(natural @ products - mixture.log_joint(samples.X).T)
@@ -171,7 +182,7 @@ def test_natural_parameters_times_products_are_the_log_joint(case):
     assert (error <= 1e4 * np.finfo(float).eps * samples.n_features * (terms + 1)).all()
 
 
-@every_structure
+@every_shape
 def test_given_responsibilities_take_the_place_of_bayes_rule(structure):
     rng = np.random.default_rng(0)
     samples, mixture = Samples(rng.normal(size=(50, 2))), random_mixture(rng, 3, 2, structure)
@@ -187,7 +198,7 @@ def test_given_responsibilities_take_the_place_of_bayes_rule(structure):
     assert handed.log_likelihood == 0
 
 
-@every_structure
+@either_family
 def test_responsibilities_of_type_bool_may_be_weighted(structure):
     rng = np.random.default_rng(0)
     weight, labels = rng.exponential(size=50), np.arange(50) % 3
@@ -222,7 +233,7 @@ def test_the_sums_of_the_whole_are_the_sums_of_its_parts(case, parts):
             np.testing.assert_allclose(other, one, rtol=1e-11, atol=slack)
 
 
-@every_structure
+@every_shape
 def test_many_blocks_and_chunks_are_one_pass(structure):
     """More samples than a block of either form holds, and more than one chunk."""
     rng = np.random.default_rng(1)
@@ -271,7 +282,7 @@ def test_moments_about_any_point_follow_the_shift_law(case, distance):
     np.testing.assert_allclose(found.means()[well], mean[well], rtol=1e-12, atol=1e-9)
 
 
-@every_structure
+@either_family
 def test_a_component_that_nothing_belongs_to_has_moments_of_zero(structure):
     mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], structure.unit(2, 1))
     samples = Samples([[0.0], [1.0]])
@@ -283,7 +294,7 @@ def test_a_component_that_nothing_belongs_to_has_moments_of_zero(structure):
 # ---- the guard -------------------------------------------------------------------------------
 
 
-@every_structure
+@every_shape
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_guard_is_a_bound_on_width_against_distance(structure, dtype):
     """d × 10⁵ squared deviations in double precision, d × 10³ in single."""
@@ -324,7 +335,7 @@ def test_products_are_made_where_there_are_few_of_them(structure, d, allowed):
     assert products_are_exact(samples, mixture) is allowed
 
 
-@every_structure
+@every_shape
 def test_products_lose_digits_exactly_where_the_guard_refuses_them(structure):
     """Against rational arithmetic: 10⁸ deviations from the middle, residuals keep every digit."""
     far, narrow = 2.0**20, 2.0**-8
@@ -349,11 +360,11 @@ def test_products_lose_digits_exactly_where_the_guard_refuses_them(structure):
     assert abs(product - exact) > 1e-4
     whole = samples.fold(ResidualForm(mixture)).log_likelihood
     assert whole == pytest.approx(constant - float(squares) / 2, rel=1e-14)
-    # `sums` takes the form that is right
+    # `sufficient_statistics` takes the form that is right
     assert sufficient_statistics(samples, mixture).log_likelihood == whole
 
 
-@every_structure
+@every_shape
 def test_a_shift_back_by_a_power_of_two_gives_the_exact_sums(structure):
     """The same component near the middle: what products lose is the distance, nothing else."""
     rng = np.random.default_rng(0)
@@ -401,8 +412,7 @@ def test_sums_in_single_precision_are_right_to_four_digits(case):
     )
 
 
-@every_structure
-@pytest.mark.parametrize("power", [-30, -20, -12, 12, 20, 30])
+@covering(structure=SHAPES, power=[-30, -20, -12, 12, 20, 30])
 def test_the_unit_of_single_precision_data_does_not_matter(structure, power):
     """Squares beyond 10³⁸ overflow in single precision: such data take the other form."""
     rng = np.random.default_rng(0)
@@ -420,8 +430,7 @@ def test_the_unit_of_single_precision_data_does_not_matter(structure, power):
     assert other.log_likelihood + change == pytest.approx(one.log_likelihood, rel=1e-4)
 
 
-@every_structure
-@pytest.mark.parametrize("weight", [1e-60, 1e-30, 1e30, 1e60])
+@covering(structure=SHAPES, weight=[1e-60, 1e-30, 1e30, 1e60])
 def test_weights_out_of_the_range_of_single_precision_are_no_obstacle(structure, weight):
     rng = np.random.default_rng(0)
     X, mixture = rng.normal(size=(100, 2)).astype(np.float32), random_mixture(rng, 2, 2, structure)
@@ -433,7 +442,7 @@ def test_weights_out_of_the_range_of_single_precision_are_no_obstacle(structure,
     assert other.log_likelihood / weight == pytest.approx(one.log_likelihood, rel=1e-4)
 
 
-@every_structure
+@every_shape
 def test_a_fit_in_single_precision_is_that_in_double_to_three_digits(structure):
     """Well-conditioned data, far from the origin, both forms of the pass on the way."""
     data = datasets.random_mixture(3000, 3, 3, separation=4, rng=np.random.default_rng(0))
