@@ -37,8 +37,8 @@ __version__ = "0.1.0"
 _load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("covariance", "datasets", "diagnostics", "inference", "plots"),
-        *("selection", "start", "workbook"),
+        *("convergence", "course", "covariance", "datasets", "diagnostics", "engine"),
+        *("inference", "plots", "selection", "start", "workbook"),
     ],
     submod_attrs={
         "covariance": [

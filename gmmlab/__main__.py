@@ -1,4 +1,4 @@
-"""The command ``gmmlab``, also ``python -m gmmlab``: the commands of workbook and course."""
+"""The command ``gmmlab``, also available as ``python -m gmmlab``: workbook and course together."""
 
 import sys
 
