@@ -1,14 +1,14 @@
-"""What components share: volumes, shapes and axes of Σₖ = λₖ Dₖ Aₖ Dₖᵀ, estimated from moments.
+"""Estimates of shared volumes, shapes and axes of Σₖ = λₖ Dₖ Aₖ Dₖᵀ from second moments.
 
-The volume λₖ = |Σₖ|^(1/d) says how large component k is, the shape Aₖ, diagonal with |Aₖ| = 1,
-how long it is along each axis, and the orthogonal Dₖ holds the axes (Banfield and Raftery 1993;
-Celeux and Govaert 1995). Each function finds the minimum of
+The volume λₖ = |Σₖ|^(1/d) is the size of component k, the shape Aₖ, diagonal with |Aₖ| = 1, its
+relative length along each axis, and the columns of the orthogonal Dₖ are the axes (Banfield and
+Raftery 1993; Celeux and Govaert 1995). Each function minimises
 
     Σₖ Nₖ [log|Σₖ| + tr Σₖ⁻¹ Mₖ]                                                     (P1)
 
-for second moments Mₖ, under what it says is shared. Moments are matrices (k, d, d), or variances
-(k, d) along axes that are known. `bounded` asks for Σₖ ⪰ I as well; `near`, log-volumes (k,), is
-where a search may begin, which says nothing of where it ends.
+over covariances that share the named parts, for second moments Mₖ. Moments are matrices (k, d, d),
+or variances (k, d) along known axes. With `bounded`, the minimum is subject to Σₖ ⪰ I. Searches
+start from `near`, log-volumes (k,), if it is given; the result does not depend on it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Log-volumes are found when a step no longer changes them by this: the Newton step after it
-# would be its square, the alternating one a share of it.
+#: variances (k, d) of the moments along some axes → the variances Λₖ that minimise (P1)
+Estimator = Callable[[np.ndarray], np.ndarray]
+
+# Log-volumes have converged when a step changes them by at most this. The error after a Newton
+# step is about the square of the step, so that tolerance is larger than that of alternating steps.
 _NEWTON, _ALTERNATING = 1e-5, 1e-12
-# Newton steps this short need no check that they lead down, which rounding would hide.
+# Newton steps that are shorter are taken without a check that the cost falls: near the minimum,
+# rounding hides the change.
 _NEAR = 1e-3
 _MOST_STEPS = 1000
-# Axes in a plane in which no component is longer one way than the other cannot be told; and
-# they are found when a sweep of turns gains no more than this, which the rounding of (P1) hides
-# a hundred times over: both for each sample.
-_ROUND, _TURNED = 1e-14, 1e-18
-_MOST_TURNS = 500
-# A Newton turn that promises this little is the last, for the next would gain its square; and it
-# needs no check that it leads down, which rounding would hide. Far turns are not made. The share
-# of a variance that a difference quotient is taken over.
-_LAST, _FAR, _SHORT = 1e-9, 0.5, 1e-6
-# With more features than this, the curvature in all planes costs more than many sweeps.
+# Two axes are not rotated if (P1) for each sample changes with the angle by at most `_ROUND`: all
+# components are round in their plane. The search stops when a sweep gains at most `_GAIN` for each
+# sample, which is a hundredth of the rounding of (P1).
+_ROUND, _GAIN = 1e-14, 1e-18
+_MOST_ROTATIONS = 500
+# A Newton rotation that promises at most `_LAST` is the last one, because the next would gain the
+# square of it; it is taken without a check that the cost falls. A rotation by more than `_FAR` is
+# rejected.
+_LAST, _FAR = 1e-9, 0.5
+# Difference quotients change variances by this fraction.
+_SHORT = 1e-6
+# With more features than this, one Newton rotation costs more than many sweeps.
 _WIDE = 20
-# A component with this share of the variance of all along an axis has turned flat.
+# A component is flat along an axis if it has at most this fraction of the pooled variance there.
 _COLLAPSED = 1e-14
 
 
@@ -54,7 +60,7 @@ def free(
     bounded: bool = False,
     near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return Σₖ = Mₖ for variances (k, d): nothing is shared."""
+    """Return Σₖ = Mₖ for variances (k, d): the components share nothing."""
     del counts, near
     return np.maximum(moments, 1) if bounded else moments
 
@@ -65,7 +71,7 @@ def equal(
     bounded: bool = False,
     near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): volume and shape are shared."""
+    """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): the components share volume and shape."""
     del near
     one = pooled(counts, moments)
     return np.broadcast_to(np.maximum(one, 1) if bounded else one, moments.shape)
@@ -77,18 +83,18 @@ def proportional(
     bounded: bool = False,
     near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return Σₖ = λₖ C: volumes of their own, everything else shared.
+    """Return Σₖ = λₖ C: each component has its own volume, and they share everything else.
 
-    Of all C, Σₖ Nₖ Mₖ / (n λₖ) is best, which leaves Σₖ Nₖ d log λₖ + n log|C|: convex in log λ,
-    and minimised by Newton steps with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert (1995) alternate
-    between C and λₖ = tr(C⁻¹ Mₖ) / d, which comes out at the same point, later. Under a bound
-    that is what is done: the bound is one of C ⪰ I and λₖ ≥ 1.
+    For given volumes, the best C is Σₖ Nₖ Mₖ / (n λₖ). What remains, Σₖ Nₖ d log λₖ + n log|C|, is
+    convex in log λ. Newton steps minimise it, with Pₖ = C⁻¹ᐟ² Mₖ C⁻¹ᐟ² / λₖ. Celeux and Govaert
+    (1995) alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which reaches the same point more slowly.
+    With a bound, the steps alternate, subject to C ⪰ I and λₖ ≥ 1.
     """
     d = moments.shape[1]
     if bounded:
         return _proportional_bounded(counts, moments)
     size = _traces(moments)
-    alive = size > 0  # a component that is a point has no volume
+    alive = size > 0  # a component at a single point has no volume
     if not counts[alive].any():
         return moments
     weights, inner = counts[alive] / counts[alive].sum(), moments[alive]
@@ -98,7 +104,8 @@ def proportional(
         for _ in range(_MOST_STEPS):
             shares = _traces(relative) / d
             flat = relative.reshape(len(relative), -1)
-            # Row k divided by its weight; all volumes times a factor are the same, so that w adds.
+            # Row k is divided by its weight. A common factor of the volumes changes nothing, so
+            # the matrix is singular until the weights are added.
             curvature = np.diag(shares) + weights - flat @ flat.T * weights / d
             step = np.linalg.solve(curvature, shares - 1)
             tried = _profile(weights, inner, logs + step)
@@ -108,9 +115,9 @@ def proportional(
             fell = tried[0] < cost
             logs = logs + step
             cost, relative = tried
-            if np.abs(step).max() <= _NEWTON or not fell:  # but by what rounding hides
+            if np.abs(step).max() <= _NEWTON or not fell:  # rounding hides the rest
                 break
-    except np.linalg.LinAlgError:  # the data lie in fewer dimensions
+    except np.linalg.LinAlgError:  # the data lie in a subspace
         logs = np.log(size[alive] / d)
     volumes = np.zeros(len(moments))
     volumes[alive] = np.exp(logs)
@@ -121,7 +128,7 @@ def proportional(
 def _profile(
     weights: np.ndarray, moments: np.ndarray, logs: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """Return what is to be minimised over log-volumes, and Pₖ."""
+    """Return (P1), up to a constant, and Pₖ as functions of the log-volumes."""
     scaled = moments * _per(np.exp(-logs), moments)
     common = _mixed(weights, scaled)
     if moments.ndim == 2:
@@ -150,7 +157,7 @@ def _proportional_bounded(counts: np.ndarray, moments: np.ndarray) -> np.ndarray
 
 
 def _raised(moment: np.ndarray) -> np.ndarray:
-    """Return variances (d,), or a matrix (d, d), with what is below 1 raised to it."""
+    """Return variances (d,), or a matrix (d, d), with eigenvalues below 1 raised to 1."""
     if moment.ndim == 1:
         return np.maximum(moment, 1)
     eigenvalues, vectors = np.linalg.eigh(moment)
@@ -163,13 +170,13 @@ def equal_volume(
     bounded: bool = False,
     near: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, shapes of their own.
+    """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, variable shapes.
 
     Aₖ = Mₖ / |Mₖ|^(1/d) and λ = Σₖ Nₖ |Mₖ|^(1/d) / n (Celeux and Govaert 1995).
-    A component without variance in some direction has no shape and is left as it is.
+    A component without variance in some direction has no shape and is returned unchanged.
 
-    Under a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ) with tₖ such that all sum to the same c, and c
-    such that Σₖ Nₖ exp(−tₖ) = n, as the derivatives of (P1) say.
+    With a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ). The derivatives of (P1) are 0 if tₖ are such that
+    every component has the same sum c over j, and c is such that Σₖ Nₖ exp(−tₖ) = n.
     """
     del near
     if bounded:
@@ -204,10 +211,10 @@ def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarr
 
 
 def own_axes(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return variances (k, d), smallest first, along the axes (k, d, d) of each component.
+    """Return variances (k, d) in ascending order along the axes (k, d, d) of each component.
 
-    Where shapes are shared, too, axes in this order are the best: tr Σ⁻¹ M is least where both
-    have the same eigenvectors and their eigenvalues the same order (von Neumann's inequality).
+    These axes are also the best if components share their shape: tr Σ⁻¹ M is smallest if Σ and M
+    have the same eigenvectors, with eigenvalues in the same order (von Neumann's inequality).
     """
     variances, axes = np.linalg.eigh(moments)
     return np.maximum(variances, 0), axes
@@ -216,7 +223,7 @@ def own_axes(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def common_axes(
     counts: np.ndarray,
     moments: np.ndarray,
-    estimate: Callable[[np.ndarray], np.ndarray],
+    estimate: Estimator,
     begin: Iterable[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
@@ -225,23 +232,22 @@ def common_axes(
     ----------
     counts, moments : ndarray, shapes (k,) and (k, d, d)
     estimate : callable
-        Gives the Λₖ that minimise (P1), for variances of Mₖ along known axes.
+        Returns the Λₖ that minimise (P1), for variances of Mₖ along known axes.
     begin : iterable of ndarray, shape (d, d)
-        Axes to begin at; the best result is returned.
+        Axes to start from. The best of the results is returned.
 
     Notes
     -----
-    (P1), with Λ estimated anew wherever D turns, falls by Newton steps over turns of all axes at
-    once, which near a minimum double its digits. Where a step would not lead down, and with more
-    than 20 features, axes are turned two by two, as those of Flury and Gautschi (1986) are: for
-    known Λ, Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) is least over all turns in the plane of two axes where
-    tan 2θ = b / a, with a and b the sums of Nₖ (1/Λₖⱼ − 1/Λₖᵢ) times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ.
-    Planes without an axis in common are turned together (Browne and McNicholas 2014 turn all at
-    once, by a shorter way). There can be several minima: the best of those that are found is no
-    promise of the least.
+    Newton steps rotate all axes D at once and minimise (P1), with Λ estimated for each D; they
+    converge quadratically near a minimum. If a Newton step would not lower (P1), and always with
+    more than 20 features, a sweep rotates the axes in pairs, like the algorithm of Flury and
+    Gautschi (1986). For known Λ, the rotation in the plane of axes i and j that minimises
+    Σₖ Nₖ tr(Λₖ⁻¹ Dᵀ Mₖ D) has tan 2θ = b / a, where a and b are the sums of Nₖ (1/Λₖⱼ − 1/Λₖᵢ)
+    times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ. Planes that have no axis in common are rotated together (Browne
+    and McNicholas 2014 rotate all axes at once, by an MM algorithm). The result is a local minimum.
     """
     shares = counts / counts.sum()
-    found = [_turned(shares, moments, estimate, axes) for axes in begin]
+    found = [_rotated(shares, moments, estimate, axes) for axes in begin]
     return min(found, key=lambda each: each[0])[1:]
 
 
@@ -255,7 +261,7 @@ def cost(counts: np.ndarray, variances: np.ndarray, moments: np.ndarray) -> floa
 def cost_along(
     counts: np.ndarray,
     moments: np.ndarray,
-    estimate: Callable[[np.ndarray], np.ndarray],
+    estimate: Estimator,
     axes: np.ndarray,
 ) -> float:
     """Return (P1) for the best variances along given axes (d, d)."""
@@ -268,29 +274,31 @@ def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return np.maximum(np.einsum("ij,kil,lj->kj", axes, moments, axes), 0)
 
 
-def _turned(
+def _rotated(
     counts: np.ndarray,
     moments: np.ndarray,
-    estimate: Callable[[np.ndarray], np.ndarray],
+    estimate: Estimator,
     axes: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return (P1), variances and axes after turns from `axes` on, for counts that sum to 1."""
-    here = _seen(counts, axes.T @ moments @ axes, estimate)
-    for _ in range(_MOST_TURNS):
+    """Return (P1), variances and axes at a minimum near `axes`, for counts that sum to 1."""
+    here = _view(counts, axes.T @ moments @ axes, estimate)
+    for _ in range(_MOST_ROTATIONS):
         if _collapsed(counts, here.estimated):
-            break  # (P1) falls without end, and the next step of EM finds a component degenerate
-        turn, gain = _newton_turn(counts, here, estimate)
-        if turn is not None and gain <= _LAST:
-            axes = axes @ turn
+            break  # (P1) has no minimum; the next EM step reports a degenerate component
+        rotation, gain = _newton_rotation(counts, here, estimate)
+        if rotation is not None and gain <= _LAST:
+            axes = axes @ rotation
             break
-        there = None if turn is None else _seen(counts, turn.T @ here.moments @ turn, estimate)
-        if there is None or not there.height < here.height:
-            turn, gain = _sweep(counts, here.moments, estimate)
-            there = _seen(counts, turn.T @ here.moments @ turn, estimate)
-        axes, here = axes @ turn, there
-        if gain <= _TURNED:
+        there = None
+        if rotation is not None:
+            there = _view(counts, rotation.T @ here.moments @ rotation, estimate)
+        if there is None or not there.cost < here.cost:
+            rotation, gain = _sweep(counts, here.moments, estimate)
+            there = _view(counts, rotation.T @ here.moments @ rotation, estimate)
+        axes, here = axes @ rotation, there
+        if gain <= _GAIN:
             break
-    # Turns add up roundings; one QR takes them out, and keeps directions and order.
+    # A QR decomposition removes the rounding errors of many rotations; it keeps the order.
     axes = np.linalg.qr(axes)[0]
     along_axes = along(moments, axes)
     variances = estimate(along_axes)
@@ -298,17 +306,15 @@ def _turned(
 
 
 class _View(NamedTuple):
-    """What there is to be seen along some axes."""
+    """Moments along some axes, and the estimate from them."""
 
-    moments: np.ndarray  # in these axes, (k, d, d)
-    variances: np.ndarray  # along them, (k, d)
-    estimated: np.ndarray  # the best variances of components for those, (k, d)
-    height: float  # (P1)
+    moments: np.ndarray  # in the coordinates of the axes, (k, d, d)
+    variances: np.ndarray  # their diagonals, (k, d)
+    estimated: np.ndarray  # the variances Λ that minimise (P1), (k, d)
+    cost: float  # (P1)
 
 
-def _seen(
-    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
-) -> _View:
+def _view(counts: np.ndarray, moments: np.ndarray, estimate: Estimator) -> _View:
     k, d = moments.shape[:2]
     variances = np.maximum(moments.reshape(k, -1)[:, :: d + 1], 0)
     estimated = estimate(variances)
@@ -316,15 +322,17 @@ def _seen(
 
 
 def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
+    """Return whether a component is flat along an axis."""
     return bool((variances <= _COLLAPSED * (counts @ variances)).any())
 
 
-def _newton_turn(
-    counts: np.ndarray, here: _View, estimate: Callable[[np.ndarray], np.ndarray]
+def _newton_rotation(
+    counts: np.ndarray, here: _View, estimate: Estimator
 ) -> tuple[np.ndarray | None, float]:
-    """Return a turn (d, d) from the axes of a view, and the gain it promises.
+    """Return a rotation (d, d) from the axes of a view, and the gain it promises.
 
-    None where (P1) is not curved like a minimum, the turn would be a far one, or sweeps cost less.
+    The rotation is None if (P1) is not curved like a minimum, if it would be too far, or if
+    sweeps cost less.
     """
     moments, variances = here.moments, here.variances
     k, d = variances.shape
@@ -335,12 +343,13 @@ def _newton_turn(
         precisions = counts[:, None] / here.estimated
         tilts = 2 * moments[:, i, j]
         gradient = (tilts * (precisions[:, j] - precisions[:, i])).sum(axis=0)
-        # With the precisions as they are, a form in each column of what the turn adds, …
+        # Part of the curvature with the precisions held fixed, a quadratic form for each column
+        # of what the rotation adds.
         common = (precisions[:, :, None] * moments).sum(axis=0)
         within = (precisions.T @ moments.reshape(k, -1)).reshape(d, d, d)
         form = (2 * within - common - common.T).ravel()
         curvature = sum(sign * form[at] for sign, at in terms)
-        # … and as they follow the variances.
+        # Part that comes from the precisions, which follow the variances.
         slopes = np.zeros((len(i), k, d))
         slopes[planes, :, j], slopes[planes, :, i] = tilts.T, -tilts.T
         short = _SHORT / np.maximum(np.abs(slopes / variances).max(axis=(1, 2), initial=0), _SHORT)
@@ -359,14 +368,16 @@ def _newton_turn(
     skew = np.zeros((d, d))
     skew[i, j], skew[j, i] = step / 2, -step / 2
     one = np.eye(d)
-    return np.linalg.solve(one - skew, one + skew), float(half @ half) / 2  # Cayley's form
+    rotation = np.linalg.solve(one - skew, one + skew)  # Cayley transform
+    return rotation, float(half @ half) / 2
 
 
 @cache
 def _planes(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[Any, np.ndarray]]]:
-    """Return axes i < j of all planes, their numbers, and where pairs of planes meet in a form.
+    """Return the axes i < j of all planes, their numbers, and the terms of the curvature.
 
-    A turn adds e_i to column j and −e_j to column i; two of them meet in a column they share.
+    A rotation in a plane adds e_i to column j and −e_j to column i. Each term is a sign for every
+    two planes that share a column, and the place of their entry in the quadratic forms.
     """
     i, j = np.triu_indices(d, 1)
     p, q = i[:, None], j[:, None]
@@ -384,29 +395,29 @@ def _planes(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[Any,
 
 
 def _sweep(
-    counts: np.ndarray, moments: np.ndarray, estimate: Callable[[np.ndarray], np.ndarray]
+    counts: np.ndarray, moments: np.ndarray, estimate: Estimator
 ) -> tuple[np.ndarray, float]:
-    """Return the product of a turn in every plane (d, d), and what it gains."""
+    """Return the product of one rotation in every plane (d, d), and the gain of all."""
     d = moments.shape[1]
-    turned, total, gained = moments.copy(), np.eye(d), 0.0
-    diagonal = np.diagonal(turned, axis1=1, axis2=2)  # a view: it turns too
+    rotated, total, gained = moments.copy(), np.eye(d), 0.0
+    diagonal = np.diagonal(rotated, axis1=1, axis2=2)  # a view, which follows `rotated`
     for i, j in _disjoint_planes(d):
         with np.errstate(divide="ignore", invalid="ignore"):
             precisions = 1 / estimate(np.maximum(diagonal, 0))
             wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])
             a = (wanted * (diagonal[:, i] - diagonal[:, j])).sum(axis=0) / 2
-            b = (wanted * turned[:, i, j]).sum(axis=0)
+            b = (wanted * rotated[:, i, j]).sum(axis=0)
             length = np.hypot(a, b)
-            told = (length > _ROUND) & (length < np.inf)
+            defined = (length > _ROUND) & (length < np.inf)
             gain = np.where(a > 0, b * b / (length + a), length - a)
-        gained += gain[told].sum()
-        angle = np.where(told, np.arctan2(b, a), 0) / 2
-        turn = np.eye(d)
-        turn[i, i] = turn[j, j] = np.cos(angle)
-        turn[j, i] = np.sin(angle)
-        turn[i, j] = -turn[j, i]
-        total = total @ turn
-        turned[:] = turn.T @ turned @ turn
+        gained += gain[defined].sum()
+        angle = np.where(defined, np.arctan2(b, a), 0) / 2
+        rotation = np.eye(d)
+        rotation[i, i] = rotation[j, j] = np.cos(angle)
+        rotation[j, i] = np.sin(angle)
+        rotation[i, j] = -rotation[j, i]
+        total = total @ rotation
+        rotated[:] = rotation.T @ rotated @ rotation
     return total, gained
 
 
@@ -414,9 +425,10 @@ def _sweep(
 def _disjoint_planes(d: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return all pairs of axes, in rounds of pairs that have no axis in common.
 
-    As players meet in a tournament: the first stays, the others move on by one place.
+    It is the schedule of a round-robin tournament: the first player stays, and the others move on
+    by one place after each round.
     """
-    players = list(range(d + d % 2))  # with an odd number, one has nobody to meet
+    players = list(range(d + d % 2))  # the last of an odd number of axes has a dummy opponent
     rounds = []
     for _ in players[1:]:
         half = len(players) // 2
@@ -431,6 +443,7 @@ def _disjoint_planes(d: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _per(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return values (k,) in a shape that multiplies the moments of the components."""
     return values.reshape(-1, *[1] * (moments.ndim - 1))
 
 
@@ -440,4 +453,5 @@ def _mixed(weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 def _traces(moments: np.ndarray) -> np.ndarray:
+    """Return tr Mₖ, shape (k,)."""
     return moments.sum(axis=1) if moments.ndim == 2 else np.trace(moments, axis1=1, axis2=2)
