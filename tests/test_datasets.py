@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from gmmlab import datasets, fit, load_mnist, start
 
-#: A generated set for each way to draw: labels at random, random parameters, balanced, not Gaussian.
+#: A generated set for each way to draw: random labels, random parameters, balanced, not Gaussian.
 WAYS = ("two_gaussians", "two_gaussians_3d", "four_blobs", "crescent")
 ODD = ("crescent", "cross", "heavy_tails")
 # Number of images of each digit (Deng 2012, IEEE Signal Processing Magazine 29(6), table 1)
