@@ -1,4 +1,4 @@
-"""What is measured: sizes, generated data, and where EM starts."""
+"""The benchmark cases: sizes, generated data and starts of EM."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gmmlab import Diagonal, Full, Mixture, datasets, start
 
 @dataclass(frozen=True)
 class Case:
-    """Data of a kind and size, and how many M-steps a fit does."""
+    """Data of one kind and size, and the number of M-steps of a fit."""
 
     name: str
     n: int
@@ -20,23 +20,23 @@ class Case:
     k: int
     structure: type[Full] | type[Diagonal]
     n_iter: int
-    #: how many times faster than scikit-learn: within reach, and aimed at
+    #: speed-up over scikit-learn: within reach, and aimed at
     reach: int = 0
     aim: int = 0
     reg_covar: float = 1e-6
 
     @property
     def few(self) -> int:
-        """Fewest samples that carry the covariances."""
+        """Smallest number of samples that determines the covariances."""
         return max(500, 10 * self.k * (self.d if self.structure is Full else 10))
 
     @property
     def fits(self) -> int:
-        """How many fits in a row are timed: one, or enough to see a small case on the clock."""
+        """Number of fits timed together: one, or more if a fit is too short to time."""
         return max(1, 2_000_000 // (self.n * self.d * self.k * self.n_iter))
 
     def scaled(self, scale: float) -> Case:
-        """Return the case with `scale` times the samples, but not too few."""
+        """Return the case with `scale` times as many samples, but at least `few`."""
         return replace(self, n=max(round(self.n * scale), min(self.n, self.few)))
 
     def __str__(self) -> str:
@@ -57,12 +57,12 @@ CASES = {
         Case("I", 60_000, 50, 10, Full, 5, reach=3, aim=6),
     )
 }
-#: measured in float32 too
+#: cases that are also measured in float32
 FLOAT32 = ("B", "E", "H")
-#: measured from a default start to convergence too, with real data beside them
+#: cases that are also measured from a default start to convergence, beside real data
 WHOLE = ("B", "E", "H")
 SMALL = (Case("iris", 150, 4, 3, Full, 0), Case("old_faithful", 272, 2, 2, Full, 0))
-#: the figure: one size varies, the others stay
+#: the case of the figure: one size varies, the others are fixed
 BASE = Case("sweep", 20_000, 8, 8, Full, 3)
 SWEEPS = {
     "n": (1_000, 10_000, 100_000, 1_000_000),
@@ -72,7 +72,7 @@ SWEEPS = {
 
 
 def make_data(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Return samples and their labels; components overlap, so that EM gains for long."""
+    """Return samples and labels; components overlap, so that EM converges slowly."""
     rng = np.random.default_rng(0)
     if case in SMALL:
         data = getattr(datasets, case.name)()
@@ -80,13 +80,13 @@ def make_data(case: Case) -> tuple[np.ndarray, np.ndarray]:
         return mnist_like(case.n, case.k, rng)
     else:
         data = datasets.random_mixture(case.n, case.k, case.d, separation=1.0, rng=rng)
-    if case.name == "I":  # the variances of principal components fall
+    if case.name == "I":  # variances of principal components decrease
         return data.X / np.sqrt(np.arange(1, case.d + 1)), data.labels
     return data.X, data.labels
 
 
 def make_start(case: Case, X: np.ndarray, labels: np.ndarray) -> Mixture:
-    """Return the mixture of the true classes after a third of the labels was drawn anew."""
+    """Return the mixture of the true classes, with a third of the labels drawn at random."""
     rng = np.random.default_rng(1)
     drawn = rng.integers(case.k, size=len(X))
     labels = np.where(rng.random(len(X)) < 1 / 3, drawn, labels)
@@ -95,12 +95,12 @@ def make_start(case: Case, X: np.ndarray, labels: np.ndarray) -> Mixture:
 
 
 def mnist_like(n: int, k: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draw images of 28 × 28 pixels in [0, 1]: mostly 0, and always 0 along the border."""
+    """Draw images of 28 × 28 pixels in [0, 1] that are mostly 0, and always 0 at the border."""
     prototypes = gaussian_filter(rng.standard_normal((k, 28, 28)), (0, 2, 2))
     prototypes = np.clip(prototypes / prototypes.std() - 0.5, 0, 1)
     prototypes[:, [0, 1, -2, -1]] = prototypes[:, :, [0, 1, -2, -1]] = 0
     prototypes = prototypes.reshape(k, -1)
-    # Each image is between two prototypes, so that components are not far apart.
+    # Each image is a mean of two prototypes, so that components are not far apart.
     labels, others = rng.integers(k, size=(2, n))
     share = rng.uniform(0.5, 1, size=(n, 1))
     X = rng.normal(-0.15, 0.1, size=(n, prototypes.shape[1]))

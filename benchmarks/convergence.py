@@ -1,10 +1,10 @@
-"""What a fit says of itself, and what acceleration changes, over many fits.
+"""Test the estimate of the remaining gain, and the acceleration, over many fits.
 
-Fits of real and made-up data with all structures and starts, each
+Real and generated data are fitted with several structures and starts. Each fit is
 
-- stopped at several tolerances, where the estimate of the remaining gain is compared with what
-  going on to a gain of 1e-12 finds;
-- run again with ``accelerate=True`` from the same start.
+- stopped at several tolerances, and the estimate of the remaining gain is compared with the gain
+  of further EM with a tolerance of 1e-12;
+- repeated with ``accelerate=True`` from the same start.
 
     python benchmarks/convergence.py --fits 1000
 """
@@ -22,7 +22,7 @@ STRUCTURES = (Full, Tied, Diagonal, Spherical)
 STARTS = (start.kmeans, start.random_points, start.random_responsibilities)
 TOLERANCES = (1e-3, 1e-6, 1e-8, 1e-10)
 LONG = {"max_iter": 100_000}
-# Two fits this close in mean log-likelihood are in the same optimum.
+# Two fits whose mean log-likelihoods differ by at most this have found the same optimum.
 SAME = 2e-4
 
 
@@ -49,7 +49,7 @@ def draw(number):
 
 
 def remaining(number):
-    """Return, for each tolerance, the estimated and the true remaining gain per sample."""
+    """Return the estimated and the true remaining gain per sample for each tolerance."""
     X, mixture, free = draw(number)
     stops = []
     for tol in TOLERANCES:
@@ -61,7 +61,7 @@ def remaining(number):
 
 
 def acceleration(number, tol):
-    """Return passes and mean log-likelihoods of plain and accelerated EM."""
+    """Return passes of plain and accelerated EM, the gain by acceleration, and whether it fell."""
     X, mixture, free = draw(number)
     plain = fit(X, mixture, free=free, tol=tol, **LONG)
     fast = fit(X, mixture, free=free, tol=tol, accelerate=True, **LONG)
@@ -71,7 +71,7 @@ def acceleration(number, tol):
 
 
 def unless_degenerate(function, *arguments):
-    """Return what the function does, or None where the fit has no maximum to go to."""
+    """Return the result of a function, or None if the fit degenerates."""
     try:
         return function(*arguments)
     except (DegenerateError, ValueError):
@@ -79,27 +79,28 @@ def unless_degenerate(function, *arguments):
 
 
 def many(function, fits, *arguments):
+    """Return the results of a function for many cases, without those that degenerate."""
     jobs = (delayed(unless_degenerate)(function, number, *arguments) for number in range(fits))
     return [found for found in Parallel(n_jobs=-1)(jobs) if found is not None]
 
 
 @click.command(help=__doc__.partition("\n")[0])
 @click.option("--fits", default=1100, show_default=True, help="number of cases")
-@click.option("--tol", default=1e-6, show_default=True, help="tolerance of plain and accelerated")
+@click.option("--tol", default=1e-6, show_default=True, help="tolerance of both kinds of EM")
 def main(fits, tol):
     stops = [stop for case in many(remaining, fits) for stop in case]
     rows = pd.DataFrame(stops, columns=["tol", "estimate", "truth"])
-    # Log-likelihoods are summed to about this, so less than it is nothing.
+    # Rounding of the log-likelihood is about this large, so smaller gains are noise.
     rows["truth"] = rows["truth"].clip(lower=1e-13)
     rows["covered"] = rows["estimate"].clip(lower=1e-13) >= rows["truth"]
     rows["ratio"] = rows["estimate"] / rows["truth"]
-    # An infinite estimate covers everything and says little: it is counted apart.
-    rows["told"] = np.isfinite(rows["estimate"])
-    told = rows[rows["told"]].groupby("tol")
-    table = rows.groupby("tol").agg(fits=("told", "size"), told=("told", "mean"))
-    table["covered"] = told["covered"].mean()
-    table["median_ratio"] = told["ratio"].median()
-    click.echo(f"Remaining gain, covered where it is told\n{table.to_string()}\n")
+    # An infinite estimate covers every gain but is not informative, so it is counted separately.
+    rows["finite"] = np.isfinite(rows["estimate"])
+    finite = rows[rows["finite"]].groupby("tol")
+    table = rows.groupby("tol").agg(fits=("finite", "size"), finite=("finite", "mean"))
+    table["covered"] = finite["covered"].mean()
+    table["median_ratio"] = finite["ratio"].median()
+    click.echo(f"Remaining gain, and how often finite estimates cover it\n{table.to_string()}\n")
 
     names = ["plain", "accelerated", "gain", "falls"]
     runs = pd.DataFrame(many(acceleration, fits, tol), columns=names)
@@ -109,12 +110,12 @@ def main(fits, tol):
     same = runs["gain"].abs() <= SAME
     click.echo(
         f"Acceleration, tol={tol:g}: {len(runs)} fits, {slow.sum()} of 300 passes or more\n"
-        f"  passes, accelerated/plain: median {share[slow].median():.2f} where plain needs 300, "
+        f"  passes, accelerated/plain: median {share[slow].median():.2f} where plain EM needs 300, "
         f"{share[~slow].median():.2f} elsewhere, {total:.2f} in total\n"
         f"  same optimum: {same.sum()}, lowest gain {runs['gain'][same].min():.1e} per sample\n"
-        f"  elsewhere: lower in {(runs['gain'] < -SAME).mean():.1%}, higher in "
+        f"  other optimum: lower in {(runs['gain'] < -SAME).mean():.1%}, higher in "
         f"{(runs['gain'] > SAME).mean():.1%}; mean difference {runs['gain'].mean():+.1e}\n"
-        f"  fits whose log-likelihood fell: {runs['falls'].sum()}"
+        f"  accelerated fits whose log-likelihood fell: {runs['falls'].sum()}"
     )
 
 

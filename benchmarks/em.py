@@ -1,8 +1,8 @@
-"""Time of EM: gmmlab against scikit-learn and gmmx, as Markdown tables and a figure.
+"""Time EM in gmmlab, scikit-learn and gmmx, as Markdown tables and a figure.
 
 All fits of a case have the same data, start, number of M-steps, `reg_covar` and threads. The
-implementations take turns in one process, so that what else runs on the machine hits all of
-them, and times count only if all end at the same mean log-likelihood. See README.md.
+implementations take turns in one process, so that other programs on the machine slow all of them
+down alike. Times count only if all end at the same mean log-likelihood. See README.md.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from gmmlab import Diagonal, Full, Mixture
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)  # with tol=0 nothing converges
 
-#: relative differences of mean log-likelihoods that rounding explains
+#: largest relative differences of mean log-likelihoods by rounding
 AGREEMENT = {"float64": 1e-6, "float32": 1e-4}
 FIGURES = Path(__file__).parent.parent / "reports" / "benchmarks"
 
 
 @contextmanager
 def threads(count: int = 2) -> Iterator[None]:
-    """Give every implementation that many cores, and as many threads of BLAS and OpenMP."""
-    # The size of XLA's thread pool, read once. With two threads, two batched triangular solves
-    # of gmmx can hold both and wait for a third for ever: more threads, on the same cores.
+    """Limit every implementation to `count` cores, and to as many BLAS and OpenMP threads."""
+    # The size of XLA's thread pool, which is read once. With two threads, two batched triangular
+    # solves of gmmx can deadlock waiting for a third, so it gets more threads on the same cores.
     os.environ["NPROC"] = str(2 * count)
-    if hasattr(os, "sched_setaffinity"):  # not on macOS and Windows
+    if hasattr(os, "sched_setaffinity"):  # not available on macOS and Windows
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
     with threadpool_limits(count):
         yield
@@ -54,8 +54,8 @@ def threads(count: int = 2) -> Iterator[None]:
 
 # ---- implementations ---------------------------------------------------------------------
 #
-# Each returns the call that is timed, and a function that reads the number of M-steps, weights,
-# means and covariances out of what the call returns.
+# Each function returns the call to time, and a function that extracts the number of M-steps, the
+# weights, means and covariances from the result of the call.
 
 Fitting = tuple[Callable[[], Any], Callable[[Any], tuple]]
 
@@ -67,7 +67,7 @@ def ours(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fittin
 
 
 def sklearn(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fitting:
-    """Prepare scikit-learn's `GaussianMixture`, in the data's precision."""
+    """Prepare scikit-learn's `GaussianMixture`, in the precision of the data."""
     precisions = start.covariance.precisions.reshape(start.covariance.values.shape)
     model = sklearn_mixture.GaussianMixture(
         start.n_components,
@@ -83,12 +83,12 @@ def sklearn(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fit
 
 
 def gmmx(X: np.ndarray, start: Mixture, reg_covar: float, n_iter: int) -> Fitting:
-    """Prepare gmmx's `EMFitter`, in the data's precision."""
+    """Prepare gmmx's `EMFitter`, in the precision of the data."""
     import jax
     from gmmx import EMFitter, GaussianMixtureModelJax, gmm
 
     jax.config.update("jax_enable_x64", bool(X.dtype == np.float64))
-    gmm.check_shape = lambda array, shape: None  # it refuses float64, which all else can do
+    gmm.check_shape = lambda array, shape: None  # it rejects float64
     weights, means, covariances = arrays(start, X.dtype)
     model = GaussianMixtureModelJax.from_squeezed(
         means, covariances, weights, covariance_type=start.covariance.name
@@ -112,16 +112,16 @@ def arrays(mixture: Mixture, dtype: Any) -> tuple[np.ndarray, ...]:
 
 
 def fitted(model: Any) -> tuple[np.ndarray, ...]:
-    """Return the same of an estimator with scikit-learn's attributes."""
+    """Return the same arrays from an estimator with scikit-learn's attributes."""
     return model.weights_, model.means_, model.covariances_
 
 
 def mean_log_likelihood(
     X: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
 ) -> float:
-    """Judge anyone's parameters by one evaluator, in float64."""
+    """Return the mean log-likelihood of parameters, in float64 and by the same code for all."""
     weights, covariances = weights.astype(np.float64), covariances.astype(np.float64)
-    if covariances.ndim == 3:  # symmetric up to float32's rounding only
+    if covariances.ndim == 3:  # symmetric only up to rounding in float32
         covariance = Full((covariances + covariances.swapaxes(1, 2)) / 2)
     else:
         covariance = Diagonal(covariances)
@@ -132,34 +132,34 @@ def mean_log_likelihood(
 
 
 def make_input(case: Case, dtype: str) -> tuple[np.ndarray, Mixture]:
-    """Return what every fit of a case is given."""
+    """Return the data and the start of a case."""
     X, labels = make_data(case)
     return np.ascontiguousarray(X, dtype=dtype), make_start(case, X, labels)
 
 
 def milliseconds(run: Callable[[], Any], calls: int = 1) -> float:
-    """Return how long a call takes."""
+    """Return the time of a call, averaged over a number of calls."""
     return timeit(run, number=calls) / calls * 1e3
 
 
 @dataclass
 class Bench:
-    """Who is measured, how often, and which times were refused."""
+    """The implementations, the number of repeats, and the cases whose times were rejected."""
 
     names: list[str]
     repeats: int
     problems: list[str] = field(default_factory=list)
 
     def times(self, case: Case, dtype: str) -> dict[str, list[float]]:
-        """Return milliseconds per M-step by name, or nothing if answers differ."""
+        """Return milliseconds per M-step by name; empty if the results differ."""
         X, start = make_input(case, dtype)
         fits = {n: PREPARE[n](X, start, case.reg_covar, case.n_iter) for n in self.names}
         steps, ends = {}, {}
-        for name, (run, read) in fits.items():  # the warm-up: compiles, and starts threads
+        for name, (run, read) in fits.items():  # warm-up: compiles, and starts threads
             steps[name], *parameters = read(run())
             ends[name] = mean_log_likelihood(X, *parameters)
         values = np.array(list(ends.values()))
-        agree = np.ptp(values) <= AGREEMENT[dtype] * np.abs(values).max()  # not so with a NaN
+        agree = np.ptp(values) <= AGREEMENT[dtype] * np.abs(values).max()  # false for NaN
         if not agree or set(steps.values()) != {case.n_iter}:
             self.problems.append(f"{case}, {dtype}: mean log-likelihoods {ends}, M-steps {steps}")
             return {}
@@ -171,11 +171,11 @@ class Bench:
 
 
 def peak_memory(case: Case, dtype: str, name: str) -> float:
-    """Return by how many MB the resident memory rises during a fit."""
+    """Return the increase of resident memory during a fit, in MB."""
     process, done = psutil.Process(), threading.Event()
     with threads():
         X, start = make_input(case, dtype)
-        PREPARE[name](X[:500].copy(), start, case.reg_covar, 1)[0]()  # loads what a first fit loads
+        PREPARE[name](X[:500].copy(), start, case.reg_covar, 1)[0]()  # a first fit loads modules
         run, _ = PREPARE[name](X, start, case.reg_covar, 2)
         before = peak = process.memory_info().rss
 
@@ -193,7 +193,7 @@ def peak_memory(case: Case, dtype: str, name: str) -> float:
 
 
 def in_new_process(function: Callable[..., float], *args: Any) -> float:
-    """Call a function where no earlier fit has left memory to use again."""
+    """Call a function in a new process, where no earlier fit has left memory to reuse."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *args).result()
 
@@ -202,7 +202,7 @@ def in_new_process(function: Callable[..., float], *args: Any) -> float:
 
 
 def echo_table(title: str, rows: Iterable[dict[str, Any]]) -> None:
-    """Print a Markdown table, each row as soon as it is measured."""
+    """Print a Markdown table row by row, as they are measured."""
     click.echo(f"\n{title}: median (interquartile range)\n")
     for i, row in enumerate(rows):
         widths = [max(len(name), 13 if "ms" in name else 7) for name in row]
@@ -221,7 +221,7 @@ def spread(times: dict[str, list[float]], name: str) -> str:
 
 
 def ratio(times: dict[str, list[float]], name: str) -> str:
-    """Return how many times our median goes into another one."""
+    """Return the median time of an implementation divided by that of gmmlab."""
     return f"{np.median(times[name]) / np.median(times['ours']):.2f}" if name in times else "—"
 
 
@@ -240,7 +240,7 @@ def iteration_rows(bench: Bench, jobs: list[tuple[Case, str]]) -> Iterator[dict[
 
 
 def whole_rows(cases: list[Case], repeats: int) -> Iterator[dict[str, Any]]:
-    """Measure fits with default arguments, start included (gmmx has none)."""
+    """Measure fits with default arguments, including their starts (gmmx has no default start)."""
     classes = {"ours": gmmlab.GaussianMixture, "sklearn": sklearn_mixture.GaussianMixture}
     for case in cases:
         X, _ = make_data(case)
@@ -248,7 +248,7 @@ def whole_rows(cases: list[Case], repeats: int) -> Iterator[dict[str, Any]]:
         for seed in (None, *range(repeats)):
             for name, create in classes.items():
                 model = create(case.k, covariance_type=case.structure.name, random_state=seed or 0)
-                if seed is None:  # the warm-up
+                if seed is None:  # warm-up
                     model.fit(X[: case.few])
                     continue
                 times[name].append(milliseconds(partial(model.fit, X)))
@@ -274,7 +274,7 @@ def whole_rows(cases: list[Case], repeats: int) -> Iterator[dict[str, Any]]:
 
 
 def figure(bench: Bench, scale: float) -> None:
-    """Draw time per M-step against n, d and k."""
+    """Plot the time per M-step against n, d and k."""
     import matplotlib.pyplot as plt
 
     from gmmlab.plots import colour, marker
@@ -304,28 +304,28 @@ def figure(bench: Bench, scale: float) -> None:
 
 
 def names(context: click.Context, option: click.Parameter, text: str) -> list[str]:
-    """Split an option's value at commas, and refuse unknown names."""
+    """Split the value of an option at commas, and reject unknown names."""
     known = list(CASES) if option.name == "cases" else ["sklearn", "gmmx"]
     chosen = [name for name in text.split(",") if name]
     if not set(chosen) <= set(known):
-        raise click.BadParameter(f"{text} (may hold {', '.join(known)})")
+        raise click.BadParameter(f"{text} (choose from {', '.join(known)})")
     return chosen
 
 
 @click.command(context_settings={"show_default": True})
 @click.option("--cases", default=",".join(CASES), callback=names)
 @click.option("--peers", default="sklearn,gmmx", callback=names)
-@click.option("--repeats", default=7, type=click.IntRange(1), help="Fits that are counted.")
-@click.option("--threads", "cores", default=2, type=click.IntRange(1), help="Cores of each.")
-@click.option("--scale", default=1.0, help="Multiplies the numbers of samples.")
+@click.option("--repeats", default=7, type=click.IntRange(1), help="Number of timed fits.")
+@click.option("--threads", "cores", default=2, type=click.IntRange(1), help="Number of cores.")
+@click.option("--scale", default=1.0, help="Factor for the numbers of samples.")
 @click.option("--dtype", default="both", type=click.Choice(["float64", "float32", "both"]))
-@click.option("--whole/--no-whole", default=True, help="Default fits of the cases that have one.")
-@click.option("--plot/--no-plot", default=True, help="Sizes against time, as a figure.")
+@click.option("--whole/--no-whole", default=True, help="Whether to time default fits.")
+@click.option("--plot/--no-plot", default=True, help="Whether to plot time against size.")
 def main(cases: list[str], peers: list[str], repeats: int, scale: float, **do: Any) -> None:
-    """Measure EM against scikit-learn and gmmx. Fails if they do not reach the same answer."""
+    """Time EM against scikit-learn and gmmx. Fail if their results differ."""
     if "gmmx" in peers and find_spec("gmmx") is None:
         peers.remove("gmmx")
-        click.echo("gmmx is not installed and was left out.")
+        click.echo("gmmx is not installed and is left out.")
     packages = ["gmmlab", "numpy", "scikit-learn"] + ["gmmx", "jax"] * ("gmmx" in peers)
     versions = ", ".join(f"{package} {version(package)}" for package in packages)
     click.echo(f"{versions}; {do['cores']} threads each; {repeats} repeats after a warm-up")
@@ -341,11 +341,11 @@ def main(cases: list[str], peers: list[str], repeats: int, scale: float, **do: A
         if do["whole"]:
             large = [case for name, case in chosen.items() if name in WHOLE]
             rows = whole_rows([*large, *SMALL], repeats)
-            echo_table("Default fit, start included, over seeds", rows)
+            echo_table("Default fit, including the start, over seeds", rows)
         if do["plot"]:
             figure(bench, scale)
     if bench.problems:
-        raise click.ClickException("times were refused:\n" + "\n".join(bench.problems))
+        raise click.ClickException("results differ:\n" + "\n".join(bench.problems))
 
 
 if __name__ == "__main__":

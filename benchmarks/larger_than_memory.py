@@ -1,7 +1,7 @@
-"""Fit data that no worker could hold, with a worker killed midway, against the fit in memory.
+"""Compare a fit of data larger than memory, while a worker is killed, with a fit in memory.
 
-Two worker processes read a file block by block; Dask ends one that takes more than its limit. In
-the middle of a pass one of them is killed, and Dask starts another in its place.
+Two worker processes read a file block by block; Dask terminates a worker that exceeds its memory
+limit. One worker is killed in the middle of a pass, and Dask starts another in its place.
 
     python benchmarks/larger_than_memory.py --megabytes 1500 --iterations 6
 """
@@ -24,8 +24,8 @@ from distributed import Client, LocalCluster
 from gmmlab import Full, Mixture, datasets, fit, start
 
 MIB = 2**20
-# Dask also sets MALLOC_TRIM_THRESHOLD_ for its workers, so that memory goes back to the system at
-# once. Every temporary array then is new pages, and a pass takes more than twice as long.
+# By default Dask also sets MALLOC_TRIM_THRESHOLD_ for its workers, so that freed memory returns to
+# the system at once. Every temporary array then needs new pages, which doubles the time of a pass.
 ENVIRONMENT = {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1}
 
 
@@ -39,13 +39,13 @@ def write(path, n_samples, n_features, n_components, block_rows, rng):
 
 
 def read(path, begin, shape):
-    """Return a block of the file. It is read, not mapped: what is mapped counts as memory too."""
+    """Read a block of the file. It is not mapped, because mapped memory counts as used."""
     values = np.fromfile(path, count=shape[0] * shape[1], offset=begin * shape[1] * 8)
     return values.reshape(shape)
 
 
 def blocks_of(path, n_samples, n_features, block_rows):
-    """Return the file as a Dask array; the blocks are read where they are needed."""
+    """Return the file as a Dask array; the workers read its blocks."""
     parts = []
     for begin in range(0, n_samples, block_rows):
         shape = (min(block_rows, n_samples - begin), n_features)
@@ -54,7 +54,7 @@ def blocks_of(path, n_samples, n_features, block_rows):
 
 
 class Peaks(Thread):
-    """Watches the memory of this process (with Dask's scheduler in it) and of its children."""
+    """Monitor the memory of this process, which includes Dask's scheduler, and of its children."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -71,7 +71,7 @@ class Peaks(Thread):
 
 
 class Killer:
-    """A callback of `fit` that kills a worker in the middle of a pass, and times iterations."""
+    """A callback of `fit` that times iterations and kills a worker in the middle of a pass."""
 
     def __init__(self, pid, after):
         self.pid, self.after, self.times = pid, after, [perf_counter()]
@@ -94,9 +94,9 @@ class Killer:
 @click.option("--components", default=5, show_default=True)
 @click.option("--iterations", default=4, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path), help="Where the data go for a while.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Folder for the temporary data.")
 def main(megabytes, limit, block, features, components, iterations, seed, folder):
-    """Fit data larger than memory on two workers, and kill one of them midway."""
+    """Fit data larger than memory on two workers, one of which is killed."""
     rng = np.random.default_rng(seed)
     n_samples = megabytes * MIB // (8 * features)
     block_rows = block * MIB // (8 * features)
@@ -136,17 +136,17 @@ def main(megabytes, limit, block, features, components, iterations, seed, folder
         seconds = perf_counter() - before
 
     for pid in sorted(everyone):
-        fate = "killed" if pid == killer.pid else "lived"
+        fate = "killed" if pid == killer.pid else "alive"
         click.echo(f"worker   {pid} {fate}, peak {peaks.children[pid] / MIB:.0f} MiB")
-    click.echo(f"client   peak {peaks.client / MIB:.0f} MiB, with the scheduler")
+    click.echo(f"client   peak {peaks.client / MIB:.0f} MiB, including the scheduler")
     passes = np.diff(killer.times[1:])
-    click.echo(f"time     {np.median(passes):.2f} s an iteration, {passes.max():.2f} s the longest")
+    click.echo(f"time     {np.median(passes):.2f} s per iteration, at most {passes.max():.2f} s")
     click.echo(f"         {seconds / (near.n_iter + 1):.2f} s in memory, on all cores")
     click.echo(f"log-likelihood  {far.log_likelihood!r} on workers")
     click.echo(f"                {near.log_likelihood!r} in memory")
     difference = abs(far.log_likelihood / near.log_likelihood - 1)
     means = np.abs(far.mixture.means - near.mixture.means).max()
-    click.echo(f"difference      {difference:.1e} of it; of the means, at most {means:.1e}")
+    click.echo(f"difference      {difference:.1e} relative; of the means at most {means:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The wall time of 24 runs: papermill in a shell loop, and gmmlab with one job and with two.
+"""Time 24 runs of a notebook: papermill in a shell loop, and gmmlab with one and with two jobs.
 
-All three run the same quick notebook with the same parameters and seeds, one after the other in
-turns, and must record the same results. Each time includes all that is started and imported;
-ours also makes pages, figures and provenance, which papermill does not.
+All three run the same quick notebook with the same parameters and seeds, in turns, and must record
+the same results. Times include starting processes and importing. gmmlab also writes pages, figures
+and provenance, which papermill does not.
 """
 
 import json
@@ -39,7 +39,7 @@ RECORD = "record(log_likelihood=result.log_likelihood, n_iter=result.n_iter)"
 
 
 def quick_notebook(path: Path) -> None:
-    """Write a notebook that imports what notebooks import, and does little."""
+    """Write a notebook with the usual imports that computes little."""
     check = "from gmmlab.workbook import check_parameters\n\ncheck_parameters()"
     sources = [PARAMETERS, check, IMPORTS, FIT, FIGURE, RECORD]
     cells = [nbformat.v4.new_code_cell(source, id=f"c{i}") for i, source in enumerate(sources)]
@@ -49,7 +49,7 @@ def quick_notebook(path: Path) -> None:
 
 
 def papermill(workbook: Path, n_runs: int) -> list[dict]:
-    """Run the notebook as a shell loop would."""
+    """Run the notebook by papermill in a shell loop."""
     out = workbook / "out"
     out.mkdir()
     notebook = workbook / "notebooks" / "quick.ipynb"
@@ -62,7 +62,7 @@ def papermill(workbook: Path, n_runs: int) -> list[dict]:
 
 
 def ours(workbook: Path, n_runs: int, jobs: int) -> list[dict]:
-    """Run the notebook as `gmmlab sweep` does."""
+    """Run the notebook by `gmmlab sweep`."""
     command = [sys.executable, "-m", "gmmlab", "-C", str(workbook), "sweep", "quick"]
     command += ["-g", "seed", f"0:{n_runs}", "--jobs", str(jobs), "--json"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -77,10 +77,10 @@ WAYS = {
 
 
 @click.command()
-@click.option("--runs", default=24, show_default=True, help="Runs in each turn.")
-@click.option("--repeats", default=3, show_default=True, help="Turns of each way.")
+@click.option("--runs", default=24, show_default=True, help="Number of runs in each turn.")
+@click.option("--repeats", default=3, show_default=True, help="Number of turns.")
 def main(runs: int, repeats: int) -> None:
-    """Time the three ways in turns; print medians, and the shell loop's over each."""
+    """Time the three ways in turns; print their medians and speed-ups over the shell loop."""
     times: dict[str, list[float]] = {name: [] for name in WAYS}
     results = []
     for _ in range(repeats):
@@ -96,7 +96,7 @@ def main(runs: int, repeats: int) -> None:
     if any(found != results[0] for found in results):
         raise click.ClickException("the three ways recorded different results")
     loop = statistics.median(times["papermill, shell loop"])
-    click.echo(f"{runs} runs, median of {repeats}; the same results in all three")
+    click.echo(f"{runs} runs, median of {repeats} turns; all three recorded the same results")
     for name, found in times.items():
         median = statistics.median(found)
         click.echo(f"{name:<24} {median:6.1f} s   loop / this = {loop / median:4.1f}")

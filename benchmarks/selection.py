@@ -1,4 +1,4 @@
-"""How well, and in what time, `selection.compare` searches a grid; how true its p-values are.
+"""Measure the quality and time of `selection.compare`, and the p-values of the bootstrap test.
 
 python benchmarks/selection.py grid --data iris --data old_faithful
 python benchmarks/selection.py grid --csv diabetes.csv --against diabetes-mclust.csv
@@ -18,14 +18,14 @@ from joblib.externals.loky import get_reusable_executor
 from scipy.stats import binomtest
 
 from gmmlab import Mixture, Spherical, Tied, datasets, selection
-from gmmlab.selection.split_merge import is_tighter
+from gmmlab.selection import is_tighter
 
-# Differences in total log-likelihood, in nats, that are none: as a share, and between programs.
+# Negligible differences in total log-likelihood: relative to it, and in nats between programs.
 _FALL, _SAME = 1e-6, 1e-3
 
 
 def pairs(cells):
-    """Yield pairs of sound cells of which every mixture of the first is one of the second."""
+    """Yield pairs of sound cells where the first is a special case of the second."""
     for low, high in permutations([cell for cell in cells if not cell.degenerate], 2):
         (tight, few), (loose, more) = low.key, high.key
         if (few == more and is_tighter(tight, loose)) or (tight is loose and more == few + 1):
@@ -33,25 +33,25 @@ def pairs(cells):
 
 
 def falls(low, high):
-    """Return whether the second of a pair fits worse."""
+    """Return whether the second cell of a pair fits worse."""
     fall = low.fit.log_likelihood - high.fit.log_likelihood
     return fall > _FALL * max(1, abs(low.fit.log_likelihood))
 
 
 def versus(found, path):
-    """Say how the cells compare with those of a file: structure, n_components, log_likelihood."""
+    """Compare the cells with a file that has structure, n_components and log_likelihood."""
     theirs = pd.read_csv(path).dropna()
     both = found.to_frame().merge(theirs, on=["structure", "n_components"], suffixes=("", "_there"))
     apart = (both.log_likelihood - both.log_likelihood_there).dropna()
     return (
-        f"{len(apart)} cells that neither has degenerate: better in {(apart > _SAME).sum()}, the "
-        f"same in {(apart.abs() <= _SAME).sum()}, worse in {(apart < -_SAME).sum()}; the worst "
+        f"{len(apart)} cells that are degenerate in neither: {(apart > _SAME).sum()} better, "
+        f"{(apart.abs() <= _SAME).sum()} equal, {(apart < -_SAME).sum()} worse; the worst "
         f"difference is {apart.min():.2g} nats"
     )
 
 
 def seconds():
-    """Return seconds on the clock, and of processors, those of workers that have ended too."""
+    """Return wall time and processor time in seconds, including that of workers that have ended."""
     spent = os.times()
     return time.perf_counter(), sum(spent[:4])
 
@@ -61,10 +61,10 @@ def main():
     pass
 
 
-@main.command(help="The default comparison: time, monotone pairs, and against another program.")
-@click.option("--data", "names", multiple=True, help="a data set of gmmlab.datasets")
-@click.option("--csv", "path", type=click.Path(path_type=Path), help="numbers, with a header")
-@click.option("--against", type=click.Path(path_type=Path), help="structure, n_components, …")
+@main.command(help="Run the default comparison; compare it with another program.")
+@click.option("--data", "names", multiple=True, help="name of a data set in gmmlab.datasets")
+@click.option("--csv", "path", type=click.Path(path_type=Path), help="file of data, with a header")
+@click.option("--against", type=click.Path(path_type=Path), help="file of another program")
 @click.option("--n-jobs", default=1, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 def grid(names, path, against, n_jobs, seed):
@@ -75,11 +75,11 @@ def grid(names, path, against, n_jobs, seed):
         began = seconds()
         rng = np.random.default_rng(seed)
         found = selection.compare(X, rng=rng, n_jobs=n_jobs, progress=False)
-        get_reusable_executor().shutdown()  # so that what workers took is known
+        get_reusable_executor().shutdown()  # so that the time of the workers is included
         wall, processors = (b - a for a, b in zip(began, seconds(), strict=True))
         nested = list(pairs(found.cells))
         lost = sum(bool(cell.degenerate) for cell in found.cells)
-        click.echo(f"{name}: {wall:.0f} s, {processors:.0f} s of processors, n_jobs={n_jobs}")
+        click.echo(f"{name}: {wall:.0f} s, {processors:.0f} s of processor time, n_jobs={n_jobs}")
         click.echo(f"  {sum(falls(*pair) for pair in nested)} of {len(nested)} nested pairs fall")
         click.echo(f"  {lost} of {len(found.cells)} cells are degenerate")
         if against:
@@ -88,7 +88,7 @@ def grid(names, path, against, n_jobs, seed):
 
 
 def p_value(truth, n_samples, n_bootstrap, rng):
-    """Return the p-value of a test of a mixture's own number of components."""
+    """Return the p-value of a test of the true number of components."""
     X, _ = truth.sample(n_samples, rng)
     test = selection.bootstrap_test(
         X,
@@ -102,9 +102,9 @@ def p_value(truth, n_samples, n_bootstrap, rng):
     return test.p_value
 
 
-@main.command(help="p-values where the null hypothesis is true: they ought to be uniform.")
-@click.option("--tests", default=200, show_default=True, help="number of samples tested")
-@click.option("--n-samples", default=100, show_default=True, help="size of each")
+@main.command(help="Compute p-values under the null hypothesis, which should be uniform.")
+@click.option("--tests", default=200, show_default=True, help="number of tests")
+@click.option("--n-samples", default=100, show_default=True, help="size of each sample")
 @click.option("--n-bootstrap", default=39, show_default=True)
 @click.option("--n-jobs", default=-1, show_default=True)
 def null(tests, n_samples, n_bootstrap, n_jobs):
