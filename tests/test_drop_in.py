@@ -1,7 +1,7 @@
-"""What our class promises beyond scikit-learn's, each promise as a law.
+"""Differences between our class and scikit-learn's, each written as a law.
 
-Every law takes the class. It holds for ours, and it fails for scikit-learn's: a law that
-begins to hold there too is no difference any more, and says so here.
+Every law takes the class. It must hold for ours and fail for scikit-learn's. If a law begins to
+hold for scikit-learn's class too, its test fails, because there is no difference any more.
 """
 
 import warnings
@@ -15,14 +15,14 @@ from gmmlab import GaussianMixture
 TYPES = ("full", "tied", "diag", "spherical")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 
-# Laws stop fits early, and sound what is said about hopeless data.
+# Some laws stop fits early, or check the warnings for degenerate data.
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::RuntimeWarning"
 )
 
 
 def clusters():
-    """Three clusters, on multiples of 2⁻¹⁰: adding a large whole number is exact."""
+    """Return three clusters rounded to multiples of 2⁻¹⁰, so that adding 1e8 is exact."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2)) + 4 * rng.integers(3, size=(300, 1))
     return np.round(X * 2**10) / 2**10
@@ -33,7 +33,7 @@ def noise():
 
 
 def start(covariance_type):
-    """Weights, means and precisions for three components."""
+    """Return weights, means and precisions of three components."""
     return {
         "weights_init": [0.3, 0.3, 0.4],
         "means_init": np.array([[0.0, 1.0], [4.0, 3.0], [8.0, 9.0]]),
@@ -46,11 +46,11 @@ def start(covariance_type):
     }
 
 
-# ---- the answer --------------------------------------------------------------------------
+# ---- the fit -----------------------------------------------------------------------------
 
 
 def law_lower_bound_is_the_score_of_the_parameters_returned(GaussianMixture):
-    # scikit-learn's is the score of the parameters one step before
+    # scikit-learn returns the score of the parameters before the last step.
     X = clusters()
     for covariance_type in TYPES:
         options = {"covariance_type": covariance_type, "max_iter": 3, "tol": 0}
@@ -59,17 +59,17 @@ def law_lower_bound_is_the_score_of_the_parameters_returned(GaussianMixture):
         assert model.lower_bounds_[-1] == model.lower_bound_
 
 
-def law_of_several_starts_the_one_with_the_best_score_is_kept(GaussianMixture):
+def law_the_start_with_the_best_score_is_kept(GaussianMixture):
     X = noise()
     for seed in range(10):
         options = {"init_params": "random_from_data", "max_iter": 2, "random_state": seed}
-        # The first starts are the same, so more of them can only do better.
+        # More starts include the first ones, so they can only find a better fit.
         scores = [GaussianMixture(5, n_init=n, **options).fit(X).score(X) for n in range(1, 6)]
         assert scores == sorted(scores)
 
 
 def law_a_shift_of_the_data_shifts_the_fit(GaussianMixture):
-    # At 1e8 a mean is rounded to 1.5e-8; E[x²] − μ² would be rounded to 2.
+    # At 1e8 the rounding of a mean is 1.5e-8, but that of E[x²] − μ² is 2.
     X, shift = clusters(), 1e8
     assert ((X + shift) - shift == X).all()
     for covariance_type in TYPES:
@@ -83,7 +83,7 @@ def law_a_shift_of_the_data_shifts_the_fit(GaussianMixture):
         np.testing.assert_allclose(shifted.score_samples(X + shift), model.score_samples(X), 1e-6)
 
 
-def law_tol_0_goes_on_until_nothing_is_gained(GaussianMixture):
+def law_tol_0_continues_until_there_is_no_gain(GaussianMixture):
     X = clusters()
     model = GaussianMixture(2, tol=0, reg_covar=0, max_iter=500, random_state=0).fit(X)
     assert model.converged_
@@ -102,28 +102,30 @@ def law_every_start_is_a_mixture_on_the_scale_of_the_data(GaussianMixture):
             assert (model.covariances_ > 1e-3 * X.var(axis=0)).all()
 
 
-def law_no_iterations_return_and_evaluate_what_was_given(GaussianMixture):
+def law_max_iter_0_returns_and_evaluates_the_given_parameters(GaussianMixture):
     X = clusters()
     for covariance_type in TYPES:
         given = start(covariance_type)
         model = GaussianMixture(3, covariance_type=covariance_type, max_iter=0, **given).fit(X)
         np.testing.assert_allclose(model.weights_, given["weights_init"])
         np.testing.assert_allclose(model.means_, given["means_init"])
-        np.testing.assert_allclose(model.covariances_, given["precisions_init"])  # all of them 1
+        np.testing.assert_allclose(
+            model.covariances_, given["precisions_init"]
+        )  # both are the identity
         assert model.lower_bound_ == pytest.approx(model.score(X), rel=1e-12)
 
 
-# ---- using a fit -------------------------------------------------------------------------
+# ---- predictions and samples -------------------------------------------------------------
 
 
-def law_a_far_point_belongs_to_the_components_in_shares_that_sum_to_1(GaussianMixture):
+def law_the_responsibilities_of_a_distant_sample_sum_to_1(GaussianMixture):
     model = GaussianMixture(2, random_state=0).fit(clusters())
     for distance in (1e160, 1e200):
         shares = model.predict_proba([[distance, 0.0], [0.0, -distance]])
         np.testing.assert_allclose(shares.sum(axis=1), 1)
 
 
-def law_samples_take_a_random_state_of_their_own(GaussianMixture):
+def law_sample_accepts_a_random_state(GaussianMixture):
     model = GaussianMixture(3, random_state=0).fit(clusters())
     first, again, other = (model.sample(20, random_state=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -137,27 +139,27 @@ def law_samples_come_in_random_order(GaussianMixture):
     assert set(labels[:100]) == set(labels[200:]) == {0, 1, 2}
 
 
-def law_scores_follow_the_covariances_that_a_caller_sets(GaussianMixture):
+def law_scores_follow_covariances_set_by_a_caller(GaussianMixture):
     X = clusters()
     model = GaussianMixture(1, random_state=0).fit(X)
     before = model.score(X)
     model.covariances_ = 4 * model.covariances_
-    # E ‖y‖² = d falls to d/4, and log|Σ| rises by d log 4
+    # E ‖y‖² decreases from d to d/4, and log|Σ| increases by d log 4.
     assert model.score(X) - before == pytest.approx(0.75 - np.log(4), abs=1e-5)
 
 
-def law_criteria_take_lists(GaussianMixture):
+def law_criteria_accept_lists(GaussianMixture):
     X = clusters()
     model = GaussianMixture(3, random_state=0).fit(X)
     assert model.bic(X.tolist()) == model.bic(X)
     assert model.aic(X.tolist()) == model.aic(X)
 
 
-# ---- what went wrong ---------------------------------------------------------------------
+# ---- messages ----------------------------------------------------------------------------
 
 
-def said(GaussianMixture, X, **options):
-    """Everything that a fit says, in warnings or in its result."""
+def messages(GaussianMixture, X, **options):
+    """Return all messages of a fit, in warnings or in its result."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = GaussianMixture(2, **options).fit(X)
@@ -169,28 +171,28 @@ def said(GaussianMixture, X, **options):
 
 def law_an_empty_component_is_reported(GaussianMixture):
     far = [[0.0, 0.0], [1e6, 1e6]]
-    assert "component 1 is empty" in said(GaussianMixture, clusters(), means_init=far)
+    assert "component 1 is empty" in messages(GaussianMixture, clusters(), means_init=far)
 
 
 def law_a_collapsed_component_is_reported(GaussianMixture):
-    # A variance of x² times rounding is what is left of a cluster of one point, x.
+    # In scikit-learn, a cluster of one sample x has rounding times x² as its variance.
     X = np.append(np.random.default_rng(0).normal(size=(30, 2)), [[50.0, 50.0]], axis=0)
     for covariance_type in ("diag", "spherical"):
         options = {"covariance_type": covariance_type, "reg_covar": 0, "random_state": 0}
-        assert "has collapsed" in said(GaussianMixture, X, **options)
+        assert "has collapsed" in messages(GaussianMixture, X, **options)
 
 
-# ---- ours, and theirs --------------------------------------------------------------------
+# ---- the tests ---------------------------------------------------------------------------
 
 LAWS = {name: law for name, law in globals().items() if name.startswith("law_")}
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_ours_keeps_the_law(name):
+def test_the_law_holds_for_our_class(name):
     LAWS[name](GaussianMixture)
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_scikit_learns_does_not(name):
+def test_the_law_does_not_hold_for_the_class_of_scikit_learn(name):
     with pytest.raises((AssertionError, AttributeError, TypeError, ValueError)):
         LAWS[name](sklearn.mixture.GaussianMixture)

@@ -1,4 +1,4 @@
-"""Laws of the scikit-learn face: the same interface, and the same answers where they are due."""
+"""The interface of scikit-learn: the same methods, and the same answers where they are defined."""
 
 import inspect
 import pickle
@@ -38,11 +38,11 @@ def faithful():
 
 
 def print_nothing(iteration, mixture, log_likelihood):
-    """A callback that can be pickled."""
+    """Do nothing; a callback that can be pickled."""
 
 
 def explicit_start(covariance_type, k=3, d=2, seed=0):
-    """Weights, means and precisions for both classes."""
+    """Return weights, means and precisions for either class."""
     rng = np.random.default_rng(seed)
     factors = rng.normal(size=(k, d, d))
     matrices = factors @ factors.swapaxes(1, 2) + 0.5 * np.eye(d)
@@ -65,7 +65,7 @@ def explicit_start(covariance_type, k=3, d=2, seed=0):
 @unconverged
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("covariance_type", ["full", "diag"])
-def test_every_check_that_scikit_learns_class_passes_is_passed(covariance_type):
+def test_it_passes_every_check_that_the_class_of_scikit_learn_passes(covariance_type):
     passed, expected = (
         {
             result["check_name"]
@@ -78,7 +78,7 @@ def test_every_check_that_scikit_learns_class_passes_is_passed(covariance_type):
     assert len(expected) > 30
 
 
-def test_parameters_are_scikit_learns_with_their_defaults_and_some_more():
+def test_parameters_and_defaults_include_those_of_scikit_learn():
     ours = inspect.signature(GaussianMixture).parameters
     theirs = inspect.signature(Reference).parameters
     for name, parameter in theirs.items():
@@ -89,7 +89,7 @@ def test_parameters_are_scikit_learns_with_their_defaults_and_some_more():
     assert all(name in GaussianMixture.__doc__ for name in more)
 
 
-def test_methods_and_fitted_attributes_are_scikit_learns(faithful):
+def test_methods_and_fitted_attributes_include_those_of_scikit_learn(faithful):
     ours, theirs = (cls(2, random_state=0).fit(faithful) for cls in (GaussianMixture, Reference))
     assert {name for name in dir(theirs) if not name.startswith("_")} <= set(dir(ours))
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
@@ -102,9 +102,8 @@ def test_methods_and_fitted_attributes_are_scikit_learns(faithful):
 
 @unconverged
 @every_type
-@pytest.mark.parametrize("reg_covar", [0, 1e-6, 0.1])
-@pytest.mark.parametrize("iterations", [1, 2, 7])
-def test_the_same_start_and_iterations_give_scikit_learns_answer(
+@pytest.mark.parametrize(("reg_covar", "iterations"), [(0, 7), (1e-6, 1), (0.1, 2)])
+def test_the_same_start_and_iterations_give_the_answer_of_scikit_learn(
     X, covariance_type, reg_covar, iterations
 ):
     options = {
@@ -126,7 +125,7 @@ def test_the_same_start_and_iterations_give_scikit_learns_answer(
 
 
 @every_type
-def test_both_find_the_same_optimum(faithful, covariance_type):
+def test_both_classes_find_the_same_optimum(faithful, covariance_type):
     options = {"covariance_type": covariance_type, "tol": 1e-10, "max_iter": 2000}
     means = [[2.0, 55.0], [4.3, 80.0]]
     ours, theirs = (
@@ -138,7 +137,21 @@ def test_both_find_the_same_optimum(faithful, covariance_type):
     assert ours.score(faithful) == pytest.approx(theirs.score(faithful), abs=1e-7)
 
 
-def test_waiting_times_have_the_fit_that_two_r_packages_publish(faithful):
+@pytest.mark.parametrize(
+    ("covariance_type", "tol"),
+    [("full", 1e-3), ("tied", 1e-5), ("diag", 1e-2), ("spherical", 1e-3)],
+)
+def test_it_stops_at_the_same_iteration_as_scikit_learn(X, covariance_type, tol):
+    """That is one step after the gain is within tol, so the answer is the same or better."""
+    given = explicit_start(covariance_type)
+    options = {"covariance_type": covariance_type, "tol": tol, "max_iter": 500, "reg_covar": 0}
+    ours, theirs = (cls(3, **options, **given).fit(X) for cls in (GaussianMixture, Reference))
+    assert ours.n_iter_ == theirs.n_iter_
+    np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-6, atol=1e-8)
+    assert ours.score(X) >= theirs.score(X) - 1e-9
+
+
+def test_waiting_times_have_the_fit_of_two_r_packages(faithful):
     # mixtools: Benaglia et al. (2009), J. Stat. Softw. 32(6), section 2; equal variances.
     # mclust: its vignette, the density of faithful$waiting: model E, two components.
     waiting = faithful[:, 1:]
@@ -154,7 +167,7 @@ def test_waiting_times_have_the_fit_that_two_r_packages_publish(faithful):
 
 @unconverged
 @every_type
-def test_no_iterations_keep_the_start(X, covariance_type):
+def test_max_iter_0_keeps_the_start(X, covariance_type):
     start = explicit_start(covariance_type)
     model = GaussianMixture(3, covariance_type=covariance_type, max_iter=0, **start).fit(X)
     np.testing.assert_allclose(model.weights_, start["weights_init"], rtol=1e-14)
@@ -163,12 +176,12 @@ def test_no_iterations_keep_the_start(X, covariance_type):
     assert model.n_iter_ == 0
 
 
-def test_no_iterations_are_no_reason_to_warn(X):
+def test_max_iter_0_does_not_warn(X):
     GaussianMixture(3, max_iter=0).fit(X)
 
 
-@every_type
-def test_a_start_that_is_drawn_gets_the_ridge_of_every_m_step(X, covariance_type):
+@pytest.mark.parametrize("covariance_type", ["full", "spherical"])
+def test_a_drawn_start_gets_the_ridge_of_every_m_step(X, covariance_type):
     plain, ridged = (
         GaussianMixture(
             3, covariance_type=covariance_type, max_iter=0, reg_covar=ridge, random_state=0
@@ -181,7 +194,7 @@ def test_a_start_that_is_drawn_gets_the_ridge_of_every_m_step(X, covariance_type
 
 @unconverged
 @every_type
-def test_covariances_init_is_the_inverse_of_precisions_init(X, covariance_type):
+def test_covariances_init_is_equivalent_to_the_inverse_as_precisions_init(X, covariance_type):
     start = explicit_start(covariance_type)
     precise = STRUCTURES[covariance_type](start["precisions_init"])
     covariances = precise.precisions.reshape(precise.values.shape)
@@ -197,7 +210,7 @@ def test_covariances_init_is_the_inverse_of_precisions_init(X, covariance_type):
 
 
 @every_type
-def test_precisions_invert_covariances_and_have_their_factors(X, covariance_type):
+def test_precisions_are_inverse_covariances_with_their_cholesky_factors(X, covariance_type):
     model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
     factor = model.precisions_cholesky_
     if covariance_type in ("full", "tied"):
@@ -209,7 +222,7 @@ def test_precisions_invert_covariances_and_have_their_factors(X, covariance_type
         np.testing.assert_allclose(factor**2, model.precisions_)
 
 
-def test_lower_bounds_are_mean_log_likelihoods_that_rise_to_the_score(X):
+def test_lower_bounds_are_mean_log_likelihoods_that_increase_to_the_score(X):
     model = GaussianMixture(3, reg_covar=0, tol=1e-6, max_iter=1000, random_state=0).fit(X)
     assert len(model.lower_bounds_) == model.n_iter_
     assert model.lower_bound_ == model.lower_bounds_[-1] == pytest.approx(model.score(X), rel=1e-13)
@@ -218,7 +231,7 @@ def test_lower_bounds_are_mean_log_likelihoods_that_rise_to_the_score(X):
     assert model.result_.n_iter == model.n_iter_
 
 
-def test_fitted_arrays_belong_to_the_caller_and_the_fit_stays_what_it_was(X):
+def test_changing_fitted_arrays_does_not_change_the_result(X):
     model = GaussianMixture(3, random_state=0).fit(X)
     expected = model.result_.mixture.log_prob(X)
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_"):
@@ -234,7 +247,7 @@ def test_predictions_follow_the_attributes(X):
 
 
 @pytest.mark.parametrize("weights", [np.array([0.1, 0.3, 0.6], np.float32), [0.5, 0.5, 0.0]])
-def test_weights_that_a_caller_sets_may_be_rounded_or_0(X, weights):
+def test_weights_set_by_a_caller_may_be_rounded_or_0(X, weights):
     model = GaussianMixture(3, random_state=0).fit(X)
     model.weights_ = np.asarray(weights)
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
@@ -243,14 +256,27 @@ def test_weights_that_a_caller_sets_may_be_rounded_or_0(X, weights):
     )
 
 
+def test_parameters_set_by_a_caller_need_no_fit():
+    model = GaussianMixture(2)
+    model.weights_, model.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]])
+    model.covariances_ = np.stack([np.eye(2)] * 2)
+    np.testing.assert_array_equal(model.predict([[0.1, 0.0], [8.0, 9.0]]), [0, 1])
+    assert model.sample(3, random_state=0)[0].shape == (3, 2)
+
+
 # ---- scores ------------------------------------------------------------------------------
 
 
-@every_type
 @pytest.mark.parametrize(
-    "free", [("weights", "means", "covariances"), ("means",), ("weights", "covariances")]
+    ("covariance_type", "free"),
+    [
+        ("full", ("weights", "means", "covariances")),
+        ("tied", ("weights", "covariances")),
+        ("diag", ("means",)),
+        ("spherical", ("weights", "means", "covariances")),
+    ],
 )
-def test_scores_are_what_their_formulas_say(X, covariance_type, free):
+def test_scores_are_those_of_their_formulas(X, covariance_type, free):
     model = GaussianMixture(3, covariance_type=covariance_type, free=free, tol=0.1, random_state=0)
     model.fit(X)
     log_densities = model.score_samples(X)
@@ -264,7 +290,7 @@ def test_scores_are_what_their_formulas_say(X, covariance_type, free):
     assert model.aic(X[:50]) == pytest.approx(2 * p - 2 * log_densities[:50].sum())
 
 
-def test_labels_are_those_of_the_largest_probability(X):
+def test_the_predicted_label_has_the_largest_probability(X):
     model = GaussianMixture(3, random_state=0)
     labels = model.fit_predict(X)
     probabilities = model.predict_proba(X)
@@ -273,12 +299,19 @@ def test_labels_are_those_of_the_largest_probability(X):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
 
 
-# ---- what is known -----------------------------------------------------------------------
+# ---- fixed blocks ------------------------------------------------------------------------
 
 
-@every_type
-@pytest.mark.parametrize("block", ["weights", "means", "covariances"])
-def test_blocks_that_are_not_free_keep_their_starting_values(X, covariance_type, block):
+@pytest.mark.parametrize(
+    ("covariance_type", "block"),
+    [
+        ("full", "weights"),
+        ("tied", "means"),
+        ("full", "covariances"),
+        ("diag", "covariances"),
+    ],
+)
+def test_blocks_that_are_not_free_keep_their_initial_values(X, covariance_type, block):
     start = explicit_start(covariance_type)
     precise = STRUCTURES[covariance_type](start.pop("precisions_init"))
     covariances = precise.precisions.reshape(precise.values.shape)
@@ -303,7 +336,7 @@ def test_blocks_that_are_not_free_keep_their_starting_values(X, covariance_type,
 
 
 @unconverged
-def test_free_blocks_move_as_in_fit(X):
+def test_free_blocks_are_estimated_as_in_fit(X):
     start = explicit_start("full")
     model = GaussianMixture(3, free=["means"], max_iter=4, tol=0, **start).fit(X)
     covariance = Full(Full(start["precisions_init"]).precisions)
@@ -315,27 +348,27 @@ def test_free_blocks_move_as_in_fit(X):
 # ---- starts, restarts, warnings ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-@every_type
-def test_every_start_repeats_with_random_state(X, init_params, covariance_type):
-    options = {"covariance_type": covariance_type, "init_params": init_params, "tol": 0.1}
-    first, again = (GaussianMixture(3, random_state=5, **options).fit(X) for _ in range(2))
+@pytest.mark.parametrize(
+    ("init_params", "covariance_type"),
+    [
+        ("kmeans", "full"),
+        ("k-means++", "tied"),
+        ("random", "diag"),
+        ("random_from_data", "spherical"),
+    ],
+)
+def test_every_start_repeats_with_the_same_random_state_only(init_params, covariance_type):
+    noise = np.random.default_rng(0).uniform(size=(200, 2))
+    options = {"covariance_type": covariance_type, "init_params": init_params, "max_iter": 0}
+    first, again, other = (
+        GaussianMixture(6, random_state=seed, **options).fit(noise) for seed in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first.means_, again.means_)
     np.testing.assert_array_equal(first.covariances_, again.covariances_)
+    assert not np.array_equal(first.means_, other.means_)
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-def test_starts_differ_with_random_state(init_params):
-    noise = np.random.default_rng(0).uniform(size=(200, 2))
-    options = {"init_params": init_params, "max_iter": 0}
-    means = [
-        GaussianMixture(6, random_state=seed, **options).fit(noise).means_ for seed in range(3)
-    ]
-    assert not np.array_equal(means[0], means[1])
-    assert not np.array_equal(means[1], means[2])
-
-
-def test_starts_have_the_names_that_say_what_they_are(X):
+def test_each_init_params_gives_the_start_of_its_name(X):
     models = {
         name: GaussianMixture(3, init_params=name, max_iter=0, random_state=0).fit(X)
         for name in ("kmeans", "k-means++", "random", "random_from_data")
@@ -371,7 +404,7 @@ def test_the_best_of_n_init_starts_is_kept():
 
 
 @unconverged
-def test_a_warm_start_goes_on_where_the_last_fit_stopped(X):
+def test_a_warm_start_continues_from_the_last_fit(X):
     start = explicit_start("full")
     whole = GaussianMixture(3, max_iter=6, tol=0, **start).fit(X)
     model = GaussianMixture(3, max_iter=2, tol=0, warm_start=True, **start)
@@ -382,37 +415,34 @@ def test_a_warm_start_goes_on_where_the_last_fit_stopped(X):
 
 
 @unconverged
-def test_without_a_warm_start_every_fit_begins_anew(X):
+def test_without_a_warm_start_every_fit_starts_again(X):
     model = GaussianMixture(3, max_iter=2, tol=0, **explicit_start("full")).fit(X)
     first = model.means_
     np.testing.assert_array_equal(model.fit(X).means_, first)
 
 
-def test_running_out_of_iterations_warns(X):
+def test_only_a_fit_that_does_not_converge_warns(X):
+    assert GaussianMixture(3, tol=0.1, random_state=0).fit(X).converged_
     with pytest.warns(ConvergenceWarning, match=r"did not converge.*max_iter"):
         model = GaussianMixture(3, max_iter=2, tol=0, random_state=0).fit(X)
     assert not model.converged_
 
 
-def test_converging_does_not_warn(X):
-    assert GaussianMixture(3, tol=0.1, random_state=0).fit(X).converged_
-
-
 def test_tol_is_the_gain_in_mean_log_likelihood(X):
     model = GaussianMixture(3, tol=1e-3, reg_covar=0, max_iter=500, random_state=0).fit(X)
     gains = np.diff(model.result_.trace["log_likelihood"]) / 300
-    # One step more than that, as scikit-learn takes it.
+    # The fit takes one more step, like scikit-learn.
     assert (gains[-2:] <= 1e-3).all()
     assert (gains[:-2] > 1e-3).all()
 
 
 def with_a_far_point():
-    """A cluster, and one point that a component will collapse onto."""
+    """Return a cluster, and one sample on which a component collapses."""
     return np.append(np.random.default_rng(0).normal(size=(30, 2)), [[50.0, 50.0]], axis=0)
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-def test_a_collapse_ends_a_fit_without_reg_covar_and_none_with_it(covariance_type):
+def test_a_collapse_ends_a_fit_unless_reg_covar_prevents_it(covariance_type):
     data = with_a_far_point()
     model = GaussianMixture(
         2, covariance_type=covariance_type, reg_covar=0, max_iter=500, random_state=0
@@ -429,7 +459,7 @@ def test_a_collapse_ends_a_fit_without_reg_covar_and_none_with_it(covariance_typ
 
 
 @unconverged
-def test_a_start_that_collapses_does_not_spoil_the_others():
+def test_a_start_that_collapses_does_not_affect_the_others():
     few = np.random.default_rng(0).normal(size=(20, 2))
     options = {"reg_covar": 0, "init_params": "random_from_data", "max_iter": 60, "tol": 1e-4}
 
@@ -443,16 +473,24 @@ def test_a_start_that_collapses_does_not_spoil_the_others():
 
 
 @unconverged
-def test_a_weight_of_0_is_a_component_that_nothing_belongs_to(X):
+def test_a_component_with_weight_0_stays_empty(X):
     model = GaussianMixture(2, weights_init=[1.0, 0.0], random_state=0).fit(X)
     np.testing.assert_allclose(model.weights_, [1, 0], atol=1e-100)
     np.testing.assert_allclose(model.means_[0], X.mean(axis=0))
 
 
-@every_type
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random", "random_from_data"])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_fewer_different_samples_than_components_are_no_error(covariance_type, init_params):
+@unconverged
+@pytest.mark.parametrize(
+    ("covariance_type", "init_params"),
+    [
+        ("full", "kmeans"),
+        ("spherical", "kmeans"),
+        ("tied", "k-means++"),
+        ("diag", "random"),
+        ("full", "random_from_data"),
+    ],
+)
+def test_there_may_be_fewer_distinct_samples_than_components(covariance_type, init_params):
     twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
     options = {"covariance_type": covariance_type, "init_params": init_params, "random_state": 0}
     model = GaussianMixture(4, **options).fit(twice)
@@ -461,18 +499,18 @@ def test_fewer_different_samples_than_components_are_no_error(covariance_type, i
 
 
 @unconverged
-def test_clusters_that_coincide_are_reported():
+def test_components_that_coincide_cause_a_warning():
     twice = np.repeat([[0.0, 1.0], [5.0, 1.0]], 6, axis=0)
     with pytest.warns(ConvergenceWarning, match=r"distinct samples in X \(2\); got 4"):
         GaussianMixture(4, random_state=0).fit(twice)
 
 
-def test_what_is_given_altogether_needs_no_draw(X, monkeypatch):
+def test_nothing_is_drawn_if_every_block_is_given(X, monkeypatch):
     monkeypatch.setattr("sklearn.cluster.KMeans.fit", None)
     GaussianMixture(3, max_iter=0, **explicit_start("full")).fit(X)
 
 
-def test_verbose_reports_every_so_many_iterations(X, capsys):
+def test_verbose_prints_at_the_given_interval(X, capsys):
     GaussianMixture(3, random_state=0, tol=1e-3).fit(X)
     assert capsys.readouterr().out == ""
     model = GaussianMixture(3, random_state=0, tol=1e-4, verbose=1, verbose_interval=2).fit(X)
@@ -484,7 +522,7 @@ def test_verbose_reports_every_so_many_iterations(X, capsys):
 # ---- sampling ----------------------------------------------------------------------------
 
 
-@every_type
+@pytest.mark.parametrize("covariance_type", ["full", "spherical"])
 def test_samples_come_from_the_fitted_mixture(X, covariance_type):
     model = GaussianMixture(3, covariance_type=covariance_type, random_state=0).fit(X)
     samples, labels = model.sample(20_000)
@@ -499,7 +537,7 @@ def test_samples_come_from_the_fitted_mixture(X, covariance_type):
         assert (np.abs(np.cov(mine.T) - covariance) / scale).max() < 5 * np.sqrt(2 / len(mine))
 
 
-def test_sampling_repeats_with_its_own_random_state(X):
+def test_sample_accepts_a_random_state(X):
     model = GaussianMixture(3, random_state=0).fit(X)
     first, again, other = (model.sample(5, random_state=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -508,10 +546,10 @@ def test_sampling_repeats_with_its_own_random_state(X):
     assert model.sample()[0].shape == (1, 2)
 
 
-# ---- together with scikit-learn ----------------------------------------------------------
+# ---- use with scikit-learn ---------------------------------------------------------------
 
 
-def test_a_clone_has_the_parameters_and_nothing_fitted(X):
+def test_a_clone_has_the_parameters_and_is_not_fitted(X):
     model = GaussianMixture(3, free={"means"}, covariances_init=np.ones(3), random_state=0)
     model.set_params(covariance_type="spherical").fit(X)
     again = clone(model)
@@ -534,7 +572,7 @@ def test_a_grid_search_finds_the_number_of_components():
     assert search.best_estimator_.score(data) == pytest.approx(model.fit(data).score(data))
 
 
-def test_standardising_in_a_pipeline_changes_densities_by_the_volume_alone(faithful):
+def test_standardising_changes_densities_only_by_the_volume(faithful):
     options = {"tol": 1e-9, "reg_covar": 0, "random_state": 0, "max_iter": 1000}
     plain = GaussianMixture(2, **options).fit(faithful)
     pipeline = make_pipeline(StandardScaler(), GaussianMixture(2, **options)).fit(faithful)
@@ -544,14 +582,15 @@ def test_standardising_in_a_pipeline_changes_densities_by_the_volume_alone(faith
     assert min(disagree, 1 - disagree) < 0.01
 
 
-# ---- weights of samples ------------------------------------------------------------------
+# ---- sample weights ----------------------------------------------------------------------
 
 
 @unconverged
-@every_type
-@pytest.mark.parametrize("init_params", ["means", "labels"])
-def test_whole_weights_are_copies(X, covariance_type, init_params):
-    """In fit and score; starts that are given, or drawn from labels with the same weights."""
+@pytest.mark.parametrize(
+    ("covariance_type", "init_params"),
+    [("full", "labels"), ("tied", "means"), ("diag", "labels"), ("spherical", "means")],
+)
+def test_integer_weights_are_equivalent_to_repeated_samples(X, covariance_type, init_params):
     copies = np.random.default_rng(0).integers(0, 4, size=len(X))
     labels = (X[:, 0] > np.median(X[:, 0])).astype(int)
     if init_params == "means":
@@ -573,15 +612,23 @@ def test_whole_weights_are_copies(X, covariance_type, init_params):
     assert score == pytest.approx(weighted.score(np.repeat(X, copies, axis=0)), rel=1e-10)
 
 
-@pytest.mark.parametrize("init_params", ["kmeans", "k-means++", "random"])
-def test_equal_weights_are_no_weights(X, init_params):
-    """Random samples are drawn otherwise, by their weights."""
+@pytest.mark.parametrize("init_params", ["kmeans", "random"])
+def test_equal_weights_are_equivalent_to_no_weights(X, init_params):
     options = {"init_params": init_params, "random_state": 0, "max_iter": 0}
     plain = GaussianMixture(3, **options).fit(X)
     weighted = GaussianMixture(3, **options).fit(X, sample_weight=np.full(len(X), 1.0))
     np.testing.assert_allclose(weighted.means_, plain.means_, rtol=1e-10)
     labels = GaussianMixture(3, random_state=0, tol=0.1).fit_predict(X, sample_weight=np.ones(300))
     assert labels.shape == (300,)
+
+
+def test_criteria_accept_weights(X):
+    weight = np.random.default_rng(0).integers(1, 4, size=len(X))
+    model = GaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
+    repeated = np.repeat(X, weight, axis=0)
+    assert model.bic(X, sample_weight=weight) == pytest.approx(model.bic(repeated), rel=1e-12)
+    assert model.aic(X, sample_weight=weight) == pytest.approx(model.aic(repeated), rel=1e-12)
+    assert model.bic(X, sample_weight=weight) == pytest.approx(model.result_.bic, rel=1e-9)
 
 
 def test_weights_go_through_a_pipeline(X):
@@ -594,7 +641,7 @@ def test_weights_go_through_a_pipeline(X):
     assert pipe[-1].result_.n_samples == pytest.approx(weight.sum())
 
 
-def test_weights_are_routed_where_they_are_requested(X):
+def test_weights_are_routed_as_metadata(X):
     weight = np.random.default_rng(0).exponential(size=len(X))
     with config_context(enable_metadata_routing=True):
         model = GaussianMixture(3, random_state=0, tol=1e-2)
@@ -607,33 +654,29 @@ def test_weights_are_routed_where_they_are_requested(X):
         assert search.best_estimator_.result_.n_samples == pytest.approx(weight.sum())
 
 
-@pytest.mark.parametrize(
-    ("weight", "message"),
-    [
-        (np.ones(5), "sample_weight must have one entry per sample"),
-        (-np.ones(300), "sample_weight must be non-negative"),
-        (np.zeros(300), "sample_weight must be non-negative and not all zero"),
-        (np.full(300, np.nan), "sample_weight contains NaN"),
-    ],
-)
-def test_weights_that_are_none_are_refused_by_fit_and_score(X, weight, message):
+def test_fit_and_score_check_the_weights(X):
     model = GaussianMixture(3, random_state=0).fit(X)
-    with pytest.raises(ValueError, match=message):
-        GaussianMixture(3).fit(X, sample_weight=weight)
-    with pytest.raises(ValueError, match=message):
-        model.score(X, sample_weight=weight)
+    for method in (GaussianMixture(3).fit, model.score):
+        with pytest.raises(ValueError, match="sample_weight must have one entry per sample"):
+            method(X, sample_weight=np.ones(5))
+        with pytest.raises(ValueError, match="sample_weight must be non-negative and not all zero"):
+            method(X, sample_weight=-np.ones(300))
 
 
 # ---- single precision --------------------------------------------------------------------
 
 
-@every_type
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"floor": 1e-3}, {"accelerate": True}, {"n_init": {"kmeans": 2}}],
+    ("covariance_type", "options"),
+    [
+        ("full", {}),
+        ("tied", {"floor": 1e-3}),
+        ("diag", {"accelerate": True}),
+        ("spherical", {"n_init": {"kmeans": 2}}),
+    ],
     ids=str,
 )
-def test_single_precision_is_kept_in_all_that_is_fitted_and_predicted(X, covariance_type, options):
+def test_attributes_and_predictions_keep_single_precision(X, covariance_type, options):
     options = {"covariance_type": covariance_type, "random_state": 0, **options}
     model = GaussianMixture(3, **options).fit(X.astype(np.float32))
     double = GaussianMixture(3, **options).fit(X)
@@ -648,8 +691,8 @@ def test_single_precision_is_kept_in_all_that_is_fitted_and_predicted(X, covaria
     assert model.score(X) == pytest.approx(double.score(X), abs=1e-2)
 
 
-def test_predictions_in_single_precision_are_those_of_the_fit_with_all_its_digits(X):
-    """Attributes are rounded to show; the mixture underneath is not."""
+def test_predictions_use_the_fit_in_double_precision(X):
+    """The attributes are rounded to single precision; the fitted mixture is not."""
     model = GaussianMixture(3, random_state=0).fit(X.astype(np.float32))
     np.testing.assert_array_equal(
         model.score_samples(X), model.result_.mixture.log_prob(X.astype(float))
@@ -660,14 +703,17 @@ def test_predictions_in_single_precision_are_those_of_the_fit_with_all_its_digit
 
 
 def with_holes(X, seed=0):
-    """A tenth of the entries missing, and the first sample altogether."""
+    """Return data without a tenth of the entries and without the whole first sample."""
     holes = np.where(np.random.default_rng(seed).random(X.shape) < 0.1, np.nan, X)
     holes[0] = np.nan
     return holes
 
 
-@every_type
-@pytest.mark.parametrize("n_init", [1, 2, "mixed", {"k-means++": 2, "random": 1}], ids=str)
+@pytest.mark.parametrize(
+    ("covariance_type", "n_init"),
+    [("full", 1), ("tied", 2), ("diag", "mixed"), ("spherical", {"k-means++": 2, "random": 1})],
+    ids=str,
+)
 def test_missing_entries_are_integrated_out_in_fit_and_prediction(X, covariance_type, n_init):
     holes = with_holes(X)
     model = GaussianMixture(
@@ -680,29 +726,29 @@ def test_missing_entries_are_integrated_out_in_fit_and_prediction(X, covariance_
     ).fit(holes)
     assert model.converged_
     probabilities, scores = model.predict_proba(holes), model.score_samples(holes)
-    # nothing seen: the weights, and a density of 1
+    # With no observed entry: the weights, and a density of 1.
     np.testing.assert_allclose(probabilities[0], model.weights_)
     assert scores[0] == pytest.approx(0, abs=1e-12)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     np.testing.assert_array_equal(model.predict(holes), probabilities.argmax(axis=1))
-    # by the marginal density of what is seen
+    # With one missing entry: the marginal density of the others.
     for row in np.flatnonzero(np.isnan(holes).sum(axis=1) == 1)[:5]:
         seen = np.flatnonzero(~np.isnan(holes[row]))
         marginal = model.result_.mixture.marginal(seen)
         assert scores[row] == pytest.approx(marginal.log_prob(holes[[row]][:, seen])[0])
     assert model.score(holes) == pytest.approx(model.lower_bound_, rel=1e-10)
-    # with nothing missing, as everywhere
+    # With no missing entry: the density.
     np.testing.assert_allclose(model.score_samples(X), model.result_.mixture.log_prob(X))
 
 
-def test_the_type_of_data_with_missing_entries_is_kept_too(X):
+def test_single_precision_is_kept_with_missing_entries(X):
     holes = with_holes(X).astype(np.float32)
     model = GaussianMixture(2, missing="marginalise", random_state=0).fit(holes)
     assert model.means_.dtype == np.float32
     assert model.score_samples(holes).dtype == model.predict_proba(holes).dtype == np.float32
 
 
-def test_nan_is_refused_with_the_way_to_allow_it(X):
+def test_the_error_for_nan_says_how_to_allow_it(X):
     with pytest.raises(ValueError, match=r"X contains NaN.*missing='marginalise'"):
         GaussianMixture(3).fit(with_holes(X))
     model = GaussianMixture(3, random_state=0).fit(X)
@@ -711,7 +757,7 @@ def test_nan_is_refused_with_the_way_to_allow_it(X):
             getattr(model, method)(with_holes(X))
 
 
-def test_infinity_is_refused_whatever_is_missing(X):
+def test_infinity_is_an_error_also_with_missing_entries(X):
     model = GaussianMixture(3, missing="marginalise", random_state=0).fit(X)
     X = X.copy()
     X[3, 1] = np.inf
@@ -724,10 +770,18 @@ def test_infinity_is_refused_whatever_is_missing(X):
 
 
 @unconverged
-@every_type
-@pytest.mark.parametrize("n_init", [1, {"random_from_data": 3}], ids=str)
+@pytest.mark.parametrize(
+    ("covariance_type", "n_init"),
+    [
+        ("full", {"random_from_data": 3}),
+        ("tied", 1),
+        ("diag", {"random_from_data": 3}),
+        ("spherical", 1),
+    ],
+    ids=str,
+)
 def test_with_a_floor_the_unit_of_the_data_does_not_matter(X, covariance_type, n_init):
-    """Unlike with reg_covar, in squared data units, which the floor takes the place of."""
+    """It matters with reg_covar, which is in squared data units."""
     unit = 2.0**-12  # exact
     options = {
         "covariance_type": covariance_type,
@@ -744,7 +798,7 @@ def test_with_a_floor_the_unit_of_the_data_does_not_matter(X, covariance_type, n
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "diag", "spherical"])
-def test_a_floor_that_holds_a_component_up_is_reported(covariance_type):
+def test_a_component_on_the_floor_causes_a_warning(covariance_type):
     data = with_a_far_point()
     model = GaussianMixture(
         2, covariance_type=covariance_type, floor=1e-4, max_iter=500, random_state=0
@@ -758,15 +812,15 @@ def test_a_floor_that_holds_a_component_up_is_reported(covariance_type):
     assert (np.diff(values) >= -1e-9 * np.abs(values).max()).all()
 
 
-def test_a_floor_that_is_not_felt_changes_nothing(X):
+def test_a_floor_below_all_variances_changes_nothing(X):
     plain = GaussianMixture(3, reg_covar=0, random_state=0).fit(X)
     floored = GaussianMixture(3, floor=1e-9, random_state=0).fit(X)
     np.testing.assert_array_equal(floored.means_, plain.means_)
 
 
 @unconverged
-def test_a_floor_carries_data_that_reg_covar_0_cannot():
-    """A feature that is constant, and fewer different samples than components."""
+def test_a_floor_allows_data_that_need_reg_covar():
+    """These are a constant feature, and fewer distinct samples than components."""
     constant = np.column_stack([np.arange(20.0), np.full(20, 3.0)])
     model = GaussianMixture(2, floor=1e-6, reg_covar=0, random_state=0).fit(constant)
     assert np.isfinite(model.score(constant))
@@ -779,7 +833,7 @@ def test_a_floor_carries_data_that_reg_covar_0_cannot():
 
 
 @unconverged
-@every_type
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag"])
 def test_labels_and_responsibilities_start_the_fit(X, covariance_type):
     structure = STRUCTURES[covariance_type]
     options = {"covariance_type": covariance_type, "reg_covar": 0, "max_iter": 2, "tol": 0}
@@ -798,7 +852,7 @@ def test_labels_and_responsibilities_start_the_fit(X, covariance_type):
 
 
 @unconverged
-def test_blocks_that_are_given_take_the_place_of_those_from_responsibilities(X):
+def test_given_blocks_replace_those_from_responsibilities(X):
     labels = np.arange(300) // 100
     means = [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]]
     options = {"responsibilities_init": labels, "means_init": means, "max_iter": 0}
@@ -808,25 +862,26 @@ def test_blocks_that_are_given_take_the_place_of_those_from_responsibilities(X):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (np.ones((300, 2)), r"responsibilities_init must have shape .* = \(300, 3\).*\(300, 2\)"),
         (
-            np.ones((300, 2)),
-            r"responsibilities_init: it must hold labels, or have the shape.*\(300, 3\)",
+            np.ones((300, 3)),
+            "responsibilities_init: responsibilities must be non-negative, and each row must sum",
         ),
-        (
-            np.ones((5, 3)),
-            r"responsibilities_init: it must hold labels, or have the shape.*\(300, 3\)",
-        ),
-        (np.ones((300, 3)), "responsibilities must be non-negative, and each row must sum to 1"),
-        (np.zeros(300, int), "labels must be 0 to 2"),
+        (np.zeros(300, int), "responsibilities_init: labels must be 0 to 2"),
         (np.zeros(5, int), "labels must have one entry per sample"),
     ],
 )
-def test_responsibilities_that_do_not_fit_are_refused(X, given, message):
+def test_errors_of_responsibilities_name_the_argument(X, given, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(3, responsibilities_init=given).fit(X)
 
 
-@every_type
+def test_responsibilities_exclude_several_kinds_of_start(X):
+    with pytest.raises(ValueError, match=r"responsibilities_init must be None .* n_init='mixed'"):
+        GaussianMixture(2, n_init="mixed", responsibilities_init=np.zeros(len(X), int)).fit(X)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
 def test_acceleration_finds_the_optimum_in_fewer_iterations(faithful, covariance_type):
     options = {"covariance_type": covariance_type, "tol": 1e-9, "reg_covar": 0, "max_iter": 20_000}
     given = {"means_init": [[2.0, 55.0], [3.5, 70.0], [4.3, 80.0]], "random_state": 0}
@@ -839,7 +894,7 @@ def test_acceleration_finds_the_optimum_in_fewer_iterations(faithful, covariance
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
-def test_a_callback_sees_every_iteration(X, verbose, capsys):
+def test_the_callback_is_called_at_every_iteration(X, verbose, capsys):
     seen = []
     model = GaussianMixture(
         3, callback=lambda *row: seen.append(row), tol=1e-4, random_state=0, verbose=verbose
@@ -853,9 +908,16 @@ def test_a_callback_sees_every_iteration(X, verbose, capsys):
 # ---- searches ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_init", ["mixed", {"kmeans": 2, "random_from_data": 3}], ids=str)
-@every_type
-def test_a_mixed_search_is_laid_out_like_a_fit(X, covariance_type, n_init):
+@pytest.mark.parametrize(
+    ("covariance_type", "n_init"),
+    [
+        ("full", {"kmeans": 2, "random_from_data": 3}),
+        ("tied", "mixed"),
+        ("spherical", {"kmeans": 2, "random_from_data": 3}),
+    ],
+    ids=str,
+)
+def test_a_search_sets_the_attributes_of_a_fit(X, covariance_type, n_init):
     options = {"covariance_type": covariance_type, "n_init": n_init, "random_state": 0}
     model = GaussianMixture(3, tol=1e-6, max_iter=1000, **options).fit(X)
     assert model.result_ is model.search_.best
@@ -868,22 +930,22 @@ def test_a_mixed_search_is_laid_out_like_a_fit(X, covariance_type, n_init):
     assert model.score(X) >= single.score(X) - 1e-4
 
 
-def test_a_search_finds_what_one_start_does_not():
-    """Tied covariances, four components on iris: the best known optimum."""
+def test_a_search_finds_the_best_known_optimum():
+    """The optimum is that of four components with tied covariances on iris."""
     X = datasets.iris().X
     options = {"covariance_type": "tied", "n_init": "mixed", "reg_covar": 0, "random_state": 0}
     model = GaussianMixture(4, tol=1e-8, max_iter=10_000, **options).fit(X)
     assert model.result_.log_likelihood == pytest.approx(-223.0486, abs=1e-3)
 
 
-def test_what_a_search_found_is_gone_with_the_next_fit_without_one(X):
+def test_a_fit_without_a_search_removes_the_result_of_the_last_one(X):
     model = GaussianMixture(3, n_init={"kmeans": 2}, random_state=0).fit(X)
     assert hasattr(model, "search_")
     assert not hasattr(model.set_params(n_init=1).fit(X), "search_")
 
 
 @unconverged
-def test_a_search_keeps_what_is_given_and_not_free(X):
+def test_a_search_keeps_given_blocks_that_are_not_free(X):
     weights = [0.2, 0.3, 0.5]
     model = GaussianMixture(
         3,
@@ -895,7 +957,7 @@ def test_a_search_keeps_what_is_given_and_not_free(X):
     np.testing.assert_array_equal(model.weights_, weights)
 
 
-def test_a_warm_start_goes_on_from_what_a_search_found(X):
+def test_a_warm_start_continues_from_the_result_of_a_search(X):
     model = GaussianMixture(3, n_init={"kmeans": 2}, warm_start=True, tol=1e-6, random_state=0)
     first = model.fit(X).score(X)
     assert model.fit(X).n_iter_ <= 2
@@ -903,7 +965,7 @@ def test_a_warm_start_goes_on_from_what_a_search_found(X):
 
 
 @pytest.mark.parametrize("n_init", [2, {"kmeans": 2}], ids=str)
-def test_where_every_start_collapses_the_last_mixture_before_is_kept_with_a_warning(n_init):
+def test_if_every_start_collapses_the_last_valid_mixture_is_kept_with_a_warning(n_init):
     model = GaussianMixture(2, reg_covar=0, n_init=n_init, max_iter=500, random_state=0)
     data = with_a_far_point()
     with pytest.warns(ConvergenceWarning, match=r"did not converge.*component \d has collapsed"):
@@ -915,25 +977,21 @@ def test_where_every_start_collapses_the_last_mixture_before_is_kept_with_a_warn
 @pytest.mark.parametrize(
     ("n_init", "error", "message"),
     [
-        ({"luck": 2}, ValueError, "must be one of 'kmeans'.*got 'luck'"),
-        ({"kmeans": 0}, ValueError, "must be at least 1; got 0"),
-        ({"kmeans": 2.5}, TypeError, "must be an integer"),
-        ({}, TypeError, "must map kinds of start"),
+        ({"luck": 2}, ValueError, "n_init must be one of 'kmeans'.*got 'luck'"),
+        ({"kmeans": 0}, ValueError, r"n_init\['kmeans'\] must be at least 1; got 0"),
+        ({}, TypeError, "n_init must map kinds of start"),
     ],
     ids=str,
 )
-def test_kinds_and_counts_of_starts_are_checked(X, n_init, error, message):
+def test_errors_of_kinds_of_start_name_the_argument(X, n_init, error, message):
     with pytest.raises(error, match=message):
         GaussianMixture(3, n_init=n_init).fit(X)
 
 
-# ---- the options together with scikit-learn ----------------------------------------------
+# ---- use of the additional options with scikit-learn --------------------------------------
 
 
 OPTIONS = (
-    {"floor": 1e-3},
-    {"missing": "marginalise"},
-    {"accelerate": True},
     {"n_init": {"kmeans": 2, "random_from_data": 2}},
     {"n_init": "mixed", "covariance_type": "tied", "max_iter": 20},
     {"callback": print_nothing},
@@ -948,7 +1006,7 @@ OPTIONS = (
     [options for options in OPTIONS if options.get("n_init") != "mixed"],
     ids=" ".join,
 )
-def test_every_check_of_scikit_learn_is_passed_with_the_options_too(options):
+def test_it_passes_every_check_of_scikit_learn_with_the_options(options):
     results = check_estimator(GaussianMixture(**options), on_skip=None, on_fail=None)
     failed = {result["check_name"]: result["exception"] for result in results if failing(result)}
     assert not failed
@@ -973,7 +1031,7 @@ def test_copies_by_pickle_and_joblib_predict_the_same_bits(X, options, tmp_path)
 
 @unconverged
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
-def test_a_clone_keeps_the_options_and_finds_the_same_bits(X, options):
+def test_a_clone_has_the_options_and_finds_the_same_bits(X, options):
     model = GaussianMixture(3, random_state=0, **options)
     again = clone(model)
     assert again.get_params() == model.get_params()
@@ -986,7 +1044,7 @@ def repr_params(model):
 
 
 @unconverged
-def test_a_grid_may_hold_every_option():
+def test_a_grid_search_accepts_every_option():
     data = datasets.random_mixture(150, 2, 2, separation=6, rng=np.random.default_rng(1)).X
     grid = {
         "n_init": [1, {"kmeans": 1, "random": 1}],
@@ -1002,7 +1060,7 @@ def test_a_grid_may_hold_every_option():
 
 
 @unconverged
-def test_data_frames_give_their_names_and_are_held_to_them(X):
+def test_feature_names_of_data_frames_are_kept_and_checked(X):
     frame = pd.DataFrame(X, columns=["length", "width"])
     weight = pd.Series(np.random.default_rng(0).exponential(size=len(X)), index=frame.index + 7)
     for options in ({}, {"missing": "marginalise"}, {"n_init": {"kmeans": 2}}):
@@ -1032,7 +1090,6 @@ def test_a_data_frame_with_missing_entries_is_fitted(X):
     "parameters",
     [
         {"n_components": 0},
-        {"n_components": 2.0},
         {"covariance_type": "round"},
         {"tol": -1.0},
         {"reg_covar": -1e-6},
@@ -1040,7 +1097,6 @@ def test_a_data_frame_with_missing_entries_is_fitted(X):
         {"n_init": 0},
         {"init_params": "luck"},
         {"random_state": "seed"},
-        {"random_state": np.random.default_rng(0)},
         {"warm_start": "yes"},
         {"verbose_interval": 0},
         {"free": "means"},
@@ -1050,17 +1106,14 @@ def test_a_data_frame_with_missing_entries_is_fitted(X):
         {"covariances_init": 1},
         {"responsibilities_init": "labels"},
         {"floor": 0.0},
-        {"floor": -1.0},
-        {"floor": [1e-3, 1e-3]},
         {"missing": "ignore"},
         {"accelerate": "yes"},
         {"callback": "print"},
         {"n_init": "many"},
-        {"n_init": 2.0},
     ],
     ids=lambda p: "-".join(map(str, p)),
 )
-def test_parameters_of_the_wrong_kind_or_range_are_refused_by_name(X, parameters):
+def test_errors_of_parameters_name_the_parameter(X, parameters):
     (name,) = parameters
     with pytest.raises(InvalidParameterError, match=f"'{name}' parameter of GaussianMixture"):
         GaussianMixture(**parameters).fit(X)
@@ -1076,10 +1129,8 @@ EYE = np.eye(2)
         ({"weights_init": [1.2, -0.2]}, r"weights_init.* max value 1.20000, min value -0.20000"),
         ({"weights_init": [0.5, 0.3, 0.2]}, r"weights_init.* shape of \(2,\)"),
         ({"means_init": np.zeros((3, 2))}, r"means_init.* shape of \(2, 2\), but got \(3, 2\)"),
-        ({"means_init": np.zeros((2, 3))}, r"means_init.* shape of \(2, 2\), but got \(2, 3\)"),
         ({"means_init": [[0, 0], [np.nan, 0]]}, "means_init.* contains NaN"),
         ({"covariances_init": EYE}, r"covariances_init.* shape of \(2, 2, 2\)"),
-        ({"covariances_init": [EYE]}, r"covariances_init.* shape of \(2, 2, 2\)"),
         (
             {"covariances_init": [EYE, [[1, 2], [2, 1]]]},
             "covariances_init.* must be positive definite",
@@ -1097,7 +1148,6 @@ EYE = np.eye(2)
             {"precisions_init": [1.0, 0.0], "covariance_type": "spherical"},
             "precisions_init.* should be positive",
         ),
-        ({"precisions_init": [EYE, EYE * np.nan]}, "precisions_init.* contains NaN"),
         ({"precisions_init": EYE}, r"precisions_init.* shape of \(2, 2, 2\)"),
         ({"covariances_init": [EYE, EYE], "precisions_init": [EYE, EYE]}, "not both"),
         (
@@ -1106,7 +1156,7 @@ EYE = np.eye(2)
         ),
     ],
 )
-def test_starting_values_that_do_not_fit_are_refused_by_name(X, parameters, message):
+def test_errors_of_initial_values_name_the_parameter(X, parameters, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(2, **parameters).fit(X)
 
@@ -1118,82 +1168,49 @@ def test_starting_values_that_do_not_fit_are_refused_by_name(X, parameters, mess
         ([[np.inf, 0.0], [1.0, 1.0]], "X contains infinity"),
         ([0.0, 1.0, 2.0], "Expected 2D array"),
         (np.empty((0, 2)), "Found array with 0 sample"),
-        ([["a", "b"], ["c", "d"]], "could not convert string|dtype='numeric'"),
         ([[0.0, 1.0]], "minimum of 2 is required"),
         ([[0.0], [1.0]], "n_samples >= n_components but got n_components = 3, n_samples = 2"),
     ],
 )
-def test_samples_are_checked_as_everywhere_in_scikit_learn(data, message):
+def test_errors_of_samples_are_those_of_scikit_learn(data, message):
     with pytest.raises(ValueError, match=message):
         GaussianMixture(3).fit(data)
 
 
-@pytest.mark.parametrize(
-    "method", ["predict", "predict_proba", "score_samples", "score", "aic", "bic", "sample"]
-)
-def test_nothing_works_before_fit(X, method):
-    arguments = () if method == "sample" else (X,)
+METHODS = ("predict", "predict_proba", "score_samples", "score", "aic", "bic")
+
+
+def test_every_method_needs_a_fit(X):
+    for method in METHODS:
+        with pytest.raises(NotFittedError):
+            getattr(GaussianMixture(), method)(X)
     with pytest.raises(NotFittedError):
-        getattr(GaussianMixture(), method)(*arguments)
+        GaussianMixture().sample()
 
 
-@pytest.mark.parametrize(
-    "method", ["predict", "predict_proba", "score_samples", "score", "aic", "bic"]
-)
-def test_new_samples_have_the_features_of_the_old(X, method):
+def test_every_method_checks_the_number_of_features(X):
     model = GaussianMixture(3, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="X has 1 features, but GaussianMixture is expecting 2"):
-        getattr(model, method)(X[:, :1])
+    for method in METHODS:
+        with pytest.raises(ValueError, match=r"X has 1 features, but .* is expecting 2"):
+            getattr(model, method)(X[:, :1])
 
 
-def test_a_sample_has_at_least_one_row(X):
+def test_sample_draws_at_least_one_sample(X):
     model = GaussianMixture(3, random_state=0).fit(X)
     with pytest.raises(ValueError, match=r"'n_samples'.* must be at least 1; got 0"):
         model.sample(0)
 
 
-def test_data_that_carry_no_covariance_are_refused_with_advice():
+def test_a_constant_feature_is_an_error_unless_reg_covar_is_above_0():
     constant = np.column_stack([np.arange(20.0), np.full(20, 3.0)])
     with pytest.raises(ValueError, match="X is constant in feature 1"):
         GaussianMixture(2, reg_covar=0).fit(constant)
     assert np.isfinite(GaussianMixture(2, random_state=0).fit(constant).score(constant))
 
 
-def test_parameters_set_by_hand_need_no_fit():
-    model = GaussianMixture(2)
-    model.weights_, model.means_ = np.array([0.5, 0.5]), np.array([[0.0, 0.0], [9.0, 9.0]])
-    model.covariances_ = np.stack([np.eye(2)] * 2)
-    np.testing.assert_array_equal(model.predict([[0.1, 0.0], [8.0, 9.0]]), [0, 1])
-    assert model.sample(3, random_state=0)[0].shape == (3, 2)
-
-
-def test_criteria_take_the_weights_of_the_fit(X):
-    weight = np.random.default_rng(0).integers(1, 4, size=len(X))
-    model = GaussianMixture(2, random_state=0).fit(X, sample_weight=weight)
-    repeated = np.repeat(X, weight, axis=0)
-    assert model.bic(X, sample_weight=weight) == pytest.approx(model.bic(repeated), rel=1e-12)
-    assert model.aic(X, sample_weight=weight) == pytest.approx(model.aic(repeated), rel=1e-12)
-    assert model.bic(X, sample_weight=weight) == pytest.approx(model.result_.bic, rel=1e-9)
-
-
-def test_arguments_that_contradict_each_other_are_refused(X):
-    with pytest.raises(ValueError, match="responsibilities_init or several kinds of n_init"):
-        GaussianMixture(2, n_init="mixed", responsibilities_init=np.zeros(len(X), int)).fit(X)
-
-
-def test_a_dask_array_is_not_loaded_in_silence(X):
+def test_a_dask_array_is_an_error(X):
     array = pytest.importorskip("dask.array").from_array(X)
-    with pytest.raises(TypeError, match=r"in memory here; gmmlab\.fit takes"):
+    with pytest.raises(
+        TypeError, match=r"X must be in memory; got a Dask array\. gmmlab\.fit accepts"
+    ):
         GaussianMixture(2).fit(array)
-
-
-@every_type
-@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-5])
-def test_it_stops_where_scikit_learn_stops(X, covariance_type, tol):
-    """One step after the gain is within tol, so that the answer is the same or better."""
-    given = explicit_start(covariance_type)
-    options = {"covariance_type": covariance_type, "tol": tol, "max_iter": 500, "reg_covar": 0}
-    ours, theirs = (cls(3, **options, **given).fit(X) for cls in (GaussianMixture, Reference))
-    assert ours.n_iter_ == theirs.n_iter_
-    np.testing.assert_allclose(ours.means_, theirs.means_, rtol=1e-6, atol=1e-8)
-    assert ours.score(X) >= theirs.score(X) - 1e-9

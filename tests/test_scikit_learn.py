@@ -1,8 +1,8 @@
 """scikit-learn's own tests of its class, run on ours.
 
-Its wheel ships them. Each function becomes a test of this module, with its own parameters and
-marks, unless it is listed below with the reason. One that a new release brings is run at once:
-where it fails for calling what is private to scikit-learn, NOT_RUN is the place for it.
+The wheel of scikit-learn includes them. Each function becomes a test of this module, with its
+parameters and marks, unless NOT_RUN lists it with a reason. The tests of a new release run too; add
+those that fail because they call private functions of scikit-learn to NOT_RUN.
 """
 
 import inspect
@@ -14,8 +14,8 @@ from sklearn.mixture.tests import test_mixture as of_every_mixture
 
 from gmmlab import GaussianMixture
 
-PRIVATE = "calls private functions of scikit-learn, and no estimator"
-ARRAYS = "about arrays that are not NumPy's, which gmmlab does not take"
+PRIVATE = "calls private functions of scikit-learn, not an estimator"
+ARRAYS = "needs arrays that are not of NumPy, which gmmlab does not support"
 NOT_RUN = {
     "test_suffstat_sk_full": PRIVATE,
     "test_suffstat_sk_tied": PRIVATE,
@@ -31,12 +31,12 @@ NOT_RUN = {
     "test_gaussian_mixture_raises_where_array_api_not_implemented": ARRAYS,
 }
 
-# scikit-learn runs these with warnings as warnings: some fits stop at max_iter.
+# scikit-learn does not turn warnings into errors: some fits stop at max_iter.
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def functions(module):
-    """The test functions that a module defines, by name."""
+    """Return the test functions that a module defines, by name."""
     return {
         name: function
         for name, function in inspect.getmembers(module, inspect.isfunction)
@@ -47,8 +47,8 @@ def functions(module):
 RUN = {name: function for name, function in functions(theirs).items() if name not in NOT_RUN}
 
 
-def put_right(function):
-    """Their message names the smallest weight as the largest and back; ours does not."""
+def corrected(function):
+    """Return a test without its mistake: it exchanges the smallest and the largest weight."""
     source = inspect.getsource(function)
     source = source.replace("max value {np.min(", "max value {np.max(")
     source = source.replace("min value {np.max(", "min value {np.min(")
@@ -56,8 +56,8 @@ def put_right(function):
     return found[function.__name__]
 
 
-RUN["test_check_weights"] = put_right(RUN["test_check_weights"])
-globals().update(RUN)  # where pytest collects them
+RUN["test_check_weights"] = corrected(RUN["test_check_weights"])
+globals().update(RUN)  # pytest collects them here
 
 
 @pytest.fixture(autouse=True)
@@ -77,17 +77,17 @@ def global_random_seed():
 
 
 @pytest.mark.parametrize("name", functions(of_every_mixture))
-def test_what_holds_for_every_mixture_of_scikit_learn_holds_for_ours(name):
-    # Its parameters are instances, made on import; one of our class takes their place.
+def test_our_class_passes_the_tests_of_every_mixture_of_scikit_learn(name):
+    # The parameters of these tests are instances; an instance of our class replaces them.
     functions(of_every_mixture)[name](estimator=GaussianMixture())
 
 
-def test_every_function_of_scikit_learn_is_run_or_left_out_for_a_reason():
+def test_not_run_lists_only_existing_tests():
     assert len(RUN) >= 31
     gone = set(NOT_RUN) - set(functions(theirs))
-    assert not gone, f"not in this scikit-learn; take out of NOT_RUN: {sorted(gone)}"
+    assert not gone, f"not in this release of scikit-learn; remove from NOT_RUN: {sorted(gone)}"
 
 
 @pytest.mark.parametrize("name", [name for name, why in NOT_RUN.items() if why is PRIVATE])
-def test_functions_left_out_as_private_make_no_estimator(name):
+def test_private_functions_that_are_not_run_do_not_use_an_estimator(name):
     assert "GaussianMixture(" not in inspect.getsource(functions(theirs)[name])
