@@ -217,6 +217,7 @@ def test_precisions_are_inverse_covariances_with_their_cholesky_factors(X, covar
         identity = model.precisions_ @ model.covariances_
         np.testing.assert_allclose(identity, np.broadcast_to(np.eye(2), identity.shape), atol=1e-9)
         np.testing.assert_allclose(factor @ factor.swapaxes(-1, -2), model.precisions_, rtol=1e-9)
+        np.testing.assert_array_equal(factor, np.triu(factor))
     else:
         np.testing.assert_allclose(model.precisions_ * model.covariances_, 1)
         np.testing.assert_allclose(factor**2, model.precisions_)
