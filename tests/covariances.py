@@ -2,7 +2,7 @@
 
 import numpy as np
 from hypothesis import strategies as st
-from problems import STRUCTURES, in_family, random_structure
+from problems import STRUCTURES, in_moment_shape, random_structure
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -32,4 +32,4 @@ def cost(counts, covariances, moments):
 def estimated(structure, counts, moments):
     """Return the estimate from second moments (k, d, d) as matrices."""
     k, d = moments.shape[:2]
-    return structure.estimate(counts, in_family(structure, moments)).dense(k, d)
+    return structure.estimate(counts, in_moment_shape(structure, moments)).dense(k, d)

@@ -1,4 +1,4 @@
-"""Random problems that several files of tests share."""
+"""Structures to parametrise over, and random problems, that several files of tests share."""
 
 import numpy as np
 import pytest
@@ -9,20 +9,25 @@ from gmmlab.covariance import FOURTEEN, MatrixCovariance
 STRUCTURES = FOURTEEN
 CURVED = tuple(structure for structure in FOURTEEN if structure.curved)
 LINEAR = tuple(structure for structure in FOURTEEN if not structure.curved)
-#: those that scikit-learn has
+#: The structures of scikit-learn.
 FOUR = (Full, Tied, Diagonal, Spherical)
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.__name__)
 BLOCKS = ("weights", "means", "covariances")
 every_one_of_four = pytest.mark.parametrize("structure", FOUR, ids=lambda s: s.__name__)
-#: for tests that are slow: matrices and diagonals, of one and of all, and one found by iteration
+#: One structure for each shape of `values`.
+SHAPES = (Full, Tied, Diagonal, EEI, Spherical, EII)
+every_shape = pytest.mark.parametrize("structure", SHAPES, ids=lambda s: s.__name__)
+#: For slow tests: matrices, a shared matrix, variances, and an iterative estimator.
 some_structures = pytest.mark.parametrize(
     "structure", [Full, Tied, Diagonal, VVE], ids=lambda s: s.__name__
 )
-#: for tests where it matters only whether moments are matrices or diagonals
-either_family = pytest.mark.parametrize("structure", [Full, Diagonal], ids=lambda s: s.__name__)
+#: For tests that depend only on whether second moments are matrices or variances.
+matrix_or_diagonal = pytest.mark.parametrize(
+    "structure", [Full, Diagonal], ids=lambda s: s.__name__
+)
 every_linear = pytest.mark.parametrize("structure", LINEAR, ids=lambda s: s.__name__)
 every_curved = pytest.mark.parametrize("structure", CURVED, ids=lambda s: s.__name__)
-#: iris from the species labels: R, mclust 6.0, tolerance 1e-14
+#: Fits to iris from the labels of the species: R, mclust 6.0, tolerance 1e-14.
 iris_from_labels = pytest.mark.parametrize(
     ("structure", "log_likelihood"),
     [
@@ -37,7 +42,7 @@ iris_from_labels = pytest.mark.parametrize(
 
 
 def parts(model, rng, k, d):
-    """Return random volumes (k,), shapes (k, d) and axes (k, d, d) that go with three letters."""
+    """Return random volumes (k,), shapes (k, d) and axes (k, d, d) of a model of three letters."""
     times = {"E": 1, "V": k, "I": 1}
     volume, shape, orientation = model
     volumes = np.exp(rng.normal(size=times[volume]))
@@ -54,7 +59,7 @@ def composed(volumes, shapes, axes):
 
 
 def in_shape(structure, dense):
-    """Return covariances (k, d, d) that are of a structure in the shape of its values."""
+    """Return covariances (k, d, d) of a structure in the shape of its values."""
     return {
         ("n_components", "n_features", "n_features"): dense,
         ("n_features", "n_features"): dense[0],
@@ -65,39 +70,34 @@ def in_shape(structure, dense):
     }[structure.shape]
 
 
-def in_family(structure, matrices):
-    """Return matrices (…, d, d) in the shape in which the structure takes moments."""
+def in_moment_shape(structure, matrices):
+    """Return matrices (…, d, d) in the shape of the structure's second moments."""
     diagonal = np.diagonal(matrices, axis1=-2, axis2=-1).copy()
     return matrices if issubclass(structure, MatrixCovariance) else diagonal
 
 
 def random_structure(structure, rng, k, d):
-    """Return random values, by the constructor alone."""
+    """Return a structure with random values, built with the constructor only."""
     return structure(in_shape(structure, composed(*parts(structure.model, rng, k, d))))
 
 
 def nearest(structure, matrices):
-    """Return the likeliest of a structure for second moments (k, d, d), through the constructor."""
-    moments = in_family(structure, matrices)
+    """Return the maximum-likelihood estimate from second moments (k, d, d), with all checks."""
+    moments = in_moment_shape(structure, matrices)
     return structure(structure.estimate(np.ones(len(matrices)), moments).values)
 
 
-def still(*fits):
-    """Return what log-likelihoods may differ by for what is still to be had, or 1e-9 at least."""
-    # Where it is not estimated: what 1e7 steps of 1e-13 are.
+def tolerance(*fits):
+    """Return a bound on the difference of log-likelihoods of fits that stopped near an optimum."""
+    # If the remaining gain was not estimated, allow for 1e7 steps of 1e-13.
     return max(np.nan_to_num(fit.remaining_gain, nan=1e-6) for fit in fits) + 1e-9
 
 
 def problem(seed, k=3, d=2, n=120, structure=Full):
-    """Return random data with clusters in them, and a random proper start."""
+    """Return random data with clusters, and a random start."""
     rng = np.random.default_rng(seed)
     X = datasets.random_mixture(n, k, d, separation=rng.uniform(0.5, 5), rng=rng).X
     return X, start.random_points(X, k, rng, structure=structure)
-
-
-#: one structure for each shape of `values`
-SHAPES = (Full, Tied, Diagonal, EEI, Spherical, EII)
-every_shape = pytest.mark.parametrize("structure", SHAPES, ids=lambda s: s.__name__)
 
 
 def covering(**values):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import either_family, some_structures
+from problems import matrix_or_diagonal, some_structures
 
 from gmmlab import (
     VVE,
@@ -73,7 +73,7 @@ def test_no_single_start_leads_to_a_better_sound_optimum(clusters, structure):
                 assert one.log_likelihood <= found.best.log_likelihood + 1e-3
 
 
-@either_family
+@matrix_or_diagonal
 def test_with_one_component_every_start_reaches_the_mean_of_the_data(structure):
     X = datasets.old_faithful().X
     found = search(X, 1, rng(), structure=structure, starts=FEW)
@@ -188,7 +188,7 @@ def test_no_fit_has_more_than_max_iter_iterations(clusters, max_iter):
 # ---- arguments of fit --------------------------------------------------------------------------
 
 
-@either_family
+@matrix_or_diagonal
 def test_given_blocks_start_every_fit_and_are_kept_if_they_are_not_free(clusters, structure):
     weights, covariance = [0.5, 0.25, 0.25], structure.unit(3, 2)
     found = search(
@@ -206,7 +206,7 @@ def test_given_blocks_start_every_fit_and_are_kept_if_they_are_not_free(clusters
     assert found.best.n_parameters == 6
 
 
-@either_family
+@matrix_or_diagonal
 def test_integer_weights_have_the_optimum_of_repeated_samples(structure):
     """The starts differ, but the optimum is the same."""
     X = datasets.random_mixture(150, 2, 2, separation=5, rng=rng()).X

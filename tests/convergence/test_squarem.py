@@ -12,13 +12,13 @@ from problems import (
     FOUR,
     STRUCTURES,
     covering,
-    either_family,
     every_structure,
     iris_from_labels,
+    matrix_or_diagonal,
     problem,
     random_structure,
     some_structures,
-    still,
+    tolerance,
 )
 from threadpoolctl import threadpool_limits
 
@@ -151,7 +151,7 @@ def test_from_near_an_optimum_it_ends_in_the_optimum_of_plain_em(structure, free
     fast = fit(X, near, tol=1e-13, max_iter=50_000, accelerate=True, **settings)
     assert plain.converged
     assert fast.converged
-    remaining = still(plain, fast)
+    remaining = tolerance(plain, fast)
     assert fast.log_likelihood == pytest.approx(plain.log_likelihood, abs=remaining)
     # log L is flat to second order: parameters agree to the root of what it agrees to.
     assert_same(fast.mixture, plain.mixture, 1e-4)
@@ -300,7 +300,7 @@ def test_whole_weights_are_copies(structure):
     settings = {"tol": 1e-13, "max_iter": 20_000, "accelerate": True}
     one = fit(X, mixture, sample_weight=copies, **settings)
     other = fit(np.repeat(X, copies, axis=0), mixture, **settings)
-    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=still(one, other))
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=tolerance(one, other))
 
 
 @every_structure
@@ -382,7 +382,7 @@ def collapsing(structure=Full):
     return X, Mixture([0.9, 0.1], [[0.0, 0.0], X[0]], structure(values))
 
 
-@either_family
+@matrix_or_diagonal
 def test_a_collapse_raises_and_the_error_holds_the_fit_of_plain_em(structure):
     X, mixture = collapsing(structure)
     errors = []
@@ -394,7 +394,7 @@ def test_a_collapse_raises_and_the_error_holds_the_fit_of_plain_em(structure):
     assert_bits(errors[0].fit, errors[1].fit)
 
 
-@either_family
+@matrix_or_diagonal
 def test_a_restart_goes_on_as_without_acceleration(structure):
     X, mixture = collapsing(structure)
     fresh = start.kmeans(X, 2, np.random.default_rng(1), structure=structure)
@@ -409,7 +409,7 @@ def test_a_restart_goes_on_as_without_acceleration(structure):
         fit(X, mixture, degenerate="restart", restart=[], accelerate=True)
 
 
-@either_family
+@matrix_or_diagonal
 def test_a_floor_holds_the_component_up_as_without_acceleration(structure):
     X, mixture = collapsing(structure)
     settings = {"degenerate": "floor", "tol": 1e-12, "max_iter": 10_000}

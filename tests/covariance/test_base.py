@@ -16,7 +16,7 @@ from problems import (
     every_linear,
     every_shape,
     every_structure,
-    in_family,
+    in_moment_shape,
     random_structure,
 )
 
@@ -215,7 +215,7 @@ def test_a_component_with_one_sample_fewer_than_needed_has_a_zero_variance(struc
         for n in (needed, needed - 1):
             X = rng.normal(size=(n, d))
             own = (X - X.mean(axis=0)).T @ (X - X.mean(axis=0)) / n if n else np.zeros((d, d))
-            moments = in_family(structure, np.stack([own, other]))
+            moments = in_moment_shape(structure, np.stack([own, other]))
             estimate = structure.estimate(np.array([n, 50.0]), moments)
             smallest = np.linalg.eigvalsh(estimate.dense(2, d)[0])[0]
             if n:  # a component without samples has no estimate of its own
@@ -254,7 +254,7 @@ def test_moments_of_whitened_residuals_are_whitened_moments(case):
     covariance, k, d, rng = case
     structure = type(covariance)
     residuals, r = rng.normal(size=(k, d, 9)), rng.uniform(size=(k, 9))
-    moments = in_family(structure, np.einsum("kb,kib,kjb->kij", r, residuals, residuals))
+    moments = in_moment_shape(structure, np.einsum("kb,kib,kjb->kij", r, residuals, residuals))
     whitened = structure.moments.scatter(covariance.whiten(residuals), r)
     np.testing.assert_allclose(covariance.colour_moments(whitened), moments, atol=1e-9)
     np.testing.assert_allclose(covariance.whiten_moments(moments), whitened, rtol=1e-7, atol=1e-9)
@@ -281,14 +281,14 @@ def test_trace_is_that_of_precision_times_moment(case):
     covariance, k, d, rng = case
     _, moments = moments_of_clouds(rng, k, d)
     expected = np.trace(np.linalg.inv(covariance.dense(k, d)) @ moments, axis1=1, axis2=2)
-    actual = covariance.trace(in_family(type(covariance), moments))
+    actual = covariance.trace(in_moment_shape(type(covariance), moments))
     np.testing.assert_allclose(actual, expected, rtol=1e-9)
 
 
 @given(cases())
 def test_precisions_are_the_inverse_matrices(case):
     covariance, k, d, _ = case
-    expected = in_family(type(covariance), np.linalg.inv(covariance.dense(k, d)))
+    expected = in_moment_shape(type(covariance), np.linalg.inv(covariance.dense(k, d)))
     precisions = np.broadcast_to(covariance.precisions, expected.shape)
     np.testing.assert_allclose(precisions, expected, rtol=1e-8, atol=1e-9)
 
@@ -313,7 +313,7 @@ def test_singular_values_from_an_m_step_raise_a_linalg_error_and_no_warning(stru
     values = np.array(structure.unit(2, 2).values)
     values.flat[-1] = bad
     covariance = structure.unchecked(values)
-    moments = in_family(structure, structure.unit(2, 2).dense(2, 2))
+    moments = in_moment_shape(structure, structure.unit(2, 2).dense(2, 2))
     for use in (
         lambda: covariance.whiten(np.ones((2, 2, 1))),
         lambda: covariance.log_det(2),

@@ -13,7 +13,7 @@ from problems import (
     STRUCTURES,
     every_curved,
     every_structure,
-    in_family,
+    in_moment_shape,
     random_structure,
 )
 from scipy.linalg import expm
@@ -79,7 +79,7 @@ def test_no_other_value_of_the_structure_is_more_likely_than_the_estimate(case):
     covariance, k, d, rng = case
     structure = type(covariance)
     counts, moments = moments_of_clouds(rng, k, d)
-    best = structure.estimate(counts, in_family(structure, moments))
+    best = structure.estimate(counts, in_moment_shape(structure, moments))
     lowest = cost(counts, best.dense(k, d), moments)
     chart = best.chart(d)
     for size in (1e-3, 1e-2, 0.1, 0.5, 1):

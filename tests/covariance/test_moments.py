@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from covariances import cases, seeds
 from hypothesis import given
-from problems import either_family, in_family
+from problems import in_moment_shape, matrix_or_diagonal
 
 from gmmlab import Full
 from gmmlab.covariance import MatrixCovariance
@@ -16,7 +16,7 @@ def test_scatter_is_the_weighted_sum_of_outer_products(case):
     y, r = rng.normal(size=(k, d, 9)), rng.uniform(size=(k, 9))
     expected = np.einsum("kb,kib,kjb->kij", r, y, y)
     actual = covariance.moments.scatter(y, r)
-    np.testing.assert_allclose(actual, in_family(type(covariance), expected), atol=1e-12)
+    np.testing.assert_allclose(actual, in_moment_shape(type(covariance), expected), atol=1e-12)
 
 
 @given(cases())
@@ -24,7 +24,7 @@ def test_product_is_the_symmetric_outer_product(case):
     covariance, k, d, rng = case
     a, b = rng.normal(size=(2, k, d))
     outer = a[:, :, None] * b[:, None, :]
-    expected = in_family(type(covariance), (outer + outer.swapaxes(1, 2)) / 2)
+    expected = in_moment_shape(type(covariance), (outer + outer.swapaxes(1, 2)) / 2)
     np.testing.assert_allclose(covariance.moments.product(a, b), expected, atol=1e-14)
 
 
@@ -55,15 +55,15 @@ def test_in_units_divides_features_by_the_square_roots_of_the_units(case):
     covariance, k, d, rng = case
     units = rng.uniform(0.1, 9, size=d)
     roots = np.sqrt(units)
-    expected = in_family(type(covariance), covariance.dense(k, d) / (roots[:, None] * roots))
-    moments = in_family(type(covariance), covariance.dense(k, d))
+    expected = in_moment_shape(type(covariance), covariance.dense(k, d) / (roots[:, None] * roots))
+    moments = in_moment_shape(type(covariance), covariance.dense(k, d))
     np.testing.assert_allclose(covariance.moments.in_units(moments, units), expected, rtol=1e-14)
 
 
-@either_family
+@matrix_or_diagonal
 def test_variances_of_uncorrelated_features_are_a_diagonal(structure):
     variances = np.array([[1.0, 2.0], [3.0, 4.0]])
-    expected = in_family(structure, variances[:, :, None] * np.eye(2))
+    expected = in_moment_shape(structure, variances[:, :, None] * np.eye(2))
     np.testing.assert_array_equal(structure.moments.of_variances(variances), expected)
 
 
@@ -87,12 +87,12 @@ def test_embedded_moments_are_zero_except_for_their_features(case, seed):
     embedded = structure.moments.embedded(part.stack, some, d)
     expected = np.zeros((k, d, d))
     expected[:, some[:, None], some] = part.dense(k, len(some))
-    expected = in_family(structure, expected)
+    expected = in_moment_shape(structure, expected)
     np.testing.assert_array_equal(np.broadcast_to(embedded, expected.shape), expected)
 
 
 @pytest.mark.parametrize("leading", [(), (2,), (3, 2)])
-@either_family
+@matrix_or_diagonal
 def test_leading_axes_are_those_of_many_problems(structure, leading):
     """Moments of stacks are the stacks of moments, bit for bit."""
     rng, moments = np.random.default_rng(0), structure.moments

@@ -5,7 +5,7 @@ import pytest
 from covariances import cost, moments_of_clouds, seeds
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import CURVED, every_curved, in_family, random_structure
+from problems import CURVED, every_curved, in_moment_shape, random_structure
 
 import gmmlab
 from gmmlab import (
@@ -44,7 +44,7 @@ def test_nothing_near_or_far_is_more_likely_under_a_floor(seed, structure, k, d,
     if structure.model in TAKES_THE_LARGEST:
         floor[:] = floor.max()
     start_at = structure.unit(k, d).clipped(floor)[0]
-    best, touched = start_at.update(counts, in_family(structure, moments), floor)
+    best, touched = start_at.update(counts, in_moment_shape(structure, moments), floor)
 
     def smallest(covariances):
         return np.linalg.eigvalsh(covariances / np.sqrt(floor[:, None] * floor))[:, 0]
@@ -90,7 +90,7 @@ def test_an_update_is_never_less_likely_than_the_value_before(seed, structure, k
     for least in (None, floor):
         old = random_structure(structure, rng, k, d)
         old = old if least is None else old.clipped(least)[0]
-        new, _ = old.update(counts, in_family(structure, moments), least)
+        new, _ = old.update(counts, in_moment_shape(structure, moments), least)
         before, after = (cost(counts, c.dense(k, d), moments) for c in (old, new))
         assert after <= before + 1e-11 * (abs(before) + counts.sum() * d)
 

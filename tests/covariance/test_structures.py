@@ -4,7 +4,7 @@ import numpy as np
 from covariances import cases, cost, moments_of_clouds
 from hypothesis import given
 from hypothesis import strategies as st
-from problems import LINEAR, in_family, in_shape, random_structure
+from problems import LINEAR, in_moment_shape, in_shape, random_structure
 
 ROUND = ("EII", "VII")
 
@@ -17,7 +17,7 @@ def test_clipped_is_the_optimum_under_its_bound(case, flat):
     _, moments = moments_of_clouds(rng, k, d)
     if flat:  # also for a cloud that lies in fewer dimensions
         moments[:, -1, :] = moments[:, :, -1] = 0
-    estimate = structure.estimate(np.ones(k), in_family(structure, moments))
+    estimate = structure.estimate(np.ones(k), in_moment_shape(structure, moments))
     floor = rng.uniform(0.1, 3, size=d)
     clipped, _ = estimate.clipped(floor)
     unit = np.sqrt(floor)

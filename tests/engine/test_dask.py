@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from problems import either_family, some_structures
+from problems import matrix_or_diagonal, some_structures
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gmmlab import Full, Mixture, datasets, fit, relative_floor, start
@@ -54,7 +54,7 @@ def test_it_does_not_depend_on_the_chunks(chunks):
     same(fit(da.from_array(X, chunks=chunks), mixture), fit(X, mixture))
 
 
-@either_family
+@matrix_or_diagonal
 @pytest.mark.parametrize("wrap", [np.asarray, lambda w: da.from_array(w, chunks=333)])
 def test_weights_may_be_in_memory_or_in_blocks(structure, wrap):
     X, mixture = problem(structure)
@@ -63,7 +63,7 @@ def test_weights_may_be_in_memory_or_in_blocks(structure, wrap):
     same(found, fit(X, mixture, sample_weight=weight))
 
 
-@either_family
+@matrix_or_diagonal
 def test_missing_entries_are_integrated_out_in_blocks_too(structure):
     X, mixture = problem(structure)
     X[np.random.default_rng(1).random(X.shape) < 0.1] = np.nan
@@ -73,7 +73,7 @@ def test_missing_entries_are_integrated_out_in_blocks_too(structure):
     np.testing.assert_allclose(relative_floor(blocks), relative_floor(X), rtol=1e-10)
 
 
-@either_family
+@matrix_or_diagonal
 def test_single_precision_stays(structure):
     X, mixture = problem(structure)
     X = X.astype(np.float32)
@@ -132,7 +132,7 @@ def test_parameters_are_one_task_and_not_a_part_of_every_block():
 # ---- neither scheduler nor client matters ------------------------------------------------
 
 
-@either_family
+@matrix_or_diagonal
 def test_bits_do_not_depend_on_the_scheduler(structure):
     X, mixture = problem(structure)
     blocks = da.from_array(X, chunks=(150, 3))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from covariances import cases
 from hypothesis import given
-from problems import in_family
+from problems import in_moment_shape
 
 from gmmlab.covariance import MatrixCovariance
 from gmmlab.engine.exponential_family import Pairs, Squares, products_of
@@ -22,7 +22,7 @@ def test_coefficients_times_products_are_the_quadratic_form(case):
     of_z = products.of(z)
     assert of_z.shape == (products.count(d), 9)
     matrices = rng.normal(size=(k, d, d))
-    matrices = in_family(structure, matrices + matrices.swapaxes(1, 2))
+    matrices = in_moment_shape(structure, matrices + matrices.swapaxes(1, 2))
     with_correlations = issubclass(structure, MatrixCovariance)
     dense = matrices if with_correlations else matrices[:, :, None] * np.eye(d)
     expected = np.einsum("in,kij,jn->kn", z, dense, z)
@@ -39,7 +39,7 @@ def test_sums_of_products_are_second_moments(case):
     structure = type(covariance)
     products = products_of(structure)
     z, r = rng.normal(size=(d, 9)), rng.uniform(size=(k, 9))
-    expected = in_family(structure, np.einsum("kn,in,jn->kij", r, z, z))
+    expected = in_moment_shape(structure, np.einsum("kn,in,jn->kij", r, z, z))
     actual = products.moments(r @ products.of(z).T, d)
     np.testing.assert_allclose(actual, expected, atol=1e-13)
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.optimize
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from problems import STRUCTURES, covering, either_family, every_shape, some_structures
+from problems import STRUCTURES, covering, every_shape, matrix_or_diagonal, some_structures
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
@@ -429,7 +429,7 @@ def test_a_feature_with_nothing_observed_is_refused_by_number():
         fit(X, mixture, missing="marginalise")
 
 
-@either_family
+@matrix_or_diagonal
 def test_a_feature_with_one_value_observed_is_constant(structure):
     X, mixture = problem(0, structure=structure)
     X[:-1, 1] = NAN

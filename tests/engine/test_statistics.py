@@ -12,9 +12,9 @@ from problems import (
     SHAPES,
     STRUCTURES,
     covering,
-    either_family,
     every_one_of_four,
     every_shape,
+    matrix_or_diagonal,
     nearest,
 )
 from scipy.stats import multivariate_normal
@@ -61,7 +61,7 @@ def cases(draw):
     return Samples(rng.normal(size=(n, d)) + shift, weight), mixture
 
 
-def in_family(structure, matrices):
+def in_moment_shape(structure, matrices):
     """MatrixCovariance (…, d, d) in the shape in which the structure takes moments."""
     dense = issubclass(structure, MatrixCovariance)
     return matrices if dense else np.diagonal(matrices, axis1=-2, axis2=-1)
@@ -94,7 +94,7 @@ def double_loop(samples, mixture):
             first[j] += r * z
             second[j] += r * np.outer(z, z)
             expected += r * logs[j]
-    second = in_family(type(mixture.covariance), second)
+    second = in_moment_shape(type(mixture.covariance), second)
     return counts, first, second, log_likelihood, expected
 
 
@@ -198,7 +198,7 @@ def test_given_responsibilities_take_the_place_of_bayes_rule(structure):
     assert handed.log_likelihood == 0
 
 
-@either_family
+@matrix_or_diagonal
 def test_responsibilities_of_type_bool_may_be_weighted(structure):
     rng = np.random.default_rng(0)
     weight, labels = rng.exponential(size=50), np.arange(50) % 3
@@ -274,7 +274,7 @@ def test_moments_about_any_point_follow_the_shift_law(case, distance):
     size = ((np.abs(X).max() - np.abs(X).min() + 3 * distance + 10) ** 2) * 1e-10
     np.testing.assert_allclose(
         found.moments(structure, points)[well],
-        in_family(structure, direct)[well],
+        in_moment_shape(structure, direct)[well],
         rtol=1e-9,
         atol=size,
     )
@@ -282,7 +282,7 @@ def test_moments_about_any_point_follow_the_shift_law(case, distance):
     np.testing.assert_allclose(found.means()[well], mean[well], rtol=1e-12, atol=1e-9)
 
 
-@either_family
+@matrix_or_diagonal
 def test_a_component_that_nothing_belongs_to_has_moments_of_zero(structure):
     mixture = Mixture([0.5, 0.5], [[0.0], [2.0]], structure.unit(2, 1))
     samples = Samples([[0.0], [1.0]])
