@@ -1,19 +1,22 @@
-"""Problem sets: released, handed in, graded, handed back.
+"""Problem sets: release, submission and grading.
 
-    checks      what tests say of a student's functions; students have these too
-    roster      students, and the data that are each one's own
-    folder      the folder of a course, and how nbgrader sees it
-    release     what students get
-    handin      what was handed in, put into the notebook that was given out
-    guard       a kernel held to the folder of a submission
-    execution   running a submission, within limits
-    grading     one submission after the other, none of which stops the next
-    marks       points for written answers
-    feedback    what comes back: pages, the table of grades, the mistakes of the class
-    soundness, hostile
-                made-up submissions, by which a problem set is tried
-    cli         the commands `gmmlab course …`
+checks              checks that tests apply to a student's functions; students have them too
+cells               how nbgrader and the workbook mark the cells of a notebook
+tables              CSV files that spreadsheets can open
+roster              students and their personal seeds
+assignment          the course folder, its problem sets, and nbgrader
+release             the students' version of a problem set
+submission          a submitted notebook, merged into the released one
+sandbox             restrictions on the kernel that runs a submission
+execution           running a submission within time limits
+grades              the grade of a student, task by task
+written_marks       points that the instructor gives for written answers
+grading             grading all submissions of a problem set
+feedback            pages for students, the table of grades, the summary of the class
+selfcheck           test submissions by which a problem set is checked
+cli                 the commands `gmmlab course ...`
 
-Checks know mixtures and no notebooks; all else knows notebooks and no mixtures. nbgrader, which
-does the work, is the extra `course`; it is imported where it is used.
+The rest of the package imports only `checks` and `cli`. `checks` depends on the mixtures and not
+on notebooks; all other modules depend on notebooks and not on mixtures. nbgrader does the
+grading. It is the optional extra `course`, so it is imported only where it is used.
 """

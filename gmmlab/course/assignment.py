@@ -1,22 +1,21 @@
-"""The folder of a course, and how nbgrader sees it.
+"""The folder of a course, its problem sets, and nbgrader's view of them.
 
-    source/<problem set>/<problem set>.ipynb        the truth: with solutions and hidden tests
-    release/<problem set>/                          without them, for everybody
-    release/<student>/<problem set>/                the same with data of the student's own
-    submitted/<student>/<problem set>/              what was handed in
-    autograded/<student>/<problem set>/             the same, as it was run for grading
-    feedback/<student>/<problem set>/               the page to hand back
+    source/<problem set>/<problem set>.ipynb        the instructor's notebook, with solutions
+    release/<problem set>/                          the students' version
+    release/<student>/<problem set>/                the same with the student's own data
+    submitted/<student>/<problem set>/              submissions
+    autograded/<student>/<problem set>/             submissions as they were run for grading
+    feedback/<student>/<problem set>/               the page for the student
     grades/<problem set>/                           grades.csv, summary.html, written.csv
-    gradebook.db                                    nbgrader's own account of all this
+    gradebook.db                                    nbgrader's database
 
-These are nbgrader's folders, so its own commands work here too.
+These are nbgrader's folders, so nbgrader's own commands work here too.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -36,25 +35,15 @@ if TYPE_CHECKING:
     from nbgrader.api import Gradebook
     from nbgrader.coursedir import CourseDirectory
 
-#: what to do where nbgrader is missing
-INSTALL = "problem sets need nbgrader: pip install 'gmmlab[course]' (in a clone: '.[course]')"
-
-
-# What nbgrader takes out of a release, with its marks.
-_LEFT_OUT = re.compile(
-    r"^[ \t]*### BEGIN (?:SOLUTION|HIDDEN TESTS)\n(.*?)^[ \t]*### END (?:SOLUTION|HIDDEN TESTS)\n?",
-    re.DOTALL | re.MULTILINE,
-)
-# A line of fewer characters than this, "return x" say, gives nothing away.
-_TELLING = 12
+_INSTALL = "problem sets need nbgrader: pip install 'gmmlab[course]' (in a clone: '.[course]')"
 
 
 class NotInstalled(RuntimeError):
-    """The extra `course` is not installed."""
+    """nbgrader, the optional extra `course`, is not installed."""
 
 
-class CannotGrade(RuntimeError):
-    """Something nbgrader could not do; the message is the end of its log."""
+class NbgraderError(RuntimeError):
+    """nbgrader failed; the message is taken from its log."""
 
 
 @dataclass(frozen=True)
@@ -64,27 +53,32 @@ class Course:
     Parameters
     ----------
     root : Path
-        The folder that holds `source`.
+        The folder that contains `source`.
     """
 
     root: Path
 
     @classmethod
     def find(cls, start: Path | None = None) -> Course:
-        """Return the course of the workbook that a folder is in.
+        """Return the course of the workbook that contains a folder.
+
+        Parameters
+        ----------
+        start : Path, optional
+            The working directory by default.
 
         Raises
         ------
         ValueError
-            If there is none.
+            If the workbook has no course.
         """
         root = Workbook.find(start).root / "notebooks" / "assignments"
         if not (root / "source").is_dir():
-            raise ValueError(f"there is no course here: {root} holds no folder `source`")
+            raise ValueError(f"there is no course here: {root} has no folder `source`")
         return cls(root)
 
     def students(self) -> list[Student]:
-        """Return the students that the gradebook knows."""
+        """Return the students in the gradebook."""
         with self.gradebook() as gradebook:
             return [
                 Student(s.id, s.first_name or "", s.last_name or "", s.email or "")
@@ -93,7 +87,7 @@ class Course:
 
     @property
     def assignments(self) -> list[str]:
-        """The names of the problem sets."""
+        """Names of the problem sets."""
         return sorted(
             folder.name for folder in (self.root / "source").glob("[!.]*") if folder.is_dir()
         )
@@ -104,14 +98,14 @@ class Course:
         Raises
         ------
         ValueError
-            If there is none of this name.
+            If no problem set has this name.
         """
         if name not in self.assignments:
             raise ValueError(f"there is no problem set {name!r}{nearest(name, self.assignments)}")
         return Assignment(self, name)
 
     def directory(self, assignment: str, **options: str) -> CourseDirectory:
-        """Return what nbgrader calls a course directory."""
+        """Return nbgrader's object for the folder of the course."""
         _require_nbgrader()
         from nbgrader.coursedir import CourseDirectory
 
@@ -123,7 +117,7 @@ class Course:
         _require_nbgrader()
         from nbgrader.api import Gradebook
 
-        with _quiet(), Gradebook(self.directory("").db_url) as gradebook:
+        with _without_warnings(), Gradebook(self.directory("").db_url) as gradebook:
             yield gradebook
 
 
@@ -142,21 +136,21 @@ class Assignment:
 
     @property
     def source(self) -> Path:
-        """The notebook with solutions."""
+        """Path of the notebook with solutions."""
         return self.path("source")
 
     def path(self, step: str, student: str = ".", suffix: str = ".ipynb") -> Path:
-        """Return where its notebook is at one of nbgrader's steps."""
+        """Return the path of the notebook in one of nbgrader's folders."""
         return self.course.root / step / student / self.name / f"{self.name}{suffix}"
 
     @property
     def grades(self) -> Path:
-        """Where grades and the summary are put."""
+        """The folder of the grades and the summary."""
         return self.course.root / "grades" / self.name
 
     @property
     def seeds(self) -> Path:
-        """The table of students and seeds, which is there once personal copies are released."""
+        """Path of the table of seeds, which exists after a release with a roster."""
         return self.course.root / "release" / f"{self.name}.csv"
 
     @cached_property
@@ -166,18 +160,18 @@ class Assignment:
         Raises
         ------
         ValueError
-            If there is none of the name of the problem set.
+            If the folder of the problem set contains no notebook of the same name.
         """
         if not self.source.is_file():
             raise ValueError(f"{self.name} must have its notebook at {self.source}")
         return nbformat.read(self.source, as_version=4)
 
     def convert(self, converter: type, directory: CourseDirectory, **options: Any) -> None:
-        """Have one of nbgrader's converters do its work.
+        """Run one of nbgrader's converters.
 
         Raises
         ------
-        CannotGrade
+        NbgraderError
             If it fails.
         """
         from nbgrader.converters.base import NbGraderException
@@ -186,89 +180,55 @@ class Assignment:
         logger = logging.Logger("nbgrader")
         logger.addHandler(log)
         try:
-            made = converter(coursedir=directory, **options)
-            made.log = logger
-            with _quiet():
-                made.start()
+            instance = converter(coursedir=directory, **options)
+            instance.log = logger
+            with _without_warnings():
+                instance.start()
         except (NbGraderException, SystemExit) as error:
             reason = log.reason or str(error)
             if "Cannot add or remove cells" in reason:
                 reason = (
-                    f"{self.name} has other cells than when it was graded last. Remove "
-                    f"{self.course.root / 'gradebook.db'} and grade again: the gradebook is made "
-                    "anew, and points for written answers are kept in written.csv"
+                    f"cells of {self.name} were added or removed since it was last graded. Remove "
+                    f"{self.course.root / 'gradebook.db'} and grade again: the gradebook will be "
+                    "created anew. Points for written answers are kept in written.csv"
                 )
-            raise CannotGrade(reason) from error
+            raise NbgraderError(reason) from error
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out warnings: those here are of nbgrader and its libraries, about each other."""
+def _without_warnings() -> Iterator[None]:
+    """Suppress the warnings of nbgrader and its libraries about each other."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 class _Log(logging.Handler):
-    """Keeps what nbgrader says went wrong."""
+    """Collects nbgrader's error messages."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
     @property
     def reason(self) -> str:
-        """The last line of the first traceback, or else the first message."""
-        for text in self.said:
+        """The last line of the first traceback or, without a traceback, the first message."""
+        for text in self.messages:
             if "Traceback" in text:
                 return text.strip().splitlines()[-1]
-        return self.said[0] if self.said else ""
+        return self.messages[0] if self.messages else ""
 
 
 def _require_nbgrader() -> None:
     try:
         import nbgrader  # noqa: F401
     except ImportError:
-        raise NotInstalled(INSTALL) from None
-    # It calls `alembic`, which is beside this Python but, in an environment that is not
-    # activated, not on the path.
+        raise NotInstalled(_INSTALL) from None
+    # nbgrader calls `alembic`. It is installed beside this Python, but it is not on the path if
+    # the environment has not been activated.
     scripts = str(Path(sys.executable).parent)
     if scripts not in os.environ.get("PATH", "").split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([scripts, os.environ.get("PATH", "")])
-
-
-# ---- cells -------------------------------------------------------------------------------------
-
-
-def grade_id(cell: nbformat.NotebookNode) -> str | None:
-    """Return by what name nbgrader knows a cell, if it does."""
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
-
-
-def is_solution(cell: nbformat.NotebookNode) -> bool:
-    """Whether students write into a cell."""
-    return bool(cell.metadata.get("nbgrader", {}).get("solution"))
-
-
-def is_graded(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell brings points."""
-    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
-
-
-def is_parameters(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell is the parameters cell."""
-    return "parameters" in cell.metadata.get("tags", ())
-
-
-def in_the_open(cell: nbformat.NotebookNode) -> str:
-    """Return a cell's source without what a release leaves out: solutions and hidden tests."""
-    return _LEFT_OUT.sub("", cell.source)
-
-
-def left_out(cell: nbformat.NotebookNode) -> list[str]:
-    """Return the lines of a cell that a release leaves out, but for those too short to tell."""
-    lines = (line.strip() for line in "".join(_LEFT_OUT.findall(cell.source)).splitlines())
-    return [line for line in lines if len(line) >= _TELLING]

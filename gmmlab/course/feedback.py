@@ -1,4 +1,4 @@
-"""What comes back: a page for each student, the table of grades, and what the class got wrong."""
+"""Results of grading: a page for each student, the table of grades, a summary of the class."""
 
 from __future__ import annotations
 
@@ -12,52 +12,44 @@ from typing import Any
 
 from nbformat.v4 import new_markdown_cell, new_notebook
 
-from gmmlab.course.assignment import (
-    Assignment,
-    grade_id,
-    in_the_open,
-    is_graded,
-    is_solution,
-    left_out,
-)
+from gmmlab.course.assignment import Assignment
+from gmmlab.course.cells import grade_id, hidden_lines, is_graded, is_solution, visible_source
 from gmmlab.course.checks.calling import NOT_DONE
-from gmmlab.course.grading import Graded, Task
+from gmmlab.course.grades import Graded, Task
 from gmmlab.course.roster import Student
 from gmmlab.course.tables import write_table
-from gmmlab.course.written_marks import answer
 from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.html import to_html
 from gmmlab.workbook.notebooks import Notebook
 
 
 def write_page(assignment: Assignment, graded: Graded) -> Path:
-    """Write the page that a student gets back, and return its path.
+    """Write the page for a student, and return its path.
 
-    It holds the notebook as it was run, with points and words under each test, and needs no
-    network. The cases of hidden tests are not in it.
+    The page shows the executed notebook with points and an explanation below each test. It works
+    without a network. It does not show the cases of hidden tests.
     """
-    cells = [new_markdown_cell(_head(assignment, graded))]
+    title = Notebook.read(assignment.source).title
+    cells = [new_markdown_cell(_head(assignment, graded, title))]
     metadata: Any = {}
     if graded.notebook is not None:
         tasks = {task.name: task for task in graded.tasks}
         tests = [cell for cell in assignment.notebook.cells if is_graded(cell)]
-        shown = {grade_id(c): in_the_open(c).rstrip() for c in tests if c.cell_type == "code"}
-        hidden = [line for cell in tests for line in left_out(cell)]
+        shown = {grade_id(c): visible_source(c).rstrip() for c in tests if c.cell_type == "code"}
+        hidden = [line for cell in tests for line in hidden_lines(cell)]
         metadata = graded.notebook.metadata
         for cell in graded.notebook.cells:
             cell = copy.deepcopy(cell)
             cell.source = shown.get(grade_id(cell), cell.source)
-            if cell.cell_type == "markdown":  # the page has its title already
-                cell.source = cell.source.removeprefix(
-                    f"# {Notebook.read(assignment.source).title}\n"
-                )
+            if cell.cell_type == "markdown":  # the head of the page has the title
+                cell.source = cell.source.removeprefix(f"# {title}\n")
             task = tasks.get(grade_id(cell)) if is_graded(cell) else None
             if task is not None and cell.cell_type == "code":
                 cell.outputs = [o for o in cell.outputs if o.output_type != "error"]
-            elif cell.cell_type == "code":  # IPython's history has the hidden tests
+            elif cell.cell_type == "code":  # a student can print hidden tests from the history
                 cell.outputs = [o for o in cell.outputs if not any(h in str(o) for h in hidden)]
             if cell.cell_type == "markdown" and is_solution(cell):
-                # A student's Markdown may hold HTML; here it is text, formulas and emphasis.
+                # HTML in a student's Markdown is shown as text.
                 cell.source = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", cell.source)
             cells.append(cell)
             if task is not None:
@@ -68,22 +60,21 @@ def write_page(assignment: Assignment, graded: Graded) -> Path:
     return write_whole(path, to_html(page, title=f"{assignment.name}: {graded.student}"))
 
 
-def _head(assignment: Assignment, graded: Graded) -> str:
-    most = points_of(assignment)
-    title = Notebook.read(assignment.source).title
+def _head(assignment: Assignment, graded: Graded, title: str) -> str:
+    total = total_points(assignment)
     lines = [f"# {title}", ""]
     if graded.tasks:
-        lines += [f"**{_text(graded.student)}: {graded.points:g} of {most:g} points.**", ""]
+        lines += [f"**{_text(graded.student)}: {graded.points:g} of {total:g} points.**", ""]
         if graded.status == "to be marked":
-            lines += ["A written answer is still to be marked.", ""]
+            lines += ["A written answer has not been marked yet.", ""]
         rows = "".join(
             f"<tr><td>{_text(task.name.removeprefix('test-'))}</td>"
-            f"<td>{'–' if task.points is None else f'{task.points:g}'} of {task.most:g}</td>"
+            f"<td>{'–' if task.points is None else f'{task.points:g}'} of {task.max_points:g}</td>"
             f"<td>{_text(task.mistake)}</td></tr>"
             for task in graded.tasks
         )
         lines += [
-            "<table><thead><tr><th>task</th><th>points</th><th>what is wrong</th></tr></thead>"
+            "<table><thead><tr><th>task</th><th>points</th><th>mistake</th></tr></thead>"
             f"<tbody>{rows}</tbody></table>",
             "",
         ]
@@ -94,20 +85,24 @@ def _head(assignment: Assignment, graded: Graded) -> str:
 
 
 def _points(task: Task) -> str:
-    points = "not yet marked" if task.points is None else f"{task.points:g} of {task.most:g} points"
-    words = f" {_text(task.words)}" if task.words else ""
+    points = (
+        "not marked yet"
+        if task.points is None
+        else f"{task.points:g} of {task.max_points:g} points"
+    )
+    message = f" {_text(task.message)}" if task.message else ""
     mistake = f" <em>({_text(task.mistake)})</em>" if task.mistake else ""
-    return f"<p><strong>{_text(task.name)}: {points}.</strong>{words}{mistake}</p>"
+    return f"<p><strong>{_text(task.name)}: {points}.</strong>{message}{mistake}</p>"
 
 
-def _text(words: str) -> str:
-    """Return words as HTML, whatever is in them; what stands between backticks is code."""
-    escaped = html.escape(words).replace("$", "&#36;")
+def _text(text: str) -> str:
+    """Return a text as escaped HTML, in which text between backticks is code."""
+    escaped = html.escape(text).replace("$", "&#36;")
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escaped)
 
 
-def points_of(assignment: Assignment) -> float:
-    """Return how many points a problem set brings."""
+def total_points(assignment: Assignment) -> float:
+    """Return the number of points of a problem set."""
     return sum(
         cell.metadata.nbgrader["points"] for cell in assignment.notebook.cells if is_graded(cell)
     )
@@ -119,12 +114,12 @@ def points_of(assignment: Assignment) -> float:
 def write_grades(
     assignment: Assignment, graded: Sequence[Graded], students: Mapping[str, Student]
 ) -> Path:
-    """Write the table of grades, a line for each student, and return its path."""
+    """Write the table of grades, with a row for each student, and return its path."""
     tasks = [grade_id(cell) for cell in assignment.notebook.cells if is_graded(cell)]
-    most = points_of(assignment)
+    total = total_points(assignment)
     rows = []
     for one in graded:
-        student = students.get(one.student)  # a folder of any name may have been handed in
+        student = students.get(one.student)  # None for a folder that names no known student
         points = {task.name: task.points for task in one.tasks}
         rows.append(
             (
@@ -132,7 +127,7 @@ def write_grades(
                 student.last_name if student else "",
                 student.first_name if student else "",
                 f"{one.points:g}",
-                f"{most:g}",
+                f"{total:g}",
                 one.status,
                 *("" if points.get(task) is None else f"{points[task]:g}" for task in tasks),
                 "; ".join(dict.fromkeys(task.mistake for task in one.tasks if task.mistake)),
@@ -146,28 +141,23 @@ def write_grades(
 
 
 def mistakes(graded: Sequence[Graded]) -> list[tuple[str, str, int, str]]:
-    """Return task, mistake, how many students made it, and the words to one of them.
+    """Return task, mistake, number of students, and the message to one of these students.
 
-    The most frequent come first, and of equals those of earlier tasks. What was not done yet is no
-    mistake.
+    The most frequent mistakes come first; ties are in the order of the notebook. A task that is
+    not done yet does not count as a mistake.
     """
     counts: Counter[tuple[str, str]] = Counter()
-    words: dict[tuple[str, str], str] = {}
-    # in the order of the notebook, which a count keeps
-    tasks = [task for of_one in zip(*(o.tasks for o in graded if o.tasks), strict=True)
-             for task in of_one]  # fmt: skip
-    for task in tasks:
+    messages: dict[tuple[str, str], str] = {}
+    by_task = zip(*(one.tasks for one in graded if one.tasks), strict=True)
+    for task in (task for tasks in by_task for task in tasks):
         if task.mistake and task.mistake != NOT_DONE:
             counts[task.name, task.mistake] += 1
-            words.setdefault((task.name, task.mistake), task.words)
-    return [
-        (*key, count, words[key])
-        for key, count in sorted(counts.items(), key=lambda item: -item[1])
-    ]
+            messages.setdefault((task.name, task.mistake), task.message)
+    return [(*key, count, messages[key]) for key, count in counts.most_common()]
 
 
 def write_summary(assignment: Assignment, graded: Sequence[Graded]) -> Path:
-    """Write the page on the class: grades, mistakes, written answers; return its path."""
+    """Write the summary of the class, with grades, mistakes and written answers."""
     cells = [new_markdown_cell(part) for part in _summary(assignment, graded)]
     page = to_html(new_notebook(cells=cells), title=f"{assignment.name}: the class")
     assignment.grades.mkdir(parents=True, exist_ok=True)
@@ -175,43 +165,48 @@ def write_summary(assignment: Assignment, graded: Sequence[Graded]) -> Path:
 
 
 def _summary(assignment: Assignment, graded: Sequence[Graded]) -> Iterator[str]:
-    most = points_of(assignment)
     done = sorted(one.points for one in graded if one.tasks)
     yield f"# {assignment.name}: the class"
     if done:
         median = (done[(len(done) - 1) // 2] + done[len(done) // 2]) / 2
         yield (
-            f"{len(done)} of {len(graded)} students have a grade. Points, of {most:g}: median "
-            f"{median:g}, from {done[0]:g} to {done[-1]:g}."
+            f"{len(done)} of {len(graded)} students have a grade. Of "
+            f"{total_points(assignment):g} points, the median is {median:g} and the range is "
+            f"{done[0]:g} to {done[-1]:g}."
         )
-    yield "## Which mistakes were made\n\n" + _table(
-        ("task", "mistake", "students", "what they were told, for example"),
-        [(task.removeprefix("test-"), name, str(n), words)
-         for task, name, n, words in mistakes(graded)],
+    yield "## Mistakes\n\n" + _table(
+        ("task", "mistake", "students", "example of the feedback"),
+        [(task.removeprefix("test-"), name, str(n), message)
+         for task, name, n, message in mistakes(graded)],
     )  # fmt: skip
-    yield "## Tasks\n\n" + _table(("task", "right", "not done yet", "of"), list(_right(graded)))
+    yield "## Tasks\n\n" + _table(("task", "right", "not done yet", "graded"), _right(graded))
     yield "## Students\n\n" + _table(
         ("student", "points", "status", "notes"),
         [(one.student, f"{one.points:g}", one.status, " ".join(one.notes)) for one in graded],
     )
     for task in (cell for cell in assignment.notebook.cells if is_graded(cell)):
         if task.cell_type == "markdown":
-            texts = [(one.student, answer(one, grade_id(task))) for one in graded if one.tasks]
+            name = grade_id(task)
             yield (
-                f"## Answers to {grade_id(task)}\n\nPoints go into "
-                f"`grades/{assignment.name}/written.csv`; then grade again.\n\n"
-                + _table(("student", "answer"), texts)
+                f"## Answers to {name}\n\nEnter points in "
+                f"`grades/{assignment.name}/written.csv`, then grade again.\n\n"
+                + _table(
+                    ("student", "answer"),
+                    [(one.student, one.answer(name)) for one in graded if one.tasks],
+                )
             )
 
 
-def _right(graded: Sequence[Graded]) -> Iterator[tuple[str, str, str, str]]:
-    names = dict.fromkeys(task.name for one in graded for task in one.tasks)
-    for name in names:
+def _right(graded: Sequence[Graded]) -> list[tuple[str, str, str, str]]:
+    """Return for each task how many students have it right, have not done it, have a grade."""
+    rows = []
+    for name in dict.fromkeys(task.name for one in graded for task in one.tasks):
         tasks = [task for one in graded for task in one.tasks if task.name == name]
         marked = [task for task in tasks if task.points is not None]
-        full = sum(task.points == task.most for task in marked)
+        full = sum(task.points == task.max_points for task in marked)
         undone = sum(task.mistake == NOT_DONE for task in tasks)
-        yield name.removeprefix("test-"), str(full), str(undone), str(len(marked))
+        rows.append((name.removeprefix("test-"), str(full), str(undone), str(len(marked))))
+    return rows
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

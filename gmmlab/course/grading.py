@@ -1,94 +1,50 @@
-"""Grading what was handed in: one submission after the other, and none stops the next."""
+"""Grade the submissions of a problem set; a bad submission does not affect the others."""
 
 from __future__ import annotations
 
 import glob
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from gmmlab.course import submission as handin
-from gmmlab.course.assignment import (
-    Assignment,
-    CannotGrade,
-    grade_id,
-    is_graded,
-    is_parameters,
-    is_solution,
-)
-from gmmlab.course.checks.calling import NOT_DONE
+from gmmlab.course.assignment import Assignment, NbgraderError
+from gmmlab.course.cells import grade_id, is_graded, is_parameters, is_solution
+from gmmlab.course.checks.calling import ENDLESS, ERROR, NOT_DONE
+from gmmlab.course.grades import Graded, Task
 from gmmlab.course.release import check_source, generate, read_seeds
-from gmmlab.course.roster import Student, normal, seed_in, seed_of, whose, with_seed
-from gmmlab.course.written_marks import Mark, answer, read_marks
+from gmmlab.course.roster import (
+    Student,
+    normalize_id,
+    owner_of_seed,
+    seed_in,
+    seed_of,
+    with_seed,
+)
+from gmmlab.course.submission import copy_other_files, find_notebook, merge, read_notebook
+from gmmlab.course.written_marks import Mark, read_marks
 from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.runs.kernels import Kernels
 
-#: folders of the course that are there while it is graded
-_SKELETON, _STAGED = ".skeleton", ".staged"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A cell that brings points, and what became of it.
-
-    Parameters
-    ----------
-    name : str
-    points : float or None
-        None for a written answer that nobody has marked yet.
-    most : float
-    mistake : str
-        Its name; empty if there is none.
-    words : str
-        What is wrong, or what the marker says.
-    written : bool
-        Whether a person marks it.
-    """
-
-    name: str
-    points: float | None
-    most: float
-    mistake: str = ""
-    words: str = ""
-    written: bool = False
-
-
-@dataclass
-class Graded:
-    """A student's grade.
-
-    Parameters
-    ----------
-    student : str
-    tasks : list of Task
-        Empty if nothing could be graded.
-    notes : list of str
-        What else is to be said.
-    status : str
-        "graded", "to be marked" (a written answer is not), "not handed in" or "not graded".
-    notebook : NotebookNode or None
-        The notebook as it was run.
-    """
-
-    student: str
-    tasks: list[Task] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    status: str = "graded"
-    notebook: nbformat.NotebookNode | None = None
-
-    @property
-    def points(self) -> float:
-        """The points so far."""
-        return sum(task.points or 0.0 for task in self.tasks)
+# Folders of the course that exist only during grading: the release that submissions are merged
+# into, and the merged submissions.
+_RELEASED, _MERGED = ".released", ".merged"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a cell, and a whole submission, may take."""
+    """Time limits.
+
+    Parameters
+    ----------
+    cell : float, default 20.0
+        Seconds that a cell may take.
+    whole : float, default 300.0
+        Seconds that a submission may take.
+    """
 
     cell: float = 20.0
     whole: float = 300.0
@@ -102,20 +58,20 @@ def grade(
     limits: Limits | None = None,
     on_student: Callable[[Graded], None] = lambda graded: None,
 ) -> list[Graded]:
-    """Grade all that was handed in for a problem set.
+    """Grade all submissions of a problem set.
 
     Parameters
     ----------
     assignment : Assignment
     students : sequence of Student, optional
-        The roster: who should have handed something in. Whose data are whose was settled when
-        the set was released: with a roster then, each student has data of the student's own;
-        without one, all have the same, whatever is given here.
+        The roster: the students who should have handed something in. It does not decide which
+        data they have. If the problem set was released with a roster, each student has personal
+        data; otherwise all students have the same data.
     only : sequence of str, optional
-        Grade these students; by default all.
+        Ids of the students to grade; by default all.
     limits : Limits, optional
     on_student : callable, optional
-        Is called with each grade.
+        Called with each grade.
 
     Returns
     -------
@@ -124,12 +80,11 @@ def grade(
 
     Raises
     ------
-    ValueError, CannotGrade
-        If the problem set itself is not sound.
+    ValueError, NbgraderError
+        If the problem set itself cannot be graded.
     """
     check_source(assignment)
-    grader = _Grader(assignment, students, limits or Limits())
-    with grader:
+    with Grader(assignment, students, limits or Limits()) as grader:
         found = []
         for student in grader.students(only):
             found.append(grader.grade(student))
@@ -137,8 +92,8 @@ def grade(
     return found
 
 
-def astray(assignment: Assignment) -> list[Path]:
-    """Return notebooks below `submitted` that are in the folder of no student and problem set."""
+def misplaced(assignment: Assignment) -> list[Path]:
+    """Return notebooks below `submitted` that are in no student's folder of a problem set."""
     root, names = assignment.course.root / "submitted", set(assignment.course.assignments)
     inside = {path: path.relative_to(root).parts for path in root.rglob("*.ipynb")}
     return sorted(
@@ -148,106 +103,117 @@ def astray(assignment: Assignment) -> list[Path]:
     )
 
 
-class _Grader:
-    """What is the same for all submissions."""
+class Grader:
+    """What all submissions of a problem set have in common.
+
+    It is a context manager. On exit it ends the kernels and removes temporary folders.
+
+    Parameters
+    ----------
+    assignment : Assignment
+    students : sequence of Student
+        The roster; may be empty.
+    limits : Limits
+    """
 
     def __init__(self, assignment: Assignment, students: Sequence[Student], limits: Limits) -> None:
-        for name in (_SKELETON, _STAGED):  # of a run that was cut off
+        for name in (_RELEASED, _MERGED):  # left by a run that was interrupted
             _remove(assignment.course.root / name)
         self.assignment = assignment
         self.root = assignment.course.root
-        self.skeleton = generate(assignment, _SKELETON)
+        self.released = generate(assignment, _RELEASED)
         self.tests = {grade_id(c): c for c in assignment.notebook.cells if is_graded(c)}
         self.roster = [s.id for s in students] or [s for s, _ in read_seeds(assignment)]
         self.personal = assignment.seeds.is_file()
-        (parameters,) = (c for c in self.skeleton.cells if is_parameters(c))
+        (parameters,) = (c for c in self.released.cells if is_parameters(c))
         self.seed = seed_in(parameters.source)
-        self.handed_in = {
-            normal(folder.parent.name): folder
+        self.submissions = {
+            normalize_id(folder.parent.name): folder
             for folder in sorted((self.root / "submitted").glob(f"[!.]*/{assignment.name}"))
         }
         self.marks = read_marks(assignment)
         self.limits = limits
-        cells = [cell.source for cell in self.skeleton.cells if cell.cell_type == "code"]
+        cells = [cell.source for cell in self.released.cells if cell.cell_type == "code"]
         self.kernels = Kernels(cells, threads=1)
 
-    def __enter__(self) -> _Grader:
+    def __enter__(self) -> Grader:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.kernels.close()
-        for name in (_SKELETON, _STAGED):
+        for name in (_RELEASED, _MERGED):
             _remove(self.root / name)
 
-    def students(self, only: Sequence[str]) -> list[str]:
-        everybody = sorted({*self.handed_in, *self.roster})
-        wanted = [normal(name) for name in only]
+    def students(self, only: Sequence[str] = ()) -> list[str]:
+        """Return the ids of the students to grade: those in `only`, or by default all."""
+        everybody = sorted({*self.submissions, *self.roster})
+        wanted = [normalize_id(name) for name in only]
         for name in wanted:
             if name not in everybody:
-                raise ValueError(f"{name!r} has handed nothing in, and is on no roster")
+                raise ValueError(f"{name!r} is not on the roster and has handed nothing in")
         return wanted or everybody
 
     def seed_for(self, student: str) -> int:
-        """Return the seed of a student's data: the same for all, unless released by a roster."""
+        """Return the seed of a student's data, which may be the common seed."""
         return seed_of(self.assignment.name, student) if self.personal else self.seed
 
     def grade(self, student: str) -> Graded:
-        """Grade one student, whatever was handed in."""
+        """Grade one student; problems with the submission are noted in the grade."""
         graded = Graded(student)
         if self.roster and student not in self.roster:
             graded.notes.append("This id is not on the roster.")
-        if student not in self.handed_in:
+        if student not in self.submissions:
             graded.status = "not handed in"
             return graded
         try:
-            Student(student)  # a folder may have any name
+            Student(student)  # the id is the name of a folder, which may not be a valid id
             _remove(self.assignment.path("autograded", student).parent)
-            self._stage(student, graded)
+            self._merge(student, graded)
             self._autograde(student)
-        except (ValueError, CannotGrade, OSError) as error:
+        except (ValueError, NbgraderError, OSError) as error:
             graded.status = "not graded"
             graded.notes.append(f"This could not be graded: {error}.")
             return graded
         finally:
-            _remove(self.root / _STAGED)
+            _remove(self.root / _MERGED)
         path = self.assignment.path("autograded", student)
         graded.notebook = nbformat.read(path, as_version=4)
         graded.tasks = list(self._tasks(student, graded.notebook))
         for task in graded.tasks:
             mark = self.marks.get((student, task.name), Mark())
-            if task.written and not mark.is_for(answer(graded, task.name)):
+            if task.written and not mark.is_for(graded.answer(task.name)):
                 graded.notes.append(
-                    f"The answer to {task.name} has changed since it was marked: look at it again."
+                    f"The answer to {task.name} has changed since it was marked; check its points."
                 )
         if any(task.points is None for task in graded.tasks):
             graded.status = "to be marked"
         return graded
 
-    def _stage(self, student: str, graded: Graded) -> None:
-        """Put the submission where nbgrader finds it, whole and with the right data."""
-        name, folder = self.assignment.name, self.handed_in[student]
-        path, notes = handin.find(folder, name)
-        found = handin.put_together(self.skeleton, handin.read(path), self.assignment.notebook)
-        graded.notes += notes + found.notes
-        graded.notes += self._of_the_seed(student, found.seed)
-        for cell in found.notebook.cells:
+    def _merge(self, student: str, graded: Graded) -> None:
+        """Write the submission, complete and with the right data, where nbgrader finds it."""
+        name, folder = self.assignment.name, self.submissions[student]
+        path, notes = find_notebook(folder, name)
+        submission = merge(self.released, read_notebook(path), self.assignment.notebook)
+        graded.notes += notes + submission.notes
+        graded.notes += self._notes_on_seed(student, submission.seed)
+        for cell in submission.notebook.cells:
             if is_parameters(cell):
                 cell.source = with_seed(cell.source, self.seed_for(student))
-        to = self.assignment.path(_STAGED, student)
+        to = self.assignment.path(_MERGED, student)
         to.parent.mkdir(parents=True)
-        write_whole(to, nbformat.writes(found.notebook))
-        handin.copy_other_files(folder, to.parent)
+        write_whole(to, nbformat.writes(submission.notebook))
+        copy_other_files(folder, to.parent)
 
-    def _of_the_seed(self, student: str, seed: int | None) -> Iterator[str]:
+    def _notes_on_seed(self, student: str, seed: int | None) -> Iterator[str]:
         right = self.seed_for(student)
         if seed is None or seed == right:
             return
-        everybody = {*self.roster, *self.handed_in} - {student} if self.personal else ()
-        owner = whose(self.assignment.name, seed, everybody)
+        others = {*self.roster, *self.submissions} - {student} if self.personal else ()
+        owner = owner_of_seed(self.assignment.name, seed, others)
         if owner is not None:
             yield f"The notebook has the data of another student, {owner} (seed {seed})."
         elif seed == self.seed:
-            yield "The notebook has the data for everybody, not the student's own."
+            yield "The notebook has the common data, not the student's own."
         else:
             yield f"The seed was changed to {seed}."
         yield f"It was graded with the right data (seed {right})."
@@ -256,11 +222,13 @@ class _Grader:
         from nbgrader.converters import Autograde
         from nbgrader.preprocessors import CheckCellMetadata, LimitOutput, SaveAutoGrades
 
-        from gmmlab.course.execution import Confined
+        from gmmlab.course.execution import ConfinedExecute
 
-        run = Confined(self.kernels, str(self.root.resolve()), *vars(self.limits).values())
+        run = ConfinedExecute(
+            self.kernels, str(self.root.resolve()), self.limits.cell, self.limits.whole
+        )
         directory = self.assignment.course.directory(
-            self.assignment.name, submitted_directory=_STAGED, student_id=glob.escape(student)
+            self.assignment.name, submitted_directory=_MERGED, student_id=glob.escape(student)
         )
         self.assignment.convert(
             Autograde,
@@ -277,63 +245,71 @@ class _Grader:
                 grade = gradebook.find_grade(task, name, name, student)
                 if source.cell_type == "markdown":
                     mark = self.marks.get((student, task), Mark())
-                    points = mark.points
-                    if points is None and grade.auto_score == 0:  # nothing was written
-                        points = 0.0
+                    points, message = mark.points, mark.comment
+                    if points is None and grade.auto_score == 0:  # the answer is empty
+                        points, message = 0.0, message or "No answer."
                     if mark.points is not None:
                         grade.manual_score, grade.needs_manual_grade = mark.points, False
                         gradebook.db.commit()
-                    words = mark.comment or ("" if mark.points is not None or points is None
-                                             else "No answer.")  # fmt: skip
-                    yield Task(task, points, grade.max_score, "", words, written=True)
-                    continue
-                mistake, words = said(cells[task], notebook)
-                yield Task(task, grade.auto_score, grade.max_score, mistake, words)
+                    yield Task(task, points, grade.max_score, "", message, written=True)
+                else:
+                    mistake, message = find_mistake(cells[task], notebook)
+                    yield Task(task, grade.auto_score, grade.max_score, mistake, message)
 
 
-def said(cell: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """Return the mistake that a test has found, and its words; both empty if it has passed."""
-    for output in cell.outputs:
+def find_mistake(test: Any, notebook: nbformat.NotebookNode) -> tuple[str, str]:
+    """Return the mistake that an executed test reports.
+
+    Parameters
+    ----------
+    test : NotebookNode
+        The cell of the test.
+    notebook : NotebookNode
+        The executed notebook.
+
+    Returns
+    -------
+    mistake, message : str
+        Name and explanation of the mistake; both are empty if the test has passed.
+    """
+    for output in test.outputs:
         if output.output_type != "error":
             continue
         if output.ename == "Wrong":
-            words, _, mistake = output.evalue.rpartition(" [")
+            message, _, mistake = output.evalue.rpartition(" [")
             mistake = mistake.removesuffix("]")
-            if mistake == NOT_DONE:  # or done, in a cell that failed before it had an answer
-                return _before(cell, notebook, "There is no answer", (mistake, words))
-            return mistake, words
+            if mistake == NOT_DONE:
+                # The task may be done in a cell that failed before it assigned the answer.
+                return _cause(test, notebook, "There is no answer", (mistake, message))
+            return mistake, message
         if output.ename == "NameError":
-            missing = output.evalue
-            return _before(cell, notebook, missing, (
+            return _cause(test, notebook, output.evalue, (
                 "not defined",
-                f"{missing}: is the cell that defines it missing, or the name misspelt?",
+                f"{output.evalue}: is the cell that defines it missing, or the name misspelt?",
             ))  # fmt: skip
         if output.ename == "TimeOut":
-            return "a loop without end", f"The test was stopped: {output.evalue}."
+            return ENDLESS, f"The test was stopped: {output.evalue}."
         if output.ename == "KernelDied":
             return "the kernel died", (
-                "Python itself ended in this test: killed from within, or out of memory."
+                "Python stopped during this test: the code ended it, or memory ran out."
             )
         if output.ename == "NotRun":
-            return "not run", "The test was not run: cells before it took all the time there is."
-        return "an error", f"The test ended with {output.ename}: {output.evalue}"
+            return "not run", "The test was not run: the cells before it used up the time limit."
+        return ERROR, f"The test ended with {output.ename}: {output.evalue}"
     return "", ""
 
 
-def _before(
-    cell: Any, notebook: nbformat.NotebookNode, missing: str, otherwise: tuple[str, str]
+def _cause(
+    test: Any, notebook: nbformat.NotebookNode, missing: str, otherwise: tuple[str, str]
 ) -> tuple[str, str]:
-    """Say why a test finds no answer: what happened in the student's cell before it, if any."""
-    before = notebook.cells[: notebook.cells.index(cell)]
-    for earlier in reversed([c for c in before if is_solution(c)]):
-        for output in earlier.get("outputs", ()):
-            if output.output_type == "error":
-                if output.ename == "NotImplementedError":
-                    return NOT_DONE, "This task is not done yet."
-                return "an error", (
-                    f"{missing}: the cell above failed with {output.ename}: {output.evalue}"
-                )
-        break
+    """Return why a test finds no answer: the error in the student's cell above it, if any."""
+    before = notebook.cells[: notebook.cells.index(test)]
+    above = next((cell for cell in reversed(before) if is_solution(cell)), {})
+    for output in above.get("outputs", ()):
+        if output.output_type == "error":
+            if output.ename == "NotImplementedError":
+                return NOT_DONE, "This task is not done yet."
+            return ERROR, f"{missing}: the cell above failed with {output.ename}: {output.evalue}"
     return otherwise
 
 

@@ -1,4 +1,4 @@
-"""What students get: the notebook without solutions and hidden tests, with data of their own."""
+"""The students' version of a problem set: no solutions, no hidden tests, personal data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import nbformat
 
-from gmmlab.course.assignment import Assignment, grade_id, in_the_open, is_parameters, left_out
-from gmmlab.course.roster import Student, normal, seed_in, seed_of, with_seed
+from gmmlab.course.assignment import Assignment
+from gmmlab.course.cells import grade_id, hidden_lines, is_parameters, visible_source
+from gmmlab.course.roster import Student, normalize_id, seed_in, seed_of, with_seed
 from gmmlab.course.tables import read_table, write_table
 from gmmlab.workbook.files import write_whole
 
@@ -22,19 +23,19 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
     ----------
     assignment : Assignment
     students : sequence of Student, optional
-        For each a copy is made with data of the student's own.
+        Each of these students gets a copy with personal data.
 
     Returns
     -------
     list of Path
-        The notebooks made: the one for everybody first.
+        The notebooks that were made. The common one comes first.
 
     Raises
     ------
     ValueError
-        If the source is not a sound problem set, or a student's id is the name of one.
-    CannotGrade
-        If nbgrader refuses it.
+        If the source is not a valid problem set, or a student's id is the name of a problem set.
+    NbgraderError
+        If nbgrader rejects the source.
     """
     check_source(assignment)
     taken = {name.casefold() for name in assignment.course.assignments}
@@ -43,12 +44,12 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
             raise ValueError(f"a student's id must not be the name of a problem set: {student.id}")
     if assignment.seeds.is_file() and not students:
         raise ValueError(
-            f"{assignment.name} was released with a roster, and is graded with its data: give the "
-            f"roster again, or remove {assignment.seeds} if all are to have the same"
+            f"{assignment.name} was released with a roster, and is graded with personal data: "
+            f"pass the roster again, or remove {assignment.seeds} to release common data"
         )
     released = assignment.path("release").parent
-    for copies in released.parent.glob(f"*/{released.name}"):  # of an earlier roster
-        shutil.rmtree(copies, ignore_errors=True)
+    for outdated in released.parent.glob(f"*/{released.name}"):  # copies of an earlier roster
+        shutil.rmtree(outdated, ignore_errors=True)
     notebook = generate(assignment, "release")
     made = [assignment.path("release")]
     with assignment.course.gradebook() as gradebook:
@@ -64,7 +65,14 @@ def release(assignment: Assignment, students: Sequence[Student] = ()) -> list[Pa
 
 
 def generate(assignment: Assignment, step: str) -> nbformat.NotebookNode:
-    """Have nbgrader make the students' version in a folder, and enter it in the gradebook."""
+    """Make the students' version with nbgrader, and enter the problem set in the gradebook.
+
+    Parameters
+    ----------
+    assignment : Assignment
+    step : str
+        Name of the folder in which the notebook is written.
+    """
     directory = assignment.course.directory(assignment.name, release_directory=step)
     from nbgrader.converters import GenerateAssignment
 
@@ -78,24 +86,34 @@ def generate(assignment: Assignment, step: str) -> nbformat.NotebookNode:
     _write(notebook, path)
     if leaks := list(leaked(assignment.notebook, path.read_text("utf-8"))):
         path.unlink()
-        raise ValueError(f"{assignment.name} would give away what is hidden: {leaks[0]!r}")
+        raise ValueError(
+            f"the release of {assignment.name} would contain a line of a solution or a hidden "
+            f"test: {leaks[0]!r}"
+        )
     return notebook
 
 
 def leaked(source: nbformat.NotebookNode, released: str) -> Iterable[str]:
-    """Yield the lines of solutions and hidden tests that a released notebook still has.
+    """Yield the lines of solutions and hidden tests that occur in a released notebook.
 
-    Lines that the source has in the open too are none.
+    Lines that the source also contains outside of solutions and hidden tests are not reported.
+
+    Parameters
+    ----------
+    source : NotebookNode
+        The notebook with solutions.
+    released : str
+        The text of the released file.
     """
-    shown = "\n".join(in_the_open(cell) for cell in source.cells)
-    quoted = released.replace('\\"', '"').replace("\\\\", "\\")
+    shown = "\n".join(visible_source(cell) for cell in source.cells)
+    unquoted = released.replace('\\"', '"').replace("\\\\", "\\")
     for cell in source.cells:
-        yield from (line for line in left_out(cell) if line not in shown and line in quoted)
+        yield from (line for line in hidden_lines(cell) if line not in shown and line in unquoted)
     yield from (mark for mark in ("BEGIN SOLUTION", "BEGIN HIDDEN TESTS") if mark in released)
 
 
 def personal(notebook: nbformat.NotebookNode, seed: int) -> nbformat.NotebookNode:
-    """Return a notebook with another seed in its parameters cell."""
+    """Return a copy of a notebook with another seed in its parameters cell."""
     notebook = copy.deepcopy(notebook)
     for cell in notebook.cells:
         if is_parameters(cell):
@@ -104,19 +122,19 @@ def personal(notebook: nbformat.NotebookNode, seed: int) -> nbformat.NotebookNod
 
 
 def check_source(assignment: Assignment) -> None:
-    """Refuse a source that could not be graded.
+    """Check that the source of a problem set can be graded.
 
     Raises
     ------
     ValueError
-        With what is missing.
+        If the parameters cell or its seed is missing, or two cells have the same name.
     """
     cells = assignment.notebook.cells
     parameters = [cell for cell in cells if is_parameters(cell)]
     if len(parameters) != 1 or seed_in(parameters[0].source) is None:
         raise ValueError(f"{assignment.name} must have one parameters cell, with a `seed`")
-    known = [grade_id(cell) for cell in cells if grade_id(cell)]
-    if twice := {name for name in known if known.count(name) > 1}:
+    names = [grade_id(cell) for cell in cells if grade_id(cell)]
+    if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"{assignment.name} has two cells named {', '.join(sorted(twice))}")
 
 
@@ -124,7 +142,7 @@ def check_source(assignment: Assignment) -> None:
 
 
 def write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
-    """Write which students have data of their own."""
+    """Write the table of students with personal data."""
     rows = []
     for student in students:
         path = assignment.path("release", student.id).relative_to(assignment.course.root)
@@ -133,11 +151,11 @@ def write_seeds(assignment: Assignment, students: Sequence[Student]) -> None:
 
 
 def read_seeds(assignment: Assignment) -> list[tuple[str, int]]:
-    """Return the students with data of their own, and their seeds; none without a roster."""
+    """Return ids and seeds of the students with personal data; empty without a roster."""
     if not assignment.seeds.is_file():
         return []
     _, rows = read_table(assignment.seeds)
-    return [(normal(row["id"]), int(row["seed"])) for _, row in rows]
+    return [(normalize_id(row["id"]), int(row["seed"])) for _, row in rows]
 
 
 def _write(notebook: nbformat.NotebookNode, path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Students, and the data that are each one's own.
+"""Students and their personal seeds.
 
-A student's seed is made of the student's id and the name of the problem set, and of nothing else:
-the first four bytes, most significant first, of the SHA-256 of ``<problem set>/<id>`` in UTF-8,
-with the id in Unicode's normal form C. So it is the same on any machine, at any time.
+The seed of a student's data depends only on the student's id and the name of the problem set: it
+consists of the first four bytes, most significant first, of the SHA-256 hash of
+``<problem set>/<id>`` in UTF-8, where the id is in Unicode normalization form C. It is therefore
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ from pathlib import Path
 from gmmlab.course.tables import read_table
 from gmmlab.workbook.parameters import read_parameters
 
-#: the parameter that makes a student's data
+#: name of the parameter from which a student's data are generated
 SEED = "seed"
 
 
 @dataclass(frozen=True)
 class Student:
-    """Somebody who takes the course.
+    """A student of the course.
+
+    Parameters
+    ----------
+    id : str
+        The name of the student's folders; surrounding blanks are removed.
+    first_name, last_name, email : str, optional
 
     Raises
     ------
@@ -37,17 +44,17 @@ class Student:
     email: str = ""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "id", normal(self.id))
+        object.__setattr__(self, "id", normalize_id(self.id))
         if problem := _problem(self.id):
             raise ValueError(f"a student's id {problem}; got {self.id!r}")
 
 
-def normal(id_: str) -> str:
-    r"""Return an id as it is compared: in normal form C, without space around it.
+def normalize_id(id_: str) -> str:
+    r"""Return an id in normalization form C, without surrounding blanks.
 
     Examples
     --------
-    >>> normal(" A\u030asa ") == "\u00c5sa"
+    >>> normalize_id(" A\u030asa ") == "\u00c5sa"
     True
     """
     return unicodedata.normalize("NFC", id_).strip()
@@ -57,24 +64,39 @@ def _problem(id_: str) -> str | None:
     if not id_:
         return "must not be empty"
     if id_.startswith(".") or id_.endswith("."):
-        return "must not begin or end with a point: it names a folder"
+        return "must not begin or end with a dot, because it names a folder"
     if any(sign in '/\\:*?"<>|{}[]' or unicodedata.category(sign)[0] == "C" for sign in id_):
-        return 'must not have / \\ : * ? " < > | { } [ ] or control characters: it names a folder'
+        return (
+            'must not contain / \\ : * ? " < > | { } [ ] or control characters, because it names '
+            "a folder"
+        )
     if len(id_.encode()) > 200:
-        return "must be of 200 bytes at the most: it names a folder"
+        return "must have at most 200 bytes, because it names a folder"
     return None
 
 
 def seed_of(assignment: str, student: str) -> int:
     """Return the seed of a student's data.
 
+    Parameters
+    ----------
+    assignment : str
+        Name of the problem set.
+    student : str
+        Id of the student.
+
     Examples
     --------
     >>> seed_of("ps1-em", "ada"), seed_of("ps1-em", "ada ") == seed_of("ps1-em", "ada")
     (3395674243, True)
     """
-    digest = hashlib.sha256(f"{assignment}/{normal(student)}".encode()).digest()
+    digest = hashlib.sha256(f"{assignment}/{normalize_id(student)}".encode()).digest()
     return int.from_bytes(digest[:4])
+
+
+def owner_of_seed(assignment: str, seed: int, students: Iterable[str]) -> str | None:
+    """Return which of some students has a seed, or None if none of them has it."""
+    return next((student for student in students if seed_of(assignment, student) == seed), None)
 
 
 def read_roster(path: Path) -> list[Student]:
@@ -83,7 +105,8 @@ def read_roster(path: Path) -> list[Student]:
     Parameters
     ----------
     path : Path
-        CSV with a heading: `id`, and if you like `first_name`, `last_name` and `email`.
+        A CSV file with a header. The column `id` is required; `first_name`, `last_name` and
+        `email` are optional.
 
     Returns
     -------
@@ -92,12 +115,12 @@ def read_roster(path: Path) -> list[Student]:
     Raises
     ------
     ValueError
-        If columns are not separated with commas, there is no column `id`, or an id is missing,
-        given twice, or cannot name a folder.
+        If columns are not separated with commas, the column `id` is missing, or an id is missing,
+        occurs twice, or cannot be the name of a folder.
     """
     columns, rows = read_table(path)
     if "id" not in columns:
-        found = ", ".join(filter(None, columns)) or "nothing"
+        found = ", ".join(filter(None, columns)) or "an empty line"
         raise ValueError(f"{path} must have a column `id` in its first line; got {found}")
     students: dict[str, Student] = {}
     for number, row in rows:
@@ -110,12 +133,12 @@ def read_roster(path: Path) -> list[Student]:
             student = Student(**fields)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from None
-        # Folders of many systems do not tell capitals from small letters.
+        # Many file systems do not distinguish upper from lower case.
         if student.id.casefold() in students:
-            raise ValueError(f"{path}, line {number}: {student.id!r} is there twice")
+            raise ValueError(f"{path}, line {number}: the id {student.id!r} occurs twice")
         students[student.id.casefold()] = student
     if not students:
-        raise ValueError(f"{path} names nobody")
+        raise ValueError(f"{path} contains no students")
     return list(students.values())
 
 
@@ -140,14 +163,9 @@ def with_seed(parameters: str, seed: int) -> str:
 
 
 def seed_in(parameters: str) -> int | None:
-    """Return the seed that a parameters cell has, or None if it is no such cell."""
+    """Return the seed in the source of a parameters cell, or None if there is no seed."""
     try:
         found = read_parameters(parameters).get(SEED)
     except (SyntaxError, ValueError):
         return None
     return None if found is None else found.default
-
-
-def whose(assignment: str, seed: int, students: Iterable[str]) -> str | None:
-    """Return whose seed it is, among some students; None if nobody's."""
-    return next((student for student in students if seed_of(assignment, student) == seed), None)

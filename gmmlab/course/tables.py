@@ -1,8 +1,8 @@
-"""Tables as spreadsheets read and write them: CSV with commas, in UTF-8 that says so.
+"""CSV tables that spreadsheets can open and save.
 
-Excel takes a file for UTF-8 only if it begins with a mark, and a cell that begins with `=` for a
-formula, whoever wrote it. So what is written has the mark, and an apostrophe before such cells;
-what is read may have them or not.
+Tables are comma-separated and in UTF-8. Excel recognises UTF-8 only by a byte order mark, and
+treats a cell that begins with `=` as a formula, whoever wrote it. Written tables therefore begin
+with the mark and have an apostrophe before such cells. Tables are read with or without both.
 """
 
 from __future__ import annotations
@@ -27,19 +27,20 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     Returns
     -------
     columns : list of str
-        In small letters, without blanks around them.
+        Column names in lower case, without surrounding blanks.
     rows : list of (int, dict of str to str)
-        The line on which each ends, and its cells by column; lines without any are left out.
+        The number of the line on which each row ends, and its cells by column. Empty rows are
+        left out.
 
     Raises
     ------
     ValueError
-        If it is not in UTF-8, or separated by semicolons or tabs.
+        If the file is not in UTF-8, or is separated by semicolons or tabs.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path} must be in UTF-8; save it as “CSV UTF-8”") from None
+        raise ValueError(f"{path} must be in UTF-8: save it as “CSV UTF-8”") from None
     reader = csv.reader(io.StringIO(text, newline=""))
     columns = [name.strip().lower() for name in next(reader, ())]
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
@@ -51,25 +52,25 @@ def read_table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]
     for cells in reader:
         if any(cell.strip() for cell in cells):
             cells += [""] * (len(columns) - len(cells))
-            row = {name: _plain(cell) for name, cell in zip(columns, cells, strict=False)}
+            row = {name: _unescape(cell) for name, cell in zip(columns, cells, strict=False)}
             rows.append((reader.line_num, row))
     return columns, rows
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    """Write a table, and return its path."""
+    """Write a table and return its path."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([_guarded(str(cell)) for cell in row] for row in rows)
+    writer.writerows([_escape(str(cell)) for cell in row] for row in rows)
     return write_whole(path, "\ufeff" + text.getvalue())
 
 
-def _guarded(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula; `_plain` returns it as it was."""
+def _escape(cell: str) -> str:
+    """Return a cell that no spreadsheet treats as a formula; `_unescape` restores it."""
     return f"'{cell}" if cell.lstrip("'").startswith(_FORMULA) else cell
 
 
-def _plain(cell: str) -> str:
+def _unescape(cell: str) -> str:
     formula = cell.startswith("'") and cell.lstrip("'").startswith(_FORMULA)
     return cell[1:] if formula else cell

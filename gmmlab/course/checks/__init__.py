@@ -1,13 +1,13 @@
-"""What the tests in a problem set say: laws of EM, held against a student's own functions.
+"""Checks that the tests of a problem set apply to a student's functions.
 
-    calling     calling a student's function; what an exception means in words
-    problems    problems to try it on, and the right answers
-    em          the two steps, the loop, what one draws of them
-    practice    the bound, restarts, choosing k, digits, scores
+calling             calling a student's function; explanations of exceptions and wrong results
+problems            small problems to apply the functions to, with the right answers
+em                  E-step, M-step, the loop, plots, reading a trace
+practice            the ELBO, restarts, the number of components, digits, scores
 
-A check returns nothing if the work is right, in whatever style it is written, and else raises
-`Wrong`, which names the mistake. Students have these checks too; a test of a problem set that is
-hidden keeps to itself only the cases it tries. Nothing here knows of notebooks.
+A check returns nothing if the work is right, in whatever style it is written. Otherwise it raises
+`Wrong`, which names the mistake. Students have the checks too; only the problems of hidden tests
+are not shown to them. The checks do not depend on notebooks.
 """
 
 import lazy_loader

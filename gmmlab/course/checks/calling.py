@@ -1,4 +1,4 @@
-"""Calling a student's function, and saying in words what is wrong with it."""
+"""Call a student's function, and explain in words what is wrong with its result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-#: what a mistake is called when an exception says no more than that something failed
+#: names of mistakes that other modules refer to
 ERROR = "an error"
 ARGUMENTS = "wrong arguments"
 NOT_DONE = "not done yet"
-ENDLESS = "a loop without end"
+ENDLESS = "endless loop"
+EXIT = "exits the notebook"
 
 
 class Wrong(AssertionError):
@@ -25,9 +26,9 @@ class Wrong(AssertionError):
     Parameters
     ----------
     mistake : str
-        Its name, by which mistakes are counted over a class.
-    words : str
-        What is wrong with this work, and where to look.
+        Name of the mistake, by which mistakes of a class are counted.
+    message : str
+        What is wrong with this solution, and where to look.
 
     Examples
     --------
@@ -35,96 +36,96 @@ class Wrong(AssertionError):
     The result should have shape (3,); yours has (1, 3). [wrong shape]
     """
 
-    def __init__(self, mistake: str, words: str) -> None:
-        super().__init__(mistake, words)
+    def __init__(self, mistake: str, message: str) -> None:
+        super().__init__(mistake, message)
         self.mistake = mistake
-        self.words = words
+        self.message = message
 
     def __str__(self) -> str:
-        return f"{self.words} [{self.mistake}]"
+        return f"{self.message} [{self.mistake}]"
 
     def _render_traceback_(self) -> list[str]:
-        """Return what IPython shows: the words, for the way to them says nothing to a student."""
+        """Return what IPython shows: only the message, because a traceback does not help here."""
         return [f"Not yet right. {self}"]
 
 
 def call(function: Any, *arguments: Any, name: str | None = None) -> Any:
     """Call a student's function with copies of arrays.
 
-    Warnings are left out, and what is written to stderr goes to stdout: neither is a mistake.
+    Warnings are suppressed, and output to stderr is sent to stdout, because neither is a mistake.
 
     Parameters
     ----------
     function : callable
     *arguments
-        Arrays among them are handed over as copies.
+        Arrays are passed as copies.
     name : str, optional
-        What to call the function in words; its own name by default.
+        Name of the function in messages; by default its own name.
 
     Returns
     -------
     object
-        What it returns.
+        What the function returns.
 
     Raises
     ------
     Wrong
-        If it is no function, raises an exception, never ends, or writes into an array that it
-        was given.
+        If the argument is not a function, or the function raises an exception, does not end, or
+        changes an array that was passed to it.
     """
     name = name or getattr(function, "__name__", "this")
     if not callable(function):
-        raise Wrong("no function", f"{name} should be a function; yours is {function!r:.80}.")
-    given = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
+        raise Wrong("not a function", f"{name} should be a function; yours is {function!r:.80}.")
+    passed = [np.array(a) if isinstance(a, np.ndarray) else a for a in arguments]
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"), _stderr_to_stdout():
             warnings.simplefilter("ignore")
-            result = function(*given)
+            result = function(*passed)
     except KeyboardInterrupt:
-        raise Wrong(ENDLESS, f"{name} did not end in the time it has.") from None
+        raise Wrong(ENDLESS, f"{name} did not end within the time limit.") from None
     except (Exception, SystemExit) as error:
-        raise _said(error, name) from None
-    for before, after in zip(arguments, given, strict=True):
+        raise _explain(error, name) from None
+    for before, after in zip(arguments, passed, strict=True):
         if isinstance(before, np.ndarray) and not np.array_equal(before, after, equal_nan=True):
             raise Wrong(
-                "the arrays given are overwritten",
-                f"{name} changes an array that it was given (with `x[...] =`, `x +=` or the like). "
-                "Whoever called it still needs that array: make a new one, or copy it first.",
+                "input arrays overwritten",
+                f"{name} changes an array that was passed to it (with `x[...] =`, `x +=` or "
+                "similar). The caller still needs that array: make a new array, or copy it first.",
             )
     return result
 
 
-def _said(error: BaseException, name: str) -> Wrong:
-    """Return what to say of an exception that a student's function raised."""
+def _explain(error: BaseException, name: str) -> Wrong:
+    """Return the mistake for an exception that a student's function raised."""
     if isinstance(error, Wrong):
         return error
     if isinstance(error, NotImplementedError):
         return Wrong(NOT_DONE, f"{name} is not written yet.")
     if isinstance(error, SystemExit):
-        return Wrong("leaving the notebook", f"{name} leaves the notebook by `sys.exit` or `exit`.")
+        return Wrong(EXIT, f"{name} exits the notebook with `sys.exit` or `exit`.")
     if isinstance(error, np.linalg.LinAlgError):
         return Wrong(
             "singular covariance",
-            f"In {name} a covariance is singular or not positive definite ({error}), "
+            f"In {name}, a covariance is singular or not positive definite ({error}), "
             f"{_where(error)}.",
         )
     text = str(error)
     if "truth value of an array" in text:
         return Wrong(
             "an array as a condition",
-            f"{name} asks whether an array is true, {_where(error)}. An array has no truth value: "
-            "compare its size, or use `is None`, `.any()` or `.all()`.",
+            f"{name} uses an array as a condition, {_where(error)}. An array with several elements "
+            "is neither true nor false: test its size, or use `is None`, `.any()` or `.all()`.",
         )
     if isinstance(error, TypeError) and "for &" in text:
         return Wrong(
-            "& for and",
-            f"{name} combines two conditions by `&`, {_where(error)}. `&` binds more tightly than "
-            "`<`, so it is applied to the numbers; write `and`.",
+            "& instead of and",
+            f"{name} combines two conditions with `&`, {_where(error)}. `&` binds more tightly "
+            "than `<`, so it is applied to the numbers. Write `and`.",
         )
     if isinstance(error, TypeError) and "positional argument" in text:
-        return Wrong(ARGUMENTS, f"{name} should take the arguments of the task: {text}.")
-    return Wrong(ERROR, f"{name} raises {type(error).__name__}: {text or 'no message'}, "
-                        f"{_where(error)}.")  # fmt: skip
+        return Wrong(ARGUMENTS, f"{name} should take the arguments given in the task: {text}.")
+    message = f"{name} raises {type(error).__name__}: {text or 'no message'}, {_where(error)}."
+    return Wrong(ERROR, message)
 
 
 def _where(error: BaseException) -> str:
@@ -145,50 +146,54 @@ def _stderr_to_stdout() -> Iterator[None]:
         yield
 
 
-def either(function: Any, check: Callable[[], None], reference: Mapping[str, Any]) -> None:
-    """Run a check with right earlier functions or, if that fails, with the student's own.
+def check_with_reference(
+    function: Any, check: Callable[[], None], reference: Mapping[str, Any]
+) -> None:
+    """Run a check with reference versions of earlier functions, then with the student's own.
 
-    So a mistake in an earlier task is not counted again in a later one, and whoever likes can have
-    earlier functions of other arguments than the task says.
+    With the reference versions, a mistake in an earlier task is not counted again in a later one.
+    If the check fails with them, it is run again with the student's own functions, which may take
+    other arguments than the task says.
 
     Parameters
     ----------
     function : function
-        The student's, whose globals are those of the notebook.
+        The student's function; its globals are those of the notebook.
     check : callable
-        Takes nothing, raises `Wrong`.
+        Takes no arguments and raises `Wrong`.
     reference : mapping of str to callable
-        Right functions by the names of the tasks.
+        Reference versions of earlier functions by name.
     """
-    own = getattr(function, "__globals__", {})
-    used = {name: own[name] for name in reference if name in own}
-    own.update({name: reference[name] for name in used})
+    notebook = getattr(function, "__globals__", {})
+    own = {name: notebook[name] for name in reference if name in notebook}
+    notebook.update({name: reference[name] for name in own})
     try:
         check()
         return
     except Wrong as error:
         first = error
     finally:
-        own.update(used)
-    if not used or first.mistake in (NOT_DONE, ENDLESS):
+        notebook.update(own)
+    if not own or first.mistake in (NOT_DONE, ENDLESS):
         raise first
     try:
         check()
     except Wrong as second:
-        # With functions of other arguments than theirs the student's may just not work.
+        # An exception in the first run may only mean that the reference versions take other
+        # arguments than the student's own functions.
         raise (second if first.mistake in (ERROR, ARGUMENTS) else first) from None
 
 
-def sealed(module: str) -> None:
-    """Keep the functions of a module from being replaced by others, by accident or not."""
-    sys.modules[module].__class__ = _Sealed
+def seal(module: str) -> None:
+    """Prevent the functions of a module from being replaced, by accident or on purpose."""
+    sys.modules[module].__class__ = _SealedModule
 
 
-class _Sealed(types.ModuleType):
+class _SealedModule(types.ModuleType):
     def __setattr__(self, name: str, value: Any = None) -> None:
         if name.startswith("__"):
             return super().__setattr__(name, value)
-        raise AttributeError(f"{self.__name__} is not yours to change: {name} stays as it is")
+        raise AttributeError(f"{self.__name__}.{name} cannot be changed: the module is read-only")
 
     __delattr__ = __setattr__  # type: ignore[assignment]
 
@@ -196,24 +201,43 @@ class _Sealed(types.ModuleType):
 def parts(result: Any, names: tuple[str, ...], function: str) -> list[Any]:
     """Return the parts of what a function returned.
 
+    Parameters
+    ----------
+    result : object
+    names : tuple of str
+        Names of the parts in messages.
+    function : str
+        Name of the function in messages.
+
     Raises
     ------
     Wrong
-        If they are not as many as there should be.
+        If the number of parts is wrong.
     """
     wanted = ", ".join(names)
     if result is None:
         raise Wrong("nothing returned", f"{function} returns nothing; it should return {wanted}.")
     if not isinstance(result, tuple | list) or len(result) != len(names):
-        found = f"{len(result)} things" if isinstance(result, tuple | list) else "one thing"
+        found = f"{len(result)} values" if isinstance(result, tuple | list) else "one value"
         raise Wrong(
-            "wrong results", f"{function} should return {wanted}, in this order; yours is {found}."
+            "wrong number of results",
+            f"{function} should return {wanted}, in this order; yours returns {found}.",
         )
     return list(result)
 
 
 def array(value: Any, shape: tuple[int, ...], name: str, *, why: str = "") -> np.ndarray:
     """Return a part of a result as an array of float64.
+
+    Parameters
+    ----------
+    value : object
+    shape : tuple of int
+        The shape that it should have.
+    name : str
+        Name of the part in messages.
+    why : str, optional
+        Explanation of the shape.
 
     Raises
     ------
@@ -229,17 +253,20 @@ def array(value: Any, shape: tuple[int, ...], name: str, *, why: str = "") -> np
             "not an array", f"{name} should be an array of numbers; yours is {value!r:.80}."
         ) from None
     if found.shape != shape:
+        column = (
+            " A column can broadcast without an error and give wrong results."
+            if found.shape == (*shape, 1)
+            else ""
+        )
         raise Wrong(
             "wrong shape",
-            f"{name} should have shape {shape}{why}; yours has {found.shape}."
-            + (" A column broadcasts by luck, until k happens to be n."
-               if found.shape == (*shape, 1) else ""),
-        )  # fmt: skip
+            f"{name} should have shape {shape}{why}; yours has {found.shape}.{column}",
+        )
     if found.dtype in (np.float32, np.float16):
         raise Wrong(
             "single precision",
-            f"{name} comes in {found.dtype}: seven digits, of which the sums of EM lose some. The "
-            "data are float64; let everything be.",
+            f"{name} should be float64, as the data are; yours is {found.dtype}. It has at most "
+            "seven digits, and the sums of EM lose some of them.",
         )
     return found.astype(float)
 
@@ -250,29 +277,29 @@ def number(value: Any, name: str) -> float:
     Raises
     ------
     Wrong
-        If it is none.
+        If it is not one number.
     """
     try:
         found = np.asarray(value)
-    except ValueError:  # lists of several lengths
+    except ValueError:  # lists of different lengths
         found = np.asarray(None)
     if found.size != 1 or found.dtype.kind not in "buif":
-        raise Wrong(
-            "wrong shape",
-            f"{name} should be one number"
-            + (f"; yours has shape {found.shape}: the sum over the samples is missing, say."
-               if found.size > 1 else f"; yours is {value!r:.80}."),
-        )  # fmt: skip
+        yours = (
+            f"yours has shape {found.shape}. Is a sum over the samples missing?"
+            if found.size > 1
+            else f"yours is {value!r:.80}."
+        )
+        raise Wrong("wrong shape", f"{name} should be one number; {yours}")
     return float(found.reshape(()))
 
 
 def answered(answer: Any, name: str) -> None:
-    """Check that there is an answer: a variable that is no more its starting value, None.
+    """Check that a variable for an answer no longer has its initial value None.
 
     Raises
     ------
     Wrong
-        If there is none yet.
+        If it is None.
 
     Examples
     --------
@@ -286,7 +313,7 @@ def answered(answer: Any, name: str) -> None:
 
 
 def close(found: Any, right: Any, *, tolerance: float = 1e-6) -> bool:
-    """Whether numbers agree to `tolerance`, relative to the largest of the right ones (or 1)."""
+    """Return whether numbers agree to `tolerance`, relative to the largest right one (or 1)."""
     found, right = np.asarray(found, float), np.asarray(right, float)
     if found.shape != right.shape:
         return False
@@ -301,40 +328,35 @@ def compare(
     known: Mapping[tuple[str, str], Any],
     name: str,
 ) -> None:
-    """Hold a result against the right one and, if it is another, against known mistakes.
+    """Compare a result with the right one and, if it differs, with known mistakes.
 
     Parameters
     ----------
     found, right : array or float
-    known : mapping of (mistake, words) to array or float
-        What each known mistake would have given.
+    known : mapping of (mistake, message) to array or float
+        The result of each known mistake.
     name : str
-        What to call the result.
+        Name of the result in messages.
 
     Raises
     ------
     Wrong
-        If it is not right: with the words of the mistake that gives just this, or with the
-        place where the difference is largest.
+        If the result is not right. The message is that of the known mistake with the same result
+        or, if there is none, tells where the difference is largest.
     """
     if close(found, right):
         return
-    for (mistake, words), would_be in known.items():
+    for (mistake, message), would_be in known.items():
         if close(found, would_be):
-            raise Wrong(mistake, words)
+            raise Wrong(mistake, message)
     found, right = np.asarray(found, float), np.asarray(right, float)
     if not np.isfinite(found).all():
-        raise Wrong(
-            "not finite", f"{name} holds {_first_odd(found)} where the right value is finite."
-        )
+        first = found[~np.isfinite(found)].ravel()[0]
+        raise Wrong("not finite", f"{name} contains {first} where the right value is finite.")
     at = np.unravel_index(int(np.argmax(np.abs(found - right))), right.shape)
     where = f" at {list(map(int, at))}" if at else ""
     raise Wrong(
         "wrong value",
         f"{name} is not right: the difference is largest{where}, where yours is {found[at]:.6g} "
-        f"and the right value {right[at]:.6g}.",
+        f"and the right value is {right[at]:.6g}.",
     )
-
-
-def _first_odd(values: np.ndarray) -> str:
-    return str(values[~np.isfinite(values)].ravel()[0])

@@ -1,7 +1,7 @@
-"""Checks of the second problem set: the bound, restarts, choosing k, digits, and scores.
+"""Checks of the second problem set: the ELBO, restarts, choosing k, digits, and scores.
 
-Like those of the first: a check takes the student's function, returns nothing if it is right, and
-else raises `Wrong` with the name of the mistake.
+As in `em`, a check takes the student's function. It returns nothing if the function is right, and
+raises `Wrong` with the name of the mistake otherwise.
 """
 
 from __future__ import annotations
@@ -20,27 +20,31 @@ from gmmlab.course.checks.calling import (
     answered,
     array,
     call,
+    check_with_reference,
     close,
     compare,
-    either,
     number,
     parts,
-    sealed,
+    seal,
 )
 from gmmlab.course.checks.problems import Problem
 
 _LOG_2PI = float(np.log(2 * np.pi))
 
-# ---- the bound ---------------------------------------------------------------------------------
+# ---- the ELBO ----------------------------------------------------------------------------------
 
 
 def bound(function: Callable, given: Problem, r: np.ndarray | None = None) -> None:
-    """Check ``bound(r, log_joint)``: expected log-joint and entropy, the two parts of the ELBO.
+    """Check ``bound(r, log_joint)``: the two parts of the ELBO, expected log-joint and entropy.
 
-    Without `r` these are the responsibilities of the problem, for which the sum of both is the
-    log-likelihood.
+    Parameters
+    ----------
+    function : callable
+    given : Problem
+    r : ndarray, shape (n, k), optional
+        By default the responsibilities of the problem. Then the ELBO must be the log-likelihood.
     """
-    touching = r is None
+    tight = r is None
     r = given.responsibilities if r is None else r
     joint = given.log_densities + np.log(given.weights)
     result = call(function, r, joint, name="bound")
@@ -51,35 +55,38 @@ def bound(function: Callable, given: Problem, r: np.ndarray | None = None) -> No
         raise Wrong(
             "0 log 0",
             "The entropy is NaN: a responsibility is exactly 0, and 0 · log 0 is computed as "
-            "0 · (−∞). Its limit is 0: use `scipy.special.entr` or `xlogy`, or leave zeros out.",
+            "0 · (−∞). The limit is 0: use `scipy.special.entr` or `xlogy`, or leave out zeros.",
         )
     known: dict[tuple[str, str], Any] = {
         ("sign of the entropy", "Your entropy has the wrong sign: −Σ r log r is never negative."):
             -right,
-        ("mean for total", "Your entropy is a mean; the ELBO is a total."): right / given.n,
+        ("mean instead of total", "Your entropy is a mean per sample. Return the total."):
+            right / given.n,
     }  # fmt: skip
     compare(entropy, right, known, "the entropy")
     value = float((r * joint).sum())
     with np.errstate(over="ignore"):
         padded = {
-            ("a constant inside the logarithm", f"Your expected log-joint has about {tiny:g} added "
-             "inside its logarithm."): float((r * np.log(np.exp(joint) + tiny)).sum())
+            ("constant added inside the logarithm", f"In your expected log-joint, about {tiny:g} "
+             "is added inside the logarithm."): float((r * np.log(np.exp(joint) + tiny)).sum())
             for tiny in (1e-20, 1e-10, 1e-12, 1e-15, 1e-16, 1e-30, 1e-300, 1e-8)
         }  # fmt: skip
     known = {
-        ("density for log-density", "Your expected log-joint has joint densities in it; log_joint "
-         "holds logarithms already."): float((r * np.exp(joint)).sum()),
+        ("density instead of log-density", "Your expected log-joint uses joint densities. Use "
+         "log_joint as it is: it contains logarithms already."): float((r * np.exp(joint)).sum()),
         ("responsibilities left out", "Your expected log-joint is not weighted by r."):
             float(joint.sum()),
-        ("mean for total", "Your expected log-joint is a mean; the ELBO is a total."):
-            value / given.n,
-        ("the parts are mixed up", "Your first part is the whole ELBO; it should be Σ r log(πN) "
-         "alone."): value + right,
+        ("mean instead of total", "Your expected log-joint is a mean per sample. Return the "
+         "total."): value / given.n,
+        ("ELBO instead of its first part", "Your first part is the whole ELBO; it should be only "
+         "Σ r log(πN)."): value + right,
         **padded,
     }  # fmt: skip
     compare(expected, value, known, "the expected log-joint")
-    if touching and not close(expected + entropy, given.log_likelihood):
-        raise Wrong("wrong value", "After an E-step the ELBO should be the log-likelihood.")
+    if tight and not close(expected + entropy, given.log_likelihood):
+        raise Wrong(
+            "wrong value", "After an E-step, the ELBO should be equal to the log-likelihood."
+        )
 
 
 def staircase(function: Callable, given: Problem, n_iter: int = 5) -> None:
@@ -96,23 +103,24 @@ def staircase(function: Callable, given: Problem, n_iter: int = 5) -> None:
         if close(after_e, right[:, 1]) or close(after_e, climbed[1:]):
             raise Wrong(
                 "responsibilities and parameters of different steps",
-                "Your bound after the E-step is taken with parameters of after the M-step. After "
-                "the E-step both are of this step, and the bound is the log-likelihood.",
+                "Your ELBO after the E-step uses the parameters after the M-step. Use the "
+                "parameters that the responsibilities were computed with: then the ELBO is the "
+                "log-likelihood.",
             )
         if close(after_e, right[:, 0]) and (
             close(after_m, climbed[1:]) or close(after_m, right[:, 0])
         ):
             raise Wrong(
                 "responsibilities and parameters of different steps",
-                "Your bound after the M-step is that of another E-step. Take the new parameters "
-                "with the responsibilities that made them: the bound has come off the "
-                "log-likelihood.",
+                "Your ELBO after the M-step uses the responsibilities of another E-step. Use the "
+                "new parameters with the responsibilities that they were computed from: then the "
+                "ELBO is below the log-likelihood.",
             )
         if close(found[:, ::-1], right):
-            raise Wrong("columns swapped", "The bound after the E-step comes first.")
+            raise Wrong("columns swapped", "The ELBO after the E-step should be the first column.")
         compare(found, right, {}, "the staircase")
 
-    either(function, check, {"bound": _bound})
+    check_with_reference(function, check, {"bound": _bound})
 
 
 def _bound(r: np.ndarray, log_joint: np.ndarray) -> tuple[float, float]:
@@ -145,16 +153,16 @@ def random_start(function: Callable, given: Problem, *, draws: int = 40) -> None
     one, again = draw(0), draw(0)
     if not all(map(np.array_equal, one, again)):
         raise Wrong(
-            "draws without a seed",
-            "random_start gives another start for a generator in the same state: something is "
-            "drawn from elsewhere (`np.random...`), and no run can be repeated. Draw all from rng.",
+            "random numbers not drawn from rng",
+            "random_start gives different results for generators in the same state, so a run "
+            "cannot be repeated. Draw all random numbers from rng, and not from `np.random`.",
         )
     many = [draw(seed) for seed in range(draws)]
     if all(np.array_equal(one[1], other[1]) for other in many):
         raise Wrong(
             "the same start every time",
-            "random_start gives the same means whatever the generator (the true ones, say, which "
-            "nobody would know): restarts would all end in one place.",
+            "random_start gives the same means for every generator (perhaps the true means, which "
+            "are not known in practice), so all restarts would give the same result.",
         )
     own = np.cov(X.T).reshape(d, d)
     spread = float(np.trace(own))
@@ -165,15 +173,19 @@ def random_start(function: Callable, given: Problem, *, draws: int = 40) -> None
 
 def _start_fits(weights: np.ndarray, means: np.ndarray, X: np.ndarray, spread: float) -> None:
     if not close(weights.sum(), 1) or (weights <= 0).any():
-        raise Wrong("weights do not sum to 1", f"The weights of your start are {weights.round(3)}.")
+        raise Wrong(
+            "weights do not sum to 1",
+            f"The weights of your start should be positive and sum to 1; yours are "
+            f"{weights.round(3)}.",
+        )
     margin = 3 * np.sqrt(spread)
     low, high = X.min(axis=0) - margin, X.max(axis=0) + margin
     if not np.isfinite(means).all() or ((means < low) | (means > high)).any():
         raise Wrong(
-            "means that do not know the data",
-            f"Your start puts a mean at {_short(means[0])}; the samples lie between "
-            f"{_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Means in the unit square "
-            "are only for data that live there: take samples, say.",
+            "means outside the data",
+            f"Your start has a mean at {_short(means[0])}, but the samples are between "
+            f"{_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Choose means on the scale of "
+            "the data, for example some of the samples.",
         )
 
 
@@ -184,38 +196,38 @@ def _short(values: np.ndarray) -> str:
 def _covariances_fit(covariances: np.ndarray, spread: float) -> None:
     if not np.isfinite(covariances).all():
         raise Wrong(
-            "a cluster of one",
+            "covariance of a single sample",
             "A covariance of your start is not finite: it was estimated from one sample or none.",
         )
     values = np.linalg.eigvalsh(covariances)
     if (values.min(axis=1) < 1e-4 * values.max(axis=1)).any() or (values <= 0).any():
         worst = int(np.argmin(values.min(axis=1)))
         raise Wrong(
-            "a start that is nearly singular",
-            f"Now and then a covariance of your start is nearly singular: eigenvalues "
-            f"{_short(values[worst])}. A Aᵀ with random A, and the covariance of one or two "
-            "samples, come out like that. The covariance of the whole data is safe.",
+            "nearly singular start",
+            "For some seeds, a covariance of your start is nearly singular, with eigenvalues "
+            f"{_short(values[worst])}. This can happen for A Aᵀ with a random A, and for the "
+            "covariance of a few samples. The covariance of all data is safe.",
         )
     traces = values.sum(axis=1)
     if (traces > 300 * spread).any() or (traces < spread / 3000).any():
         raise Wrong(
-            "covariances that do not know the data",
-            f"The covariances of your start have trace {traces[0]:.3g}, the data {spread:.3g}. "
-            "Unit covariances are only for data of that scale.",
+            "covariances not on the scale of the data",
+            f"A covariance of your start has trace {traces[0]:.3g}, but that of the data has "
+            f"{spread:.3g}. Choose covariances on the scale of the data.",
         )
 
 
 def restarts(function: Callable, seed: int) -> None:
-    """Check ``restarts(run, n_starts, floor)``: the best sound run, its trace, and the failures.
+    """Check ``restarts(run, n_starts, floor)``: best valid run, its trace, number of failures.
 
-    The runs are made up, so that it is known what each gives.
+    The runs are invented, so that the right result is known.
     """
     rng = np.random.default_rng(seed)
     n, floor = 8, 1e-3
-    order = rng.permutation(n - 1)  # the last run is none of the special ones
-    best, collapsed, failing, fallen = (int(i) for i in order[:4])
+    order = rng.permutation(n - 1)  # the last run is an ordinary one
+    best, collapsed, failing, second = (int(i) for i in order[:4])
     levels = -rng.uniform(510, 600, n)
-    levels[best], levels[collapsed], levels[fallen] = -500.0, -400.0, -505.0
+    levels[best], levels[collapsed], levels[second] = -500.0, -400.0, -505.0
     traces = [list(level - np.array([90.0, 40.0, 7.0, 0.0]) - i / 10) for i, level in
               enumerate(levels)]  # fmt: skip
     variances = np.where(np.arange(n) == collapsed, 5e-8, 0.3)
@@ -234,45 +246,46 @@ def restarts(function: Callable, seed: int) -> None:
     found, right = number(level, "log_likelihood"), traces[best][-1]
     if close(found, traces[collapsed][-1]):
         raise Wrong(
-            "a degenerate winner",
-            "restarts returns the run of highest log-likelihood, which has a variance of 5e-08: a "
-            "component has collapsed onto a sample, and its likelihood would grow for ever. Leave "
-            "out runs whose smallest variance is not above the floor.",
+            "degenerate run chosen",
+            "restarts returns the run with the highest log-likelihood, but it has a variance of "
+            "5e-08: a component has collapsed onto a sample, and the likelihood has no upper "
+            "bound. Leave out runs whose smallest variance is not above the floor.",
         )
     if close(found, traces[-1][-1]):
-        raise Wrong("the last restart", "restarts returns the last run, not the best sound one.")
+        raise Wrong("last run chosen", "restarts returns the last run, not the best valid one.")
     if close(found, min(t[-1] for t in traces)):
-        raise Wrong("the worst restart", "restarts returns the lowest log-likelihood; take the "
-                    "highest of the sound ones.")  # fmt: skip
+        raise Wrong("worst run chosen", "restarts returns the lowest log-likelihood. Return the "
+                    "highest one of the valid runs.")  # fmt: skip
     compare(found, right, {}, "the best log-likelihood")
     shown = np.asarray(trace, float).ravel()
     if not close(shown, traces[best]):
-        which = [i for i, other in enumerate(traces) if close(shown, other)]
+        which = [f"run {i}" for i, one in enumerate(traces) if close(shown, one)]
+        other = which[0] if which else "no run"
         raise Wrong(
-            "the trace of another restart",
-            f"The trace that restarts returns belongs to run {which[0] if which else '?'}; the "
-            f"best sound one is run {best}. Keep the trace of the best with it.",
+            "trace of another run",
+            f"The trace that restarts returns belongs to {other}, but the best valid run is run "
+            f"{best}. Keep the trace together with the log-likelihood.",
         )
     if number(failed, "n_failed") != 1:
         raise Wrong(
-            "an error is swallowed",
-            f"One of the runs fails with a LinAlgError; you report {failed}. Count it: whoever "
-            "reads the result should know.",
+            "failed runs not counted",
+            f"One of the runs fails with a LinAlgError, but your number of failed runs is "
+            f"{failed}. Count each run that raises this exception.",
         )
-    _no_sound_run(function, run, collapsed, floor)
+    _no_valid_run(function, run, collapsed, floor)
 
 
-def _no_sound_run(function: Callable, run: Callable, collapsed: int, floor: float) -> None:
+def _no_valid_run(function: Callable, run: Callable, collapsed: int, floor: float) -> None:
     try:
         call(function, lambda i: run(collapsed), 2, floor, name="restarts")
     except Wrong as error:
-        if "ValueError" in error.words:
+        if "ValueError" in error.message:
             return
         raise
     raise Wrong(
-        "a degenerate winner",
-        "Where every run has collapsed, restarts should raise a ValueError; yours returns one of "
-        "them.",
+        "degenerate run chosen",
+        "If every run has collapsed, restarts should raise a ValueError; yours returns one of the "
+        "runs.",
     )
 
 
@@ -280,30 +293,27 @@ def _no_sound_run(function: Callable, run: Callable, collapsed: int, floor: floa
 
 
 def n_parameters(function: Callable, k: int, d: int) -> None:
-    """Check ``n_parameters(k, d)``: free numbers of a mixture with full covariances."""
+    """Check ``n_parameters(k, d)``: free parameters of a mixture with full covariances."""
     found = number(call(function, k, d, name="n_parameters"), "n_parameters")
-    right = k - 1 + k * d + k * d * (d + 1) // 2
+    right = _count(k, d)
     known = {
-        ("weights counted whole", "You count k weights. They sum to 1, so k − 1 of them are free."):
-            right + 1,
-        ("covariances counted whole", "You count d² entries of each covariance; it is symmetric, "
-         "so d(d + 1)/2 are free."): k - 1 + k * d + k * d * d,
-        ("weights and covariances counted whole", "You count k weights and d² entries of each "
-         "covariance; k − 1 and d(d + 1)/2 are free."): k + k * d + k * d * d,
-        ("covariances left out", "You leave the covariances out."): k - 1 + k * d,
-        ("variances only", "You count the variances only; there are d(d + 1)/2 free entries in "
-         "each covariance."): k - 1 + 2 * k * d,
+        ("all weights counted as free", "You count k weights. They sum to 1, so only k − 1 of "
+         "them are free."): right + 1,
+        ("all covariance entries counted as free", "You count d² entries of each covariance. It is "
+         "symmetric, so only d(d + 1)/2 of them are free."): k - 1 + k * d + k * d * d,
+        ("all weights and covariance entries counted as free", "You count k weights and d² entries "
+         "of each covariance. Only k − 1 and d(d + 1)/2 of them are free."): k + k * d + k * d * d,
+        ("covariances left out", "You do not count the covariances."): k - 1 + k * d,
+        ("variances only", "You count only the variances. Each covariance has d(d + 1)/2 free "
+         "entries."): k - 1 + 2 * k * d,
     }  # fmt: skip
     compare(found, float(right), known, f"n_parameters({k}, {d})")
 
 
 def choose_k(function: Callable, log_likelihoods: Mapping[int, float], d: int, n: int) -> None:
     """Check ``choose_k(log_likelihoods, d, n)``: the number of components by BIC."""
-
-    def count(k: int) -> int:
-        return k - 1 + k * d + k * d * (d + 1) // 2
-
-    scores = {k: -2 * value + count(k) * np.log(n) for k, value in log_likelihoods.items()}
+    counts = {k: _count(k, d) for k in log_likelihoods}
+    scores = {k: -2 * value + counts[k] * np.log(n) for k, value in log_likelihoods.items()}
     right = min(scores, key=scores.__getitem__)
 
     def check() -> None:
@@ -314,37 +324,40 @@ def choose_k(function: Callable, log_likelihoods: Mapping[int, float], d: int, n
             return
         if found == max(log_likelihoods, key=log_likelihoods.__getitem__):
             raise Wrong(
-                "likelihood for model order",
+                "k chosen by likelihood",
                 f"You choose k = {found:g}, which has the highest likelihood. More components "
-                "never fit worse, so the likelihood always says: more. BIC charges log n for each "
-                "parameter.",
+                "never fit worse, so the likelihood always prefers more of them. BIC penalises "
+                "each parameter by log n.",
             )
-        aic = {k: -2 * value + 2 * count(k) for k, value in log_likelihoods.items()}
+        aic = {k: -2 * value + 2 * counts[k] for k, value in log_likelihoods.items()}
         if found == min(aic, key=aic.__getitem__):
-            raise Wrong("AIC for BIC", f"You choose k = {found:g}: a parameter is charged 2, as "
-                        "AIC does; BIC charges log n.")  # fmt: skip
-        half = {k: -value + count(k) * np.log(n) for k, value in log_likelihoods.items()}
+            raise Wrong("AIC instead of BIC", f"You choose k = {found:g}, as AIC does: it "
+                        "penalises each parameter by 2, and BIC by log n.")  # fmt: skip
+        half = {k: -value + counts[k] * np.log(n) for k, value in log_likelihoods.items()}
         if found == min(half, key=half.__getitem__):
-            raise Wrong("likelihood counted once", f"You choose k = {found:g}: BIC is "
-                        "−2 log L + p log n; the 2 is missing.")  # fmt: skip
+            raise Wrong("factor 2 missing in BIC", f"You choose k = {found:g}, as "
+                        "−log L + p log n does; BIC is −2 log L + p log n.")  # fmt: skip
         raise Wrong("wrong number of components", f"You choose k = {found:g}; BIC is smallest at "
                     f"k = {right}.")  # fmt: skip
 
-    reference = {"n_parameters": lambda k, d: k - 1 + k * d + k * d * (d + 1) // 2}
-    either(function, check, reference)
+    check_with_reference(function, check, {"n_parameters": _count})
+
+
+def _count(k: int, d: int) -> int:
+    return k - 1 + k * d + k * d * (d + 1) // 2
 
 
 # ---- digits ------------------------------------------------------------------------------------
 
 
 def pixels(seed: int, n: int = 40, k: int = 3, d: int = 784) -> SimpleNamespace:
-    """Return made-up images: grey values in bytes, of which many pixels are always 0.
+    """Return random images: grey values in bytes, with many pixels that are always 0.
 
     Returns
     -------
     SimpleNamespace
-        X of bytes, shape (n, d); r, shape (n, k); means and variances, shape (k, d), of grey
-        values between 0 and 1.
+        The images X, bytes of shape (n, d); responsibilities r, shape (n, k); means and
+        variances, shape (k, d), for grey values between 0 and 1.
     """
     rng = np.random.default_rng([seed, d])
     X = rng.integers(0, 256, size=(n, d)).astype(np.uint8)
@@ -358,7 +371,7 @@ def pixels(seed: int, n: int = 40, k: int = 3, d: int = 784) -> SimpleNamespace:
 
 
 def diagonal_log_gaussians(function: Callable, given: SimpleNamespace) -> None:
-    """Check ``diagonal_log_gaussians(X, means, variances)``: shape (n, k), in 784 dimensions."""
+    """Check ``diagonal_log_gaussians(X, means, variances)``: shape (n, k), in the log domain."""
     X = given.X / 255
     k, d = given.means.shape
     name = "diagonal_log_gaussians"
@@ -368,16 +381,17 @@ def diagonal_log_gaussians(function: Callable, given: SimpleNamespace) -> None:
     right = -0.5 * (d * _LOG_2PI + log_dets + squares)
     if not np.isfinite(found).all():
         raise Wrong(
-            "density before logarithm",
-            f"{name} holds {found[~np.isfinite(found)][0]}: the determinant, a product of {d} "
-            "variances, or the density itself, is below the smallest number there is. Sum "
-            "logarithms: Σ log σ².",
+            "not computed in the log domain",
+            f"{name} contains {found[~np.isfinite(found)][0]}: the determinant, a product of {d} "
+            "variances, or the density itself underflows to 0. Add logarithms: Σ log σ².",
         )
     known = {
-        ("log 2π without its d", f"{name} has ½ log 2π where ½ d log 2π belongs."):
+        ("log 2π not multiplied by d", f"{name} contains ½ log 2π instead of ½ d log 2π."):
             right + 0.5 * (d - 1) * _LOG_2PI,
-        ("log 2π left out", f"{name} lacks −½ d log 2π."): right + 0.5 * d * _LOG_2PI,
-        ("determinant left out", f"{name} lacks −½ Σ log σ²."): right + 0.5 * log_dets,
+        ("log 2π left out", f"In {name}, −½ d log 2π is missing."):
+            right + 0.5 * d * _LOG_2PI,
+        ("determinant left out", f"In {name}, −½ Σ log σ² is missing."):
+            right + 0.5 * log_dets,
         ("determinant not halved", f"{name} subtracts Σ log σ²; it should be half of it."):
             right - 0.5 * log_dets,
     }  # fmt: skip
@@ -385,9 +399,9 @@ def diagonal_log_gaussians(function: Callable, given: SimpleNamespace) -> None:
 
 
 def diagonal_m_step(function: Callable, given: SimpleNamespace, floor: float) -> None:
-    """Check ``diagonal_m_step(X, r, floor)``: weights, means and variances not below a floor.
+    """Check ``diagonal_m_step(X, r, floor)``: weights, means and floored variances.
 
-    The samples are bytes, as images are.
+    The samples are arrays of bytes, like images.
     """
     name = "diagonal_m_step"
     result = call(function, given.X, given.r, floor, name=name)
@@ -398,24 +412,27 @@ def diagonal_m_step(function: Callable, given: SimpleNamespace, floor: float) ->
     k = len(counts)
     compare(array(weights, (k,), "weights"), counts / n, {}, "the weights")
     mean = r.T @ X / counts[:, None]
-    whole = ("integer arrays", "Your means are cut to whole numbers: X holds bytes, and so does an "
-             "array made like it. Make X an array of floats first.")  # fmt: skip
-    compare(array(means, (k, d), "means"), mean, {whole: np.trunc(mean)}, "the means")
+    truncated = (
+        "integer arrays",
+        "Your means are truncated to integers. X contains bytes, and so does an array made from it "
+        "(with `np.zeros_like(X)`, say). Convert X to floats first.",
+    )
+    compare(array(means, (k, d), "means"), mean, {truncated: np.trunc(mean)}, "the means")
     if np.ndim(variances) == 3:
         raise Wrong(
             "covariances not diagonal",
-            f"Your variances have shape {np.shape(variances)}: whole matrices. With {d} pixels "
-            f"and {n} images they are singular; keep the diagonal, shape {(k, d)}.",
+            f"Your variances have shape {np.shape(variances)}: they are full matrices. With {d} "
+            f"pixels and {n} images, these may be singular. Return the diagonals, shape {(k, d)}.",
         )
     found = array(variances, (k, d), "variances")
     plain = np.einsum("nk,nkd->kd", r, (X[:, None] - mean) ** 2) / counts[:, None]
     right = np.maximum(plain, floor)
     known = {
-        ("no floor", "Pixels that are always black have variance 0 in your result: nothing keeps "
-         "variances above the floor, and the next E-step divides by 0."): plain,
-        ("the floor is added", "You add the floor to every variance. A floor leaves alone what "
-         "is above it: take the larger of the two."): plain + floor,
-        ("standard deviations for variances", "Your variances are standard deviations."):
+        ("no floor", "Your variances can be below the floor: pixels that are always black have "
+         "variance 0, and the next E-step divides by 0."): plain,
+        ("floor added", "You add the floor to every variance. A variance above the floor should "
+         "not change: take the larger of the two."): plain + floor,
+        ("standard deviations instead of variances", "Your variances are standard deviations."):
             np.maximum(np.sqrt(plain), floor),
         ("variances without responsibilities", "Your variances do not use the responsibilities."):
             np.maximum(np.tile(X.var(axis=0), (k, 1)), floor),
@@ -426,8 +443,8 @@ def diagonal_m_step(function: Callable, given: SimpleNamespace, floor: float) ->
     raw = (r.T @ squares) / counts[:, None] - mean**2
     overflow = (
         "integer arrays",
-        "Your variances overflow: the square of a byte is a byte again, 200² = 64. Make X an array "
-        "of floats first.",
+        "Your variances overflow: the square of a byte is stored in a byte, so that 200² = 64. "
+        "Convert X to floats first.",
     )
     if (found < 0).any() or close(found, np.maximum(raw, floor)):
         raise Wrong(*overflow)
@@ -438,7 +455,7 @@ def diagonal_m_step(function: Callable, given: SimpleNamespace, floor: float) ->
 
 
 def agreement(function: Callable, seed: int, k: int = 3, clusters: int | None = None) -> None:
-    """Check ``agreement(labels, truth)``: the share that agrees after the best matching."""
+    """Check ``agreement(labels, truth)``: the proportion that agrees after the best matching."""
     rng = np.random.default_rng([seed, k])
     truth = rng.integers(k, size=80)
     turned = (truth + 1) % k
@@ -449,23 +466,24 @@ def agreement(function: Callable, seed: int, k: int = 3, clusters: int | None = 
     right, purity = best_agreement(labels, truth), _purity(labels, truth)
     if not close(right, purity) and close(found, purity):
         raise Wrong(
-            "two clusters for one class",
-            "Your agreement lets several clusters stand for one class, so that more clusters are "
-            "always better. Match one to one (`scipy.optimize.linear_sum_assignment`).",
+            "clusters not matched one to one",
+            "Your agreement matches several clusters to the same class, so that more clusters are "
+            "never worse. Match them one to one (`scipy.optimize.linear_sum_assignment`).",
         )
     known = {
-        ("labels not matched", "Your agreement compares the numbers of clusters with those of "
-         "classes. The numbers mean nothing: match clusters to classes first, the best way."):
+        ("labels not matched", "Your agreement compares the labels of clusters and classes. The "
+         "labels of clusters are arbitrary: first find the best matching of clusters to classes."):
             float((labels == truth).mean()),
-        ("a count for a share", "Your agreement is a count; divide by the number of samples."):
+        ("count instead of a proportion", "Your agreement is a count; divide it by the number of "
+         "samples."):
             right * len(truth),
-        ("disagreement", "Your agreement is the share that differs."): 1 - right,
+        ("disagreement", "Your agreement is the proportion of samples that differ."): 1 - right,
     }  # fmt: skip
     compare(found, right, known, "agreement")
 
 
 def best_agreement(labels: Any, truth: Any) -> float:
-    """Return the share of samples that agree after the best one-to-one matching.
+    """Return the proportion of samples that agree after the best one-to-one matching.
 
     Examples
     --------
@@ -488,17 +506,17 @@ def _table(labels: Any, truth: Any) -> np.ndarray:
 
 
 def method(answer: Any, allowed: tuple[str, ...] = ("mixture", "k-means", "tie")) -> None:
-    """Check that `winner` is one of the answers that are allowed, right or not."""
+    """Check that `winner` is one of the allowed answers, without telling if it is right."""
     answered(answer, "winner")
     if not isinstance(answer, str) or answer not in allowed:
         raise Wrong(
-            "no answer",
+            "invalid answer",
             f"`winner` should be one of {', '.join(map(repr, allowed))}; yours is {answer!r:.80}.",
         )
 
 
 def winner(answer: Any, labels: Mapping[str, Any], truth: Any, *, tie: float = 0.02) -> None:
-    """Check which of two methods agrees better with the truth; within `tie` neither does."""
+    """Check which of two methods agrees better with the truth; within `tie`, it is a tie."""
     scores = {name: best_agreement(found, truth) for name, found in labels.items()}
     (one, first), (other, second) = scores.items()
     right = "tie" if abs(first - second) <= tie else one if first > second else other
@@ -506,10 +524,10 @@ def winner(answer: Any, labels: Mapping[str, Any], truth: Any, *, tie: float = 0
     if answer == right:
         return
     raise Wrong(
-        "a claim without a score",
-        f"You answer {answer!r}; on these data {one} agrees with the truth on {first:.1%} of the "
-        f"samples, {other} on {second:.1%}.",
+        "conclusion contradicts the scores",
+        f"Your answer is {answer!r}, but {one} agrees with the truth on {first:.1%} of the samples "
+        f"and {other} on {second:.1%}.",
     )
 
 
-sealed(__name__)
+seal(__name__)

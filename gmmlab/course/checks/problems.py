@@ -1,4 +1,4 @@
-"""Small problems to try a student's functions on, and what the right answers are."""
+"""Small problems to apply a student's functions to, with the right answers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.special import entr, logsumexp
 
-from gmmlab.course.checks.calling import sealed
+from gmmlab.course.checks.calling import seal
 from gmmlab.covariance import Full
 from gmmlab.mixture import Mixture
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Samples and the parameters of a mixture, which need not fit them.
+    """Samples and the parameters of a mixture, which need not be a good fit.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Problem:
 
     @property
     def mixture(self) -> Mixture:
-        """The mixture, by which right answers are found."""
+        """The mixture with these parameters, which gives the right answers."""
         return Mixture(self.weights, self.means, Full(self.covariances))
 
     @property
@@ -68,7 +68,7 @@ class Problem:
 
     @property
     def log_likelihood(self) -> float:
-        """The right log-likelihood, a total in nats."""
+        """The right log-likelihood: the total, in nats."""
         return float(self.mixture.log_prob(self.X).sum())
 
 
@@ -88,17 +88,17 @@ def problem(
     Parameters
     ----------
     seed : int
-        Any; the same one gives the same problem.
+        The same seed gives the same problem.
     n, k, d : int
         Numbers of samples, components and features.
     distance : float, default 4.0
-        Side of the box in which the means lie, in standard deviations.
+        Side length of the box that contains the means, in standard deviations.
     away : float, default 0.0
-        How far the first sample lies from all means.
+        How far the first sample is moved away, along every axis.
     spread : float, default 1.0
-        A standard deviation, in data units.
+        Typical standard deviation, in data units.
     integers : bool, default False
-        Whether samples are whole numbers, in an array of integers.
+        Whether the samples are an array of integers.
 
     Returns
     -------
@@ -126,11 +126,11 @@ def problem(
 
 
 def random_responsibilities(seed: int, n: int, k: int) -> np.ndarray:
-    """Return responsibilities that belong to no parameters, shape (n, k)."""
+    """Return random responsibilities, shape (n, k)."""
     return np.random.default_rng([seed, n, k, 1]).dirichlet(np.full(k, 1.5), size=n)
 
 
-# ---- right functions, with the arguments of the tasks -------------------------------------------
+# ---- reference functions, with the arguments of the tasks ----------------------------------------
 
 
 def log_gaussians(X: Any, means: Any, covariances: Any) -> np.ndarray:
@@ -175,10 +175,25 @@ def climb(
     tol: float = -np.inf,
     free: tuple[str, ...] = ("weights", "means", "covariances"),
 ) -> tuple[list[float], list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
-    """Return the log-likelihoods and the parameters before and after each of `n_iter` iterations.
+    """Run EM, and return the log-likelihood and the parameters after each iteration.
 
-    It stops early after an iteration that gains less than `tol`. Blocks that are not `free` stay
-    as they are.
+    Parameters
+    ----------
+    start : Problem
+        The data, and the parameters to start from.
+    n_iter : int
+        Number of iterations.
+    tol : float, optional
+        Stop after an iteration that gains less than this; by default never.
+    free : tuple of str, optional
+        The blocks of parameters that are updated; by default all.
+
+    Returns
+    -------
+    trace : list of float
+        Log-likelihoods, beginning with that of the start.
+    path : list of tuple
+        Weights, means and covariances, beginning with the start.
     """
     parameters, trace, path = start.parameters, [], []
     for _ in range(n_iter + 1):
@@ -199,14 +214,14 @@ def climb(
 
 
 def transposed(function: Callable, layout: str) -> Callable:
-    """Return a right `e_step` or `m_step` for responsibilities of the layout of a student.
+    """Return a reference `e_step` or `m_step` for a layout of the responsibilities.
 
     Parameters
     ----------
     function : callable
         `e_step` or `m_step` of this module.
     layout : str
-        "(n, k)" or "(k, n)".
+        "(n, k)" or "(k, n)", as declared by the student.
     """
     if layout == "(n, k)":
         return function
@@ -225,10 +240,10 @@ def transposed(function: Callable, layout: str) -> Callable:
 
 
 def traces(rng: np.random.Generator, n_iter: int = 40) -> list[np.ndarray]:
-    """Return four traces: two that EM can have made, and two that it cannot.
+    """Return four traces: two that EM can produce, and two that it cannot.
 
-    The first rises and slows down; the second has a flat stretch in its middle. The third is like
-    the first but for one small fall, and the fourth falls throughout.
+    The first one increases and levels off. The second one has a plateau in the middle. The third
+    one is like the first, except for one small decrease. The fourth one decreases throughout.
     """
     t = np.arange(n_iter + 1)
     level = -rng.uniform(900, 1100)
@@ -241,4 +256,4 @@ def traces(rng: np.random.Generator, n_iter: int = 40) -> list[np.ndarray]:
     return [rise, plateau, dip, negative]
 
 
-sealed(__name__)
+seal(__name__)

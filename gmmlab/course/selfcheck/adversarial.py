@@ -1,6 +1,6 @@
-"""Submissions that mean no good, or that bad luck has made: none may stop the others.
+"""Submissions that disturb grading, on purpose or by accident; none may affect the others.
 
-Each is the solution with something done to it, and what the grade must then say.
+Each one is the solution after some change, together with what its grade must be.
 """
 
 from __future__ import annotations
@@ -12,53 +12,68 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import nbformat
 
-from gmmlab.course.assignment import grade_id, is_graded, is_solution
-from gmmlab.course.grading import Graded, Limits
+from gmmlab.course.cells import grade_id, is_graded, is_solution
+from gmmlab.course.checks.calling import ENDLESS
+from gmmlab.course.grades import Graded, Task
+from gmmlab.course.grading import Limits
 from gmmlab.course.release import personal
 from gmmlab.course.roster import seed_of
+from gmmlab.course.selfcheck.scene import Finding, Scene
 
-if TYPE_CHECKING:
-    from gmmlab.course.selfcheck import Finding, Scene
-
-#: seconds; short, for some of these use up all they get
+# Short limits, because some of these submissions use all the time they get.
 _LIMITS = Limits(cell=5.0, whole=60.0)
+# Two students with unusual ids who hand in the solution.
 _HONEST = "honest Zoë 李雷 O'Brien"
 _OTHER = "Ömer"
 
+#: hands something in for a student of a scene
+HandIn = Callable[[Scene, str], Any]
+#: returns what is wrong with a grade; empty if nothing is wrong
+Judge = Callable[[Graded], str]
+
 
 @dataclass(frozen=True)
-class Hostile:
-    """A submission, and what its grade must be.
+class Adversarial:
+    """An adversarial submission.
 
     Parameters
     ----------
     name : str
     hand_in : callable
-        Takes a scene and the student's id, and puts something into `submitted`.
     judge : callable
-        Takes the grade and full marks; returns what is wrong with the grade, or nothing.
     """
 
     name: str
-    hand_in: Callable[[Scene, str], Any]
-    judge: Callable[[Graded, Scene], str]
+    hand_in: HandIn
+    judge: Judge
 
 
-def hostiles(
+def check_adversarial(
     scene: Scene, *, only: Collection[str] | None = None, limits: Limits = _LIMITS
 ) -> Iterator[Finding]:
-    """Hand all of them in together, with two honest students among them; yield what came of it."""
-    from gmmlab.course.selfcheck import Finding
+    """Grade adversarial submissions together with the solution of two honest students.
 
-    wanted = [case for case in cases_of(scene) if only is None or case.name in only]
+    Parameters
+    ----------
+    scene : Scene
+    only : collection of str, optional
+        Names of the submissions to use; by default all.
+    limits : Limits, optional
+
+    Yields
+    ------
+    Finding
+        One for each submission, and one that tells whether other files were changed.
+    """
+    wanted = [case for case in adversarial_submissions(scene) if only is None or case.name in only]
     cases = {f"h{i:02d}": case for i, case in enumerate(wanted)}
     root = scene.assignment.course.root
     outside = root.parent / "outside.txt"
-    outside.write_text("as it was")
+    outside.write_text("unchanged")
     for student, case in cases.items():
         case.hand_in(scene, student)
     for student in (_HONEST, _OTHER):
@@ -66,159 +81,186 @@ def hostiles(
     before = _contents(root.parent)
     graded = scene.graded([*cases, _HONEST, _OTHER], limits=limits)
     for student, case in cases.items():
-        problem = case.judge(graded[student], scene)
-        words = problem or f"{graded[student].status}, {graded[student].points:g} points"
-        yield Finding(f"hostile, {case.name}", not problem, words)
+        problem = case.judge(graded[student])
+        message = problem or f"{graded[student].status}, {graded[student].points:g} points"
+        yield Finding(f"adversarial, {case.name}", not problem, message)
     for student in (_HONEST, _OTHER):
-        problem = _full(graded[student], scene)
+        problem = _gets_full_marks(graded[student])
         yield Finding(f"honest, {student}", not problem, problem or "full marks")
-    changed = [name for name, content in _contents(root.parent).items()
-               if before.get(name) != content]  # fmt: skip
-    gone = [name for name in before if not (root.parent / name).exists()]
-    words = ", ".join(map(str, [*changed, *gone])) or "nothing was written outside of submissions"
-    yield Finding("hostile, all together", not changed and not gone, words)
+    after = _contents(root.parent)
+    changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    message = ", ".join(changed) or "no file outside of the submissions was changed"
+    yield Finding("adversarial, all together", not changed, message)
 
 
 def _contents(root: Path) -> dict[str, str]:
-    """Return the hashes of all files but those that grading itself makes."""
-    made = ("autograded", "feedback", "grades", "submitted", "gradebook.db", "release")
+    """Return the hashes of all files except those that grading itself writes."""
+    written = ("autograded", "feedback", "grades", "submitted", "gradebook.db", "release")
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(root.rglob("*"))
-        if path.is_file() and not set(path.relative_to(root).parts[:2]) & set(made)
+        if path.is_file() and not set(path.relative_to(root).parts[:2]) & set(written)
     }
 
 
-# ---- judging -----------------------------------------------------------------------------------
+# ---- judging a grade ---------------------------------------------------------------------------
 
 
-def _automatic(one: Graded) -> list[Any]:
-    return [task for task in one.tasks if not task.written]
-
-
-def _full(one: Graded, scene: Scene) -> str:
+def _gets_full_marks(one: Graded) -> str:
     if not one.tasks:
         return f"{one.status}: {one.notes}"
-    lost = [f"{t.name}: {t.words}" for t in _automatic(one) if t.points != t.most]
-    return "; ".join([*lost, *one.notes])
+    return "; ".join([*_lost(one), *one.notes])
 
 
-def _loses(tests: set[str], word: str) -> Callable[[Graded, Any], str]:
-    """Judge that some tests fail, for a reason with a word in it, and the others are right."""
-
-    def judge(one: Graded, scene: Scene) -> str:
-        failed = {task.name: task for task in _automatic(one) if task.points != task.most}
-        if set(failed) != tests:
-            said = {name: task.words for name, task in failed.items()}
-            return f"should fail {sorted(tests)}; {one.status}, fails {said} {one.notes}"
-        told = " ".join([f"{t.words} {t.mistake}" for t in failed.values()] + one.notes)
-        return "" if word in told else f"{word!r} is not in: {told}"
-
-    return judge
+def _gets_some_points(one: Graded) -> str:
+    return "" if one.tasks and one.points else f"{one.status}, {one.points:g}: {one.notes}"
 
 
-def _reported(word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: Scene) -> str:
-        told = " ".join(one.notes)
+def _gets_no_points(one: Graded) -> str:
+    return "" if one.tasks and not one.points else f"{one.status}, {one.points:g}: {one.notes}"
+
+
+def _is_rejected(text: str) -> Judge:
+    """Judge that a submission is not graded, and that a note with this text says why."""
+
+    def judge(one: Graded) -> str:
         if one.status not in ("not graded", "not handed in") or one.points:
             return f"{one.status}, {one.points:g} points"
-        return "" if word in told else f"{word!r} is not in: {told}"
+        return _missing(text, " ".join(one.notes))
 
     return judge
 
 
-def _noted(word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: Scene) -> str:
-        told = " ".join(one.notes)
-        lost = [f"{t.name}: {t.words}" for t in _automatic(one) if t.points != t.most]
-        return "; ".join(lost) or ("" if word in told else f"{word!r} is not in: {told}")
+def _is_noted(text: str) -> Judge:
+    """Judge that a submission gets full marks, with a note that contains a text."""
+
+    def judge(one: Graded) -> str:
+        return "; ".join(_lost(one)) or _missing(text, " ".join(one.notes))
 
     return judge
+
+
+def _fails(test: str | None, text: str) -> Judge:
+    """Judge that a test fails with a text in its feedback, and that other tests pass."""
+
+    def judge(one: Graded) -> str:
+        task = _task(one, test)
+        if task is None or task.points or text not in f"{task.message} {task.mistake}":
+            return f"{test} should fail with {text!r}; {one.status}: {task} {one.notes}"
+        passed = any(not (other.written or other.failed) for other in one.tasks)
+        return "" if passed else "no other test passes"
+
+    return judge
+
+
+def _fails_after_change(test: str | None) -> Judge:
+    """Judge that a changed test is noted and gives no points."""
+
+    def judge(one: Graded) -> str:
+        task = _task(one, test)
+        if task is None or task.points or "changed" not in " ".join(one.notes):
+            return f"{test} should give no points: {task} {one.notes}"
+        total = sum(task.max_points for task in one.tasks)
+        return "" if one.points < total else "full marks or more"
+
+    return judge
+
+
+def _lost(one: Graded) -> list[str]:
+    return [f"{task.name}: {task.message}" for task in one.tasks if task.failed]
+
+
+def _task(one: Graded, name: str | None) -> Task | None:
+    return next((task for task in one.tasks if task.name == name), None)
+
+
+def _missing(text: str, found: str) -> str:
+    return "" if text in found else f"{text!r} is not in: {found}"
 
 
 # ---- what is handed in -------------------------------------------------------------------------
 
 
-def cases_of(scene: Scene) -> Iterator[Hostile]:
-    """Yield the hostile submissions of a problem set.
+def adversarial_submissions(scene: Scene) -> list[Adversarial]:
+    """Return the adversarial submissions of a problem set.
 
-    What is done to one task is done to the first that has a test right below it.
+    Those that change one task change the first one that has a test directly below it.
     """
-    cells = scene.given.cells
     pairs = [
         (grade_id(a), grade_id(b))
-        for a, b in pairwise(cells)
+        for a, b in pairwise(scene.given.cells)
         if is_solution(a) and is_graded(b) and b.cell_type == "code"
     ]
     task, test = pairs[0]
     last = pairs[-1][0]
 
-    def end(source: str) -> Callable[[Scene, str], Any]:
-        """Put code at the end of the last task."""
+    def at_end(source: str) -> HandIn:
+        """Append code to the last task."""
         return lambda scene, who: scene.hand_in(who, _with(scene.solved, last, source, after=True))
 
-    def first(source: str) -> Callable[[Scene, str], Any]:
-        """Put code in place of the first task."""
+    def as_first(source: str) -> HandIn:
+        """Replace the code of the first task."""
         return lambda scene, who: scene.hand_in(who, _with(scene.solved, task, source))
 
-    def text(content: str) -> Callable[[Scene, str], Any]:
+    def text(content: str) -> HandIn:
         return lambda scene, who: scene.hand_in(who, content)
 
     function = _function(scene, task)
-    for_ever = f"def {function}(*a):\n    while True:\n        pass"
+    endless = f"def {function}(*a):\n    while True:\n        pass"
     stubborn = (
         f"def {function}(*a):\n    while True:\n        try:\n            while True:\n"
         "                pass\n        except BaseException:\n            pass"
     )
-    yield Hostile("a loop without end", first(for_ever), _among(test, "loop without end"))
-    yield Hostile("a loop that will not be interrupted", first(stubborn), _among(test, "end"))
-    yield Hostile(
-        "sys.exit", first(f"import sys\ndef {function}(*a):\n    sys.exit()"),
-        _among(test, "leaves the notebook"),
-    )  # fmt: skip
-    yield Hostile("sys.exit in a cell", end("import sys\nsys.exit(0)"), _full)
-    yield Hostile("exit in a cell", end("exit()"), _full)
-    yield Hostile("the kernel ends itself", end("import os\nos._exit(0)"), _graded)
-    yield Hostile(
-        "the kernel is killed",
-        first(f"import os\ndef {function}(*a):\n    os.kill(os.getpid(), 9)"),
-        _among(test, "died"),
-    )  # fmt: skip
-    yield Hostile("huge output", end("for _ in range(10**6):\n    print('x' * 100)"), _full)
-    yield Hostile("output without end", end("while True:\n    print('x' * 1000)"), _graded)
-    yield Hostile("no memory", end("import numpy as np\nnp.ones(10**13)"), _graded)
-    yield Hostile("a test is changed", _tampered(test), _loses_at_least(test, "changed"))
-    yield Hostile("a test is deleted", _deleted(test), _noted("deleted"))
-    yield Hostile("all is deleted", _emptied, _loses_all)
-    yield Hostile("metadata is gone", _bare, _full)
-    yield Hostile("data of another student", _of_another, _noted("another student"))
-    yield Hostile("data of nobody", _of_nobody, _noted("seed was changed"))
-    yield Hostile("not JSON", text("this is no notebook"), _reported("not a notebook"))
-    yield Hostile("JSON, but no notebook", text('{"cells": 7}'), _reported("not a notebook"))
-    yield Hostile("nested too deeply", text("[" * 100_000), _reported("not a notebook"))
-    yield Hostile("an empty file", text(""), _reported("not a notebook"))
-    yield Hostile("cells of no kind", text(json.dumps({
-        "cells": [{"cell_type": "code"}, 3], "metadata": {}, "nbformat": 4, "nbformat_minor": 5,
-    })), _reported("not a notebook"))  # fmt: skip
-    yield Hostile(
-        "checks are replaced",
-        end(
-            "from gmmlab.course.checks import em, practice, problems\n"
-            "for module in (em, practice, problems):\n"
-            "    for name in dir(module):\n"
-            "        setattr(module, name, lambda *a, **k: None)"
+    invalid = {"cells": [{"cell_type": "code"}, 3], "metadata": {}, "nbformat": 4,
+                "nbformat_minor": 5}  # fmt: skip
+    not_a_notebook = _is_rejected("not a notebook")
+    cases: list[tuple[str, HandIn, Judge]] = [
+        ("an endless loop", as_first(endless), _fails(test, ENDLESS)),
+        ("an endless loop that ignores interrupts", as_first(stubborn), _fails(test, "end")),
+        (
+            "sys.exit",
+            as_first(f"import sys\ndef {function}(*a):\n    sys.exit()"),
+            _fails(test, "exits the notebook"),
         ),
-        _full,
-    )
-    yield Hostile("no notebook", _nothing, _reported("missing"))
-    yield Hostile("another name", _renamed, _noted("handed in as"))
-    yield Hostile("a link", _link, _reported("no file of its own"))
-    yield Hostile("writes elsewhere", end(_WRITES), _full)
-    yield Hostile("reads the solution", end(_READS), _full)
-    yield Hostile("starts a program", end(_STARTS), _full)
+        ("sys.exit in a cell", at_end("import sys\nsys.exit(0)"), _gets_full_marks),
+        ("exit in a cell", at_end("exit()"), _gets_full_marks),
+        ("the kernel ends itself", at_end("import os\nos._exit(0)"), _gets_some_points),
+        (
+            "the kernel is killed",
+            as_first(f"import os\ndef {function}(*a):\n    os.kill(os.getpid(), 9)"),
+            _fails(test, "died"),
+        ),
+        (
+            "large output",
+            at_end("for _ in range(10**6):\n    print('x' * 100)"),
+            _gets_full_marks,
+        ),
+        ("endless output", at_end("while True:\n    print('x' * 1000)"), _gets_some_points),
+        ("out of memory", at_end("import numpy as np\nnp.ones(10**13)"), _gets_some_points),
+        ("a changed test", _with_changed(test), _fails_after_change(test)),
+        ("a deleted test", _without(test), _is_noted("deleted")),
+        ("all cells deleted", _emptied, _gets_no_points),
+        ("no metadata", _without_metadata, _gets_full_marks),
+        ("data of another student", _of_another, _is_noted("another student")),
+        ("an unknown seed", _of_nobody, _is_noted("seed was changed")),
+        ("not JSON", text("this is not a notebook"), not_a_notebook),
+        ("JSON, but not a notebook", text('{"cells": 7}'), not_a_notebook),
+        ("nested too deeply", text("[" * 100_000), not_a_notebook),
+        ("an empty file", text(""), not_a_notebook),
+        ("invalid cells", text(json.dumps(invalid)), not_a_notebook),
+        ("replaced checks", at_end(_REPLACES), _gets_full_marks),
+        ("no notebook", _nothing, _is_rejected("missing")),
+        ("another name", _renamed, _is_noted("handed in as")),
+        ("a link", _link, _is_rejected("not a regular file")),
+        ("writes elsewhere", at_end(_WRITES), _gets_full_marks),
+        ("reads the solution", at_end(_READS), _gets_full_marks),
+        ("starts a program", at_end(_STARTS), _gets_full_marks),
+    ]
+    return [Adversarial(*case) for case in cases]
 
 
 def _function(scene: Scene, task: str | None) -> str:
+    """Return the name of the function that a task asks for."""
     (cell,) = (c for c in scene.solved.cells if grade_id(c) == task)
     line = next(line for line in cell.source.splitlines() if line.startswith("def "))
     return line[4:].partition("(")[0]
@@ -234,52 +276,20 @@ def _with(
     return notebook
 
 
-def _among(test: str | None, word: str) -> Callable[[Graded, Any], str]:
-    """Judge that a test fails for a reason, and that later ones were graded still."""
+def _with_changed(test: str | None) -> HandIn:
+    """Return a function that hands in nothing but a test that passes for 1000 points."""
 
-    def judge(one: Graded, scene: Scene) -> str:
-        task = next((task for task in one.tasks if task.name == test), None)
-        if task is None or task.points or word not in f"{task.words} {task.mistake}":
-            return f"{test} should fail with {word!r}; {one.status}: {task} {one.notes}"
-        right = [task for task in _automatic(one) if task.points == task.most]
-        return "" if right else "nothing after it was graded"
-
-    return judge
-
-
-def _loses_at_least(test: str | None, word: str) -> Callable[[Graded, Any], str]:
-    def judge(one: Graded, scene: Scene) -> str:
-        task = next((task for task in one.tasks if task.name == test), None)
-        told = " ".join(one.notes)
-        if task is None or task.points or word not in told:
-            return f"{test} should get nothing: {task} {one.notes}"
-        most = sum(task.most for task in one.tasks)
-        return "" if one.points < most else "more points than there are"
-
-    return judge
-
-
-def _graded(one: Graded, scene: Scene) -> str:
-    return "" if one.tasks and one.points else f"{one.status}, {one.points:g}: {one.notes}"
-
-
-def _loses_all(one: Graded, scene: Scene) -> str:
-    return "" if one.tasks and not one.points else f"{one.status}, {one.points:g}: {one.notes}"
-
-
-def _tampered(test: str | None) -> Callable[[Scene, str], Any]:
     def hand_in(scene: Scene, who: str) -> None:
-        notebook = copy.deepcopy(scene.given)
+        notebook = _with(scene.given, test, "pass")
         for cell in notebook.cells:
             if grade_id(cell) == test:
-                cell.source = "pass"
                 cell.metadata.nbgrader["points"] = 1000
         scene.hand_in(who, notebook)
 
     return hand_in
 
 
-def _deleted(test: str | None) -> Callable[[Scene, str], Any]:
+def _without(test: str | None) -> HandIn:
     def hand_in(scene: Scene, who: str) -> None:
         notebook = copy.deepcopy(scene.solved)
         notebook.cells = [cell for cell in notebook.cells if grade_id(cell) != test]
@@ -294,8 +304,8 @@ def _emptied(scene: Scene, who: str) -> None:
     scene.hand_in(who, nbformat.writes(notebook))
 
 
-def _bare(scene: Scene, who: str) -> None:
-    """Hand in as after a program that drops what it does not know, but keeps the cells' ids."""
+def _without_metadata(scene: Scene, who: str) -> None:
+    """Hand in what is left by a program that removes unknown metadata but keeps cell ids."""
     notebook = personal(scene.solved, seed_of(scene.assignment.name, who))
     for cell in notebook.cells:
         cell.metadata = nbformat.NotebookNode()
@@ -327,6 +337,12 @@ def _link(scene: Scene, who: str) -> None:
     path.symlink_to(scene.assignment.source.resolve())
 
 
+_REPLACES = """
+from gmmlab.course.checks import em, practice, problems
+for module in (em, practice, problems):
+    for name in dir(module):
+        setattr(module, name, lambda *a, **k: None)
+"""
 _WRITES = """
 import os, pathlib, shutil
 for attempt in (
@@ -344,7 +360,7 @@ for attempt in (
         attempt()
     except PermissionError as error:
         continue
-    globals().clear()  # something was written: let tests fail
+    globals().clear()  # something was written: make the tests fail
 open("own.txt", "w").write("this is allowed")
 """
 _READS = """
@@ -354,7 +370,7 @@ for uri in ("../../../gradebook.db", "file:../../../gradebook.db?mode=ro"):
         sqlite3.connect(uri, uri=True).execute("select 1")
     except PermissionError:
         continue
-    globals().clear()  # the gradebook was opened: let tests fail
+    globals().clear()  # the gradebook was opened: make the tests fail
 for found in ("../../../source", "../../../submitted", "../../../gradebook.db"):
     for path in [pathlib.Path(found), *pathlib.Path(found).rglob("*")]:
         if path.is_file():
@@ -362,7 +378,7 @@ for found in ("../../../source", "../../../submitted", "../../../gradebook.db"):
                 print(path.read_bytes()[:1000])
             except PermissionError:
                 continue
-            globals().clear()  # something was read: let tests fail
+            globals().clear()  # something was read: make the tests fail
 """
 _STARTS = """
 import multiprocessing, os, subprocess
@@ -377,5 +393,5 @@ for attempt in (
         attempt()
     except PermissionError:
         continue
-    globals().clear()  # something was started: let tests fail
+    globals().clear()  # something was started: make the tests fail
 """
