@@ -34,7 +34,7 @@ def test_exponential_weights_of_copies_add_up():
 @every_bootstrap
 def test_weighted_samples_are_copies(method):
     """Four times the data halves the errors; 100 replicates determine them to 7 %."""
-    X, found = fitted(n=200, separation=5)
+    X, found = fitted(n=100, separation=5)
     weight = np.full(len(X), 4.0)
     four = fit(X, found.mixture, sample_weight=weight, tol=1e-13)
     few = estimate(found, X, method, n_bootstrap=100)
