@@ -33,7 +33,7 @@ Six structures are linear: all components share one covariance, or each has its 
 are `curved`: they can be accelerated like any other, but the remaining gain of a fit is not
 estimated.
 
-base          the base class of all structures
+base          the base classes of structures and of charts
 moments       second moments as matrices or as variances
 charts        coordinates for second-order methods
 matrices      structures with correlations
@@ -45,7 +45,7 @@ estimation    the searches of their M-steps
 
 from gmmlab.covariance.base import Covariance
 from gmmlab.covariance.matrices import MatrixCovariance
-from gmmlab.covariance.moments import upper_triangle
+from gmmlab.covariance.moments import upper_products, upper_triangle
 from gmmlab.covariance.parsimonious import EEV, EVE, EVI, EVV, VEE, VEI, VEV, VVE
 from gmmlab.covariance.structures import EEI, EII, Diagonal, Full, Spherical, Tied
 from gmmlab.covariance.variances import DiagonalCovariance
@@ -93,5 +93,6 @@ __all__ = [
     "MatrixCovariance",
     "Spherical",
     "Tied",
+    "upper_products",
     "upper_triangle",
 ]

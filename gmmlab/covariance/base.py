@@ -1,7 +1,8 @@
-"""The base class of the covariance structures.
+"""The base classes of the covariance structures and of their coordinates.
 
-`MatrixCovariance` and `DiagonalCovariance` derive from it and say how residuals are whitened; the
-fourteen structures derive from one of those and say what the components share.
+`MatrixCovariance` and `DiagonalCovariance` derive from `Covariance` and implement whitening; the
+fourteen structures derive from one of those and define what the components share. A `Chart` gives
+the coordinates of the structures near one of them.
 
 Shapes: k components, d features, b samples in a block. Samples are on the last axis, so that the
 long axis is contiguous.
@@ -16,7 +17,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from gmmlab._validation import check_numeric, read_only
-from gmmlab.covariance.charts import Chart
 from gmmlab.covariance.moments import Moments
 
 
@@ -234,3 +234,46 @@ class Covariance(ABC):
     def chart(self, n_features: int) -> Chart:
         """Return coordinates of the structures near this one."""
         return self.chart_class(self, n_features)
+
+
+class Chart(ABC):
+    """Coordinates of the structures near `origin`.
+
+    In linear structures, the coordinates are those of a symmetric matrix A, and Σ moves from C Cᵀ
+    to C exp(√2 A) Cᵀ (I1). In a curved structure, every component has coordinates of all that it
+    shares, and structures that share something have coordinates that share it, so sums and
+    multiples of coordinates are coordinates of the structure.
+
+    Parameters
+    ----------
+    origin : Covariance
+        The structure with coordinates 0.
+    n_features : int
+        The number of features d.
+    """
+
+    def __init__(self, origin: Covariance, n_features: int) -> None:
+        self.origin = origin
+        self.n_features = n_features
+
+    @abstractmethod
+    def scores(self, y: np.ndarray) -> np.ndarray:
+        """Return the derivatives of log N at A = 0, shape (q, b), for whitened samples y (d, b).
+
+        They are second Hermite polynomials of y. Only for linear structures.
+        """
+
+    @abstractmethod
+    def of(self, new: Covariance) -> np.ndarray:
+        """Return the coordinates of another value of the same structure, shape (k, q)."""
+
+    @abstractmethod
+    def at(self, coordinates: np.ndarray) -> Covariance:
+        """Return the structure that has these coordinates (k, q)."""
+
+    @abstractmethod
+    def tangents(self) -> np.ndarray:
+        """Return the derivatives of Σ at A = 0, shape (k, q) plus the shape of one moment.
+
+        Only for linear structures.
+        """

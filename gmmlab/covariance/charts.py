@@ -11,70 +11,22 @@ of one component, as many as the structure has free parameters for one component
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from gmmlab.covariance.moments import upper_triangle
-
-if TYPE_CHECKING:
-    from gmmlab.covariance.base import Covariance
-    from gmmlab.covariance.matrices import MatrixCovariance
-    from gmmlab.covariance.parsimonious import Oriented
-
-
-class Chart(ABC):
-    """Coordinates of the structures near `origin`.
-
-    In linear structures, the coordinates are those of a symmetric matrix A, and Σ moves from C Cᵀ
-    to C exp(√2 A) Cᵀ (I1). In a curved structure, every component has coordinates of all that it
-    shares, and structures that share something have coordinates that share it, so sums and
-    multiples of coordinates are coordinates of the structure.
-
-    Parameters
-    ----------
-    origin : Covariance
-        The structure with coordinates 0.
-    n_features : int
-        The number of features d.
-    """
-
-    def __init__(self, origin: Covariance, n_features: int) -> None:
-        self.origin = origin
-        self.n_features = n_features
-
-    @abstractmethod
-    def scores(self, y: np.ndarray) -> np.ndarray:
-        """Return the derivatives of log N at A = 0, shape (q, b), for whitened samples y (d, b).
-
-        They are second Hermite polynomials of y. Only for linear structures.
-        """
-
-    @abstractmethod
-    def of(self, new: Covariance) -> np.ndarray:
-        """Return the coordinates of another value of the same structure, shape (k, q)."""
-
-    @abstractmethod
-    def at(self, coordinates: np.ndarray) -> Covariance:
-        """Return the structure that has these coordinates (k, q)."""
-
-    @abstractmethod
-    def tangents(self) -> np.ndarray:
-        """Return the derivatives of Σ at A = 0, shape (k, q) plus the shape of one moment.
-
-        Only for linear structures.
-        """
+from gmmlab.covariance.base import Chart, Covariance
+from gmmlab.covariance.moments import upper_products, upper_triangle
 
 
 class MatrixChart(Chart):
     """Coordinates of matrices: the upper triangle of A, entries off the diagonal times √2."""
 
-    origin: MatrixCovariance
+    origin: Any  # a MatrixCovariance
 
     def scores(self, y: np.ndarray) -> np.ndarray:
-        rows, columns, entries = upper_triangle(self.n_features)
-        scores = y[rows] * y[columns]
+        _, _, entries = upper_triangle(self.n_features)
+        scores = upper_products(y)
         scores[entries == 1] -= 1
         scores[entries == 1] /= np.sqrt(2)
         return scores
@@ -150,9 +102,9 @@ class OrientedChart(MatrixChart):
     R = (I − S)⁻¹ (I + S) with S = −Sᵀ.
     """
 
-    origin: Oriented
+    origin: Any  # a structure with a `decomposition`
 
-    def of(self, new: Oriented) -> np.ndarray:
+    def of(self, new: Any) -> np.ndarray:
         (variances, axes), (new_variances, new_axes) = self.origin.decomposition, new.decomposition
         rotation = axes.swapaxes(-1, -2) @ new_axes
         # The sign of an axis is arbitrary. Choose the signs that make R a small rotation: each
@@ -172,7 +124,7 @@ class OrientedChart(MatrixChart):
         angles = np.broadcast_to(angles, (*logs.shape[:-1], angles.shape[-1]))
         return np.concatenate([logs, angles], axis=-1)
 
-    def at(self, coordinates: np.ndarray) -> Oriented:
+    def at(self, coordinates: np.ndarray) -> Covariance:
         variances, axes = self.origin.decomposition
         d, one = self.n_features, np.eye(self.n_features)
         rows, columns = np.triu_indices(d, 1)

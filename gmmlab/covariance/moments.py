@@ -152,3 +152,19 @@ def upper_triangle(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     rows, columns = np.triu_indices(d)
     return rows, columns, np.where(rows == columns, 1.0, 2.0)
+
+
+def upper_products(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return the upper triangle of z zᵀ, shape (d (d + 1) / 2, b), for vectors z (d, b).
+
+    The rows are in the order of `upper_triangle`. They are written to `out` if it is given.
+    """
+    d, b = z.shape[-2:]
+    if out is None:
+        out = np.empty((*z.shape[:-2], d * (d + 1) // 2, b), dtype=z.dtype)
+    begin = 0
+    for i in range(d):  # much faster than indexing with the rows and columns
+        end = begin + d - i
+        np.multiply(z[..., i : i + 1, :], z[..., i:, :], out=out[..., begin:end, :])
+        begin = end
+    return out
