@@ -13,7 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from gmmlab._numerics import blocks, normalise
-from gmmlab.covariance import Covariance, DiagonalCovariance, upper_triangle
+from gmmlab.covariance import (
+    Covariance,
+    DiagonalCovariance,
+    upper_products,
+    upper_triangle,
+)
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.statistics import SufficientStatistics
 from gmmlab.mixture import Mixture
@@ -48,14 +53,7 @@ class Pairs:
     @staticmethod
     def of(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Return the products of coordinates z (d, b), shape (p, b), written to `out` if given."""
-        d, b = z.shape
-        if out is None:
-            out = np.empty((d * (d + 1) // 2, b), dtype=z.dtype)
-        begin = 0
-        for i in range(d):
-            np.multiply(z[i], z[i:], out=out[begin : begin + d - i])
-            begin += d - i
-        return out
+        return upper_products(z, out)
 
     @staticmethod
     def coefficients(moments: np.ndarray) -> np.ndarray:
