@@ -120,9 +120,8 @@ class Covariance(ABC):
     def marginal(self, features: np.ndarray) -> Covariance:
         """Return the covariances of some of the features.
 
-        The result has the same structure where possible. Equal volumes and equal axes are not
-        equal any more for some of the features, so these structures become the one in which
-        nothing is shared.
+        The result has the same structure if it can. Equal volumes and equal axes do not stay
+        equal without the other features, so structures with these become `Diagonal` or `Full`.
         """
 
     @abstractmethod
@@ -152,8 +151,8 @@ class Covariance(ABC):
     def samples_needed(cls, n_features: int) -> int:
         """Return how many samples a component needs for a positive definite estimate.
 
-        With both shape and orientation of its own it needs d + 1 samples, with a volume or shape
-        of its own 2, and otherwise the other components provide what it lacks.
+        A component with its own shape and orientation needs d + 1 samples, and one with its own
+        volume or shape needs 2. Otherwise one is enough: the other components determine the rest.
         """
         volume, shape, orientation = cls.model
         if shape == orientation == "V":

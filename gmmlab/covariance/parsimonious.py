@@ -1,13 +1,13 @@
 """The eight structures whose components share some of volume, shape and orientation.
 
-They are *curved*: what is shared makes a curved surface of the covariances. Their `values` are
-the covariances of all components, as in `Full` or `Diagonal`. `gmmlab.covariance.estimation` has
-the searches of the M-steps.
+They are *curved*: an average of two values of such a structure is in general not a value of it.
+Their `values` are the covariances of all components, as in `Full` or `Diagonal`. The module
+`gmmlab.covariance.estimation` has the searches of the M-steps.
 
-A floor gives the optimum under Σₖ ⪰ diag(floor), found by iteration. EEV, VEV, EVE and VVE are
-not preserved when the units of single features change, so they use the largest of the floors for
-all features, like EII and VII. A ridge is added to each Σₖ, and then the nearest covariances of
-the structure are taken.
+The M-step with a floor is the optimum under Σₖ ⪰ diag(floor), found by iteration. A change of the
+units of single features does not preserve EEV, VEV, EVE and VVE, so these apply the largest of the
+floors to all features, like EII and VII. A ridge is added to each Σₖ, and the result is the
+nearest value of the structure.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ON_FLOOR = 1 + 1e-9
 
 
 class Curved(Covariance):
-    """Base class of the structures whose components share some of volume, shape, orientation."""
+    """Base class of the structures that share some, but not all, of their parts."""
 
     curved = True
 
@@ -84,7 +84,7 @@ class Curved(Covariance):
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
-        """Return units in which the floor is at most 1 and that preserve the structure."""
+        """Return units that preserve the structure and in which no floor is above 1."""
         return floor
 
     def _scaled(self, units: np.ndarray) -> Self:
