@@ -1,4 +1,4 @@
-"""Small workbooks for tests of the commands, each in a folder of its own."""
+"""Small workbooks for tests of runs and commands, each in its own folder."""
 
 import contextlib
 import io
@@ -15,14 +15,14 @@ import psutil
 
 from gmmlab.workbook.cli import main
 from gmmlab.workbook.notebooks import Workbook
-from gmmlab.workbook.runs.runner import Maker, Settings
+from gmmlab.workbook.runs import Runner, Settings
 
-PARAMETERS = "k: int = 3  # number of things; in [1, 20]\nname: str = 'a=b'  # what they are"
+PARAMETERS = "k: int = 3  # number of things; in [1, 20]\nname: str = 'a=b'  # their name"
 CHECK = "from gmmlab.workbook import check_parameters, record\n\ncheck_parameters()"
 RECORD = "record(k=k, squares=[i**2 for i in range(k)], name=name)"
-#: adds a line to a file beside the notebooks, so that executions can be counted
+#: adds a line to a file of the workbook, so that executions can be counted
 COUNT = "with open('../executions', 'a') as file:\n    file.write(f'{k}\\n')"
-#: a picture of one pixel
+#: a PNG image of one pixel
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
     "rkJggg=="
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def write_notebook(path, *cells, tags=None):
-    """Write a notebook whose first cell is the parameters cell; tags by number of the cell."""
+    """Write a notebook whose first cell is the parameters cell; `tags` are given by cell index."""
     nodes = [nbformat.v4.new_code_cell(source, id=f"c{i}") for i, source in enumerate(cells)]
     for number, names in {0: ["parameters"], **(tags or {})}.items():
         nodes[number].metadata["tags"] = names
@@ -47,29 +47,28 @@ def write_notebook(path, *cells, tags=None):
 
 
 def make_workbook(root, **notebooks):
-    """Make a workbook of notebooks given by their cells: `quick`, if none is."""
+    """Make a workbook of notebooks given by their cells; by default, the notebook `quick`."""
     for name, cells in (notebooks or {"quick": (PARAMETERS, CHECK, COUNT, RECORD)}).items():
         write_notebook(root / "notebooks" / f"{name}.ipynb", *cells)
     return Workbook(root)
 
 
 def executions(workbook):
-    """Return what `COUNT` has counted."""
+    """Return the values of k in the executions that `COUNT` has counted."""
     path = workbook.root / "executions"
     return path.read_text().split() if path.exists() else []
 
 
 def make(workbook, name="quick", given=None, **settings):
     """Make one run; return its outcome."""
-    maker = Maker(workbook)
-    (outcome,) = maker.make(
-        [maker.task(workbook.notebook(name), given or {})], Settings(**settings)
-    )
+    runner = Runner(workbook)
+    task = runner.task(workbook.notebook(name), given or {})
+    (outcome,) = runner.make([task], Settings(**settings))
     return outcome
 
 
 def folders(workbook):
-    """Return the names of all folders of runs, those that are no runs too."""
+    """Return the names of all folders in the store, including those that are not runs."""
     return sorted(path.name for path in (workbook.reports / "runs").glob("*/*"))
 
 
@@ -103,7 +102,7 @@ def command(workbook, *arguments):
 
 
 def as_json(workbook, *arguments):
-    """Run the command with --json in this process; return its exit code and what it prints."""
+    """Run the command with --json in this process; return its exit code and its output."""
     code, out, err = command(workbook, *arguments, "--json")
     assert out, err
     return code, json.loads(out)
@@ -113,7 +112,7 @@ def as_json(workbook, *arguments):
 
 
 def eventually(condition, seconds=30.0):
-    """Wait until a condition holds; return whether it does."""
+    """Wait until a condition is true; return whether it is."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -123,21 +122,21 @@ def eventually(condition, seconds=30.0):
 
 
 def descendants(pid):
-    """Return the keeper and the kernels of a process."""
+    """Return the fork servers and kernels of a process."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).children(recursive=True)
     return []
 
 
 def sockets_of(processes):
-    """Return the folder of the sockets of a keeper that is among some processes."""
+    """Return the folders of the sockets of the fork servers among some processes."""
     lines = [process.cmdline() for process in processes]
     return {Path(line[4]) for line in lines if "gmmlab.workbook.runs.forkserver" in line[:3]}
 
 
 def all_gone(processes, seconds=10.0):
-    """Wait until none of some processes is left; return whether that is so.
+    """Wait until all processes have ended; return whether they have.
 
-    What takes 5 s at the most where there is a core for it takes longer beside other tests.
+    They end within 5 s on an idle machine, and later beside other tests.
     """
     return not psutil.wait_procs(processes, timeout=seconds)[1]

@@ -1,34 +1,38 @@
-"""Notebooks: their parameters, their runs, and what these leave behind.
+"""Notebooks as experiments: their parameters, runs, sweeps and reports.
 
     parameters, values      the parameters cell as a contract; values as people write them
-    recording               what a notebook leaves for whoever ran it
-    notebooks               the workbook's folder, and notebooks before they are run
-    failures, files         what can go wrong with a run; files that are whole
-    keeper, kernels         processes that run code, none of which is left behind
-    execution               one notebook executed, within limits
-    provenance              what results depend on
-    store, runs             the folder of runs, and making them
-    sweeps, cluster         many runs, on this machine or on others
-    comparison              two runs side by side; the same run again
-    page, reports           what a person reads
+    recording               the results that a notebook records
+    notebooks               the workbook folder, and notebooks before they are run
+    errors, files           what can go wrong with a run; atomic writing of files
+    runs                    executing notebooks, and the folder that each run leaves
+    sweeps                  many runs over a grid of parameters, and their table
+    html                    the HTML pages of runs, sweeps and the index
+    reports                 the pages of a reports folder
     cli                     the command `gmmlab`
 
-Nothing here knows of mixtures. Names are loaded when they are first used.
+No module of this package knows about mixtures. Names are loaded when they are first used.
 """
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+from gmmlab._extras import extra
+
+_load, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "runs.comparison": ["check", "compare", "rerun"],
-        "runs.execution": ["Limits"],
         "errors": ["RunFailed"],
         "notebooks": ["Workbook"],
         "parameters": ["check_parameters"],
         "recording": ["record"],
-        "runs": ["run"],
+        "runs.comparison": ["check", "compare", "rerun"],
+        "runs.execution": ["Limits"],
+        "runs.runner": ["run"],
         "runs.store": ["Run"],
         "sweeps": ["sweep"],
     },
 )
+
+
+def __getattr__(name: str) -> object:
+    with extra("workbook"):
+        return _load(name)

@@ -1,4 +1,4 @@
-"""The command `gmmlab`: notebooks listed, run, swept, reported, run again and compared."""
+"""The command `gmmlab`: list, run, sweep, report, repeat, compare and refresh notebooks."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ import click
 
 from gmmlab.workbook.errors import DIFFERENT, EXIT_CODES, RunFailed
 from gmmlab.workbook.notebooks import Notebook, Workbook
-from gmmlab.workbook.parameters import Parameter, check_values, unknown
+from gmmlab.workbook.parameters import Parameter, check_values, grid, unknown
 
 if TYPE_CHECKING:
-    from gmmlab.workbook.runs.runner import Maker, Outcome, Settings, Task
+    from gmmlab.workbook.runs import Outcome, Runner, Settings, Task
+    from gmmlab.workbook.runs.comparison import Comparison
+    from gmmlab.workbook.sweeps import Sweep
 
-# Only what is needed to read the command line is imported here: completion must be quick.
+# This module imports at its top only what parsing the command line needs, because completion
+# must be quick. The commands import the rest.
 
 
-class _Ended(BaseException):
-    """SIGTERM has come."""
+class _Terminated(BaseException):
+    """The process has received SIGTERM."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command and exit with one of `failures.EXIT_CODES`."""
+    """Run the command and exit with one of `errors.EXIT_CODES`."""
 
-    def end(*_: object) -> NoReturn:
-        raise _Ended
+    def terminate(*_: object) -> NoReturn:
+        raise _Terminated
 
     _open_standard_streams()
-    signal.signal(signal.SIGTERM, end)
-    # An optional part of jsonschema, which nbformat imports: the grammar of addresses, which no
-    # notebook needs, and whose import takes a second. This process is ours, and does without.
+    signal.signal(signal.SIGTERM, terminate)
+    # nbformat imports jsonschema, which imports this optional module if it can: a grammar of
+    # addresses that no notebook needs, and whose import takes a second.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         code = gmmlab.main(arguments, prog_name="gmmlab", standalone_mode=False)
@@ -47,29 +50,29 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _say(f"Error: {failure.reason}", fg="red")
         code = failure.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _say("Interrupted. Runs that were not complete have left nothing.", fg="red")
+        _say("Interrupted. Incomplete runs were not kept.", fg="red")
         code = 130
-    except _Ended:
-        _say("Ended. Runs that were not complete have left nothing.", fg="red")
+    except _Terminated:
+        _say("Terminated. Incomplete runs were not kept.", fg="red")
         code = 143
-    except BrokenPipeError:  # whoever was reading has heard enough
+    except BrokenPipeError:  # the reader of the output has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     sys.exit(code or 0)
 
 
 def _open_standard_streams() -> None:
-    """Open those that are closed: a file opened later would be taken for one of them."""
+    """Open closed standard streams; otherwise a file opened later would take their number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: SIM115
 
 
-# ---- what is asked for -------------------------------------------------------------------------
+# ---- arguments and options ---------------------------------------------------------------------
 
 
 class _NotebookName(click.ParamType):
@@ -98,12 +101,12 @@ class _RunName(click.ParamType):
 def _complete_parameter(
     ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[click.shell_completion.CompletionItem]:
-    """Complete the name of a parameter, or a value of the one that is named before."""
-    # click gives up at an option that is not complete, with what it has read so far
+    """Complete the name of a parameter, or the value of the parameter named before it."""
+    # click stops parsing at an incomplete option and leaves the remaining words in `ctx.args`.
     notebook = ctx.params.get("notebook") or next(iter(ctx.args), None)
     try:
         contract = _workbook(ctx).notebook(notebook or "").parameters
-    except (click.UsageError, ValueError):  # there is no such notebook: nothing to offer
+    except (click.UsageError, ValueError):  # there is no such notebook
         return []
     words = os.environ.get("COMP_WORDS", "").split()
     before = words[:-1] if incomplete and words[-1:] == [incomplete] else words
@@ -134,13 +137,13 @@ def _completions(
 
 
 def _workbook(ctx: click.Context) -> Workbook:
-    with _asked():
+    with _usage_errors():
         return Workbook.find(ctx.find_root().params.get("folder"))
 
 
 @contextmanager
-def _asked() -> Iterator[None]:
-    """Take a ValueError for what it is here: something was asked for that cannot be."""
+def _usage_errors() -> Iterator[None]:
+    """Turn a ValueError into an error of usage, which exits with code 2."""
     try:
         yield
     except ValueError as error:
@@ -149,8 +152,8 @@ def _asked() -> Iterator[None]:
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _notebook = click.argument("notebook", type=_NotebookName())
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-_force = click.option("--force", is_flag=True, help="Make runs again that are there already.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_force = click.option("--force", is_flag=True, help="Repeat runs that exist already.")
 _limits = (
     click.option(
         "--cell-timeout",
@@ -158,24 +161,25 @@ _limits = (
         default=300.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long a cell may take.",
+        help="Time limit of a cell.",
     ),
     click.option(
         "--timeout",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SECONDS",
-        help="How long a run may take.  [default: as long as it needs]",
+        help="Time limit of a run.  [default: no limit]",
     ),
 )
 _threads = click.option(
     "--threads",
     type=click.IntRange(min=1),
-    help="Threads for the libraries; results do not depend on it.  [default: what they choose]",
+    help="Threads of the numerical libraries; results do not depend on it.  [default: chosen by"
+    " the libraries]",
 )
 _jobs = click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    help="Runs at the same time, with one thread each.  [default: as many as cores]",
+    help="Number of runs at the same time, with one thread each.  [default: number of cores]",
 )
 
 
@@ -192,7 +196,7 @@ def _with(*options: Callable) -> Callable:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: "
     + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
-    + ".\n\nCompletion, for bash (zsh and fish likewise):"
+    + ".\n\nTo enable completion in bash (zsh and fish work the same way):"
     + ' eval "$(_GMMLAB_COMPLETE=bash_source gmmlab)"',
 )
 @click.option(
@@ -200,13 +204,13 @@ def _with(*options: Callable) -> Callable:
     "--workbook",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The folder that holds `notebooks`.  [default: the nearest, from here upwards]",
+    help="The folder that contains `notebooks`.  [default: the nearest one, from here upwards]",
 )
 @click.version_option(package_name="gmmlab")
 def gmmlab(folder: Path | None) -> None:
-    """Run the notebooks of a workbook with other parameters, and trust what comes out.
+    """Run the notebooks of a workbook with different parameters, reproducibly.
 
-    Notebooks are named by file, name or number: 02-full-em.ipynb, 02-full-em or 2.
+    A notebook is given by its file, its name or its number: 02-full-em.ipynb, 02-full-em or 2.
     """
 
 
@@ -218,14 +222,14 @@ def gmmlab(folder: Path | None) -> None:
 @_json
 @click.pass_context
 def list_(ctx: click.Context, notebooks: tuple[str, ...], as_json: bool) -> None:
-    """Show notebooks, what each asks, and its parameters.
+    """List notebooks with their questions and parameters.
 
     \b
     gmmlab list
     gmmlab list 2 --json
     """
     workbook = _workbook(ctx)
-    with _asked():
+    with _usage_errors():
         found = [workbook.notebook(name) for name in notebooks or workbook.notebooks]
         contracts = [notebook.parameters for notebook in found]
     if as_json:
@@ -239,7 +243,7 @@ def list_(ctx: click.Context, notebooks: tuple[str, ...], as_json: bool) -> None
         console.print(Text(notebook.name, style="bold"), Text(f"  {notebook.title}"))
         console.print(Text(notebook.question))
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for heading in ("parameter", "type", "default", "what it is, and may be"):
+        for heading in ("parameter", "type", "default", "meaning and allowed values"):
             table.add_column(heading, overflow="fold")
         for parameter in contract.values():
             rule = f"; {parameter.rule.text}" if parameter.rule else ""
@@ -278,7 +282,7 @@ _given = (
         multiple=True,
         metavar="NAME VALUE",
         shell_complete=_complete_parameter,
-        help="A parameter; may be repeated.",
+        help="Set a parameter; can be repeated.",
     ),
 )
 
@@ -286,7 +290,7 @@ _given = (
 @gmmlab.command()
 @_notebook
 @_with(*_given)
-@click.option("-f", "file", type=_FILE, help="Parameters in a YAML file; -p goes before it.")
+@click.option("-f", "file", type=_FILE, help="Read parameters from a YAML file; -p overrides it.")
 @_with(_force, _threads, *_limits, _json)
 @click.pass_context
 def run(
@@ -300,7 +304,7 @@ def run(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Run a notebook into a folder of its own under reports/runs.
+    """Run a notebook and keep the run in a folder under reports/runs.
 
     \b
     gmmlab run 02-full-em
@@ -308,19 +312,19 @@ def run(
     gmmlab run 4 -p digits 4,9 -p n_components 2
     gmmlab run 2 -f params.yaml
 
-    A run with the same notebook, parameters, code, data and libraries is not made again, but
-    shown.
+    If a run with the same notebook, parameters, code, data and libraries exists already, it is
+    shown and not repeated.
     """
     workbook = _workbook(ctx)
-    with _asked():
+    with _usage_errors():
         found = workbook.notebook(notebook)
         parameters = _read(found, file) | _parse(found, given)
-    maker = _maker(workbook)
-    with _asked():
-        task = maker.task(found, parameters)
-    settings = _settings(cell_timeout, timeout, force=force, threads=threads)
+    runner = _runner(workbook)
+    with _usage_errors():
+        task = runner.task(found, parameters)
     with _cells(found, hidden=as_json) as on_cell:
-        (outcome,) = maker.make([task], _with_progress(settings, on_cell))
+        settings = _settings(cell_timeout, timeout, force=force, threads=threads, on_cell=on_cell)
+        (outcome,) = runner.make([task], settings)
     _show(outcome, as_json=as_json)
     if outcome.failure is not None:
         sys.exit(outcome.failure.exit_code)
@@ -349,40 +353,39 @@ def _read(notebook: Notebook, file: Path | None) -> dict[str, Any]:
     return {} if file is None else read_values(file, notebook.parameters)
 
 
-def _maker(workbook: Workbook) -> Maker:
-    from gmmlab.workbook.runs.runner import Maker
+def _runner(workbook: Workbook) -> Runner:
+    """Return a runner on this machine, after recovering its store."""
+    from gmmlab.workbook.runs import Runner
 
-    maker = Maker(workbook)
-    for said in maker.store.recover():
-        _say(f"Note: {said}.", fg="yellow")
-    return maker
+    runner = Runner(workbook)
+    _recover(runner)
+    return runner
+
+
+def _recover(runner: Runner) -> None:
+    """Clean up the runs of processes that were killed."""
+    for message in runner.store.recover():
+        _say(f"Note: {message}.", fg="yellow")
 
 
 def _settings(cell_timeout: float, timeout: float | None, **options: Any) -> Settings:
-    from gmmlab.workbook.runs.execution import Limits
-    from gmmlab.workbook.runs.runner import Settings
+    from gmmlab.workbook.runs import Limits, Settings
 
-    with _asked():
+    with _usage_errors():
         return Settings(limits=Limits(cell=cell_timeout, run=timeout), **options)
-
-
-def _with_progress(settings: Settings, on_cell: Callable[[Task, int], None]) -> Settings:
-    from dataclasses import replace
-
-    return replace(settings, on_cell=on_cell)
 
 
 @contextmanager
 def _cells(notebook: Notebook, *, hidden: bool) -> Iterator[Callable[[Task, int], None]]:
-    """Show the progress of a run by cell, once there is any."""
+    """Show the progress of a run by cell, starting with its first cell."""
     with ExitStack() as stack:
         bars: list[Any] = []
 
-        def on_cell(task: Task, number: int) -> None:
+        def on_cell(task: Task, index: int) -> None:
             if not bars:
                 total = len(notebook.content["cells"])
                 bars.append(stack.enter_context(_bar(total, notebook.name, "cell", hidden=hidden)))
-            bars[0].update(number - bars[0].n)
+            bars[0].update(index - bars[0].n)
 
         yield on_cell
 
@@ -390,41 +393,41 @@ def _cells(notebook: Notebook, *, hidden: bool) -> Iterator[Callable[[Task, int]
 def _bar(total: int, name: str, unit: str, *, hidden: bool) -> Any:
     from tqdm import tqdm
 
-    # In a log, a line now and then.
-    interval = 0.1 if sys.stderr.isatty() else 10
+    interval = 0.1 if sys.stderr.isatty() else 10  # seconds; a log needs fewer lines
     return tqdm(
         total=total, desc=name, unit=unit, disable=hidden, mininterval=interval, leave=False
     )
 
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
-    """Print what became of a run."""
+    """Print the outcome of a run."""
     run = outcome.run
     if as_json:
         _print_json(_as_json(outcome))
         return
     if outcome.failure is not None:
-        _say(_failed(outcome), fg="red")
+        _say(_failure(outcome), fg="red")
         if outcome.failure.details:
             _say(outcome.failure.details)
         return
     if outcome.made:
         click.echo(f"{run.name}: completed in {run.provenance['seconds']:.1f} s")
     else:
-        made = run.provenance["ended"]
-        click.echo(f"{run.name}: there already, made {made}; --force makes it again")
+        ended = run.provenance["ended"]
+        click.echo(f"{run.name}: exists already, completed {ended}; use --force to repeat it")
     for name, value in run.results.items():
         if isinstance(value, int | float | str):
             click.echo(f"  {name}: {value}")
-    click.echo(_near(run.page))
+    click.echo(_relative(run.page))
 
 
-def _failed(outcome: Outcome) -> str:
+def _failure(outcome: Outcome) -> str:
+    """Return a line about a failed run."""
     if outcome.run is None:
         name = f"{outcome.task.notebook.name}/{outcome.task.id}"
         return f"{name}: failed: {outcome.failure.reason}"
-    kept = f"what there is of it: {_near(outcome.run.folder)}"
-    return f"{outcome.run.name}: failed: {outcome.run.failure}; {kept}"
+    files = f"its files are in {_relative(outcome.run.folder)}"
+    return f"{outcome.run.name}: failed: {outcome.run.failure}; {files}"
 
 
 def _as_json(outcome: Outcome) -> dict[str, Any]:
@@ -453,12 +456,14 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
     multiple=True,
     metavar="NAME VALUES",
     shell_complete=_complete_parameter,
-    help="A parameter and its values: 2,3,4 or 0:20; may be repeated, for every combination.",
+    help="Sweep a parameter over values such as 2,3,4 or 0:20; can be repeated, for every"
+    " combination.",
 )
-@click.option("-f", "file", type=_FILE, help="A grid, or a list of sets, in a YAML file.")
-@_with(*_given)
-@_with(_jobs)
-@click.option("--scheduler", metavar="ADDRESS", help="Send the runs to a Dask cluster.")
+@click.option(
+    "-f", "file", type=_FILE, help="Read a grid or a list of parameter sets from a YAML file."
+)
+@_with(*_given, _jobs)
+@click.option("--scheduler", metavar="ADDRESS", help="Make the runs on a Dask cluster.")
 @_with(_force, *_limits, _json)
 @click.pass_context
 def sweep(
@@ -474,39 +479,33 @@ def sweep(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Run a notebook over a grid of parameters, into one table and one page.
+    """Run a notebook over a grid of parameters.
 
     \b
     gmmlab sweep 02-full-em -g n_components 2,3,4 -g seed 0:20
     gmmlab sweep 2 -g structure full,tied -g seed 0:5 -p n_samples 1000 --jobs 4
     gmmlab sweep 2 -f grid.yaml --scheduler tcp://10.0.0.1:8786
 
-    Only what is missing is run: the same command again goes on where it was interrupted, and
-    a larger grid adds to what there is. One failed run does not stop the others.
+    One table and one page collect the results of all runs. Only missing runs are made: the same
+    command resumes a sweep that was interrupted, and a larger grid reuses the existing runs. A
+    failed run does not stop the others.
     """
     from gmmlab.workbook import sweeps
-    from gmmlab.workbook.runs import provenance
 
     if jobs and scheduler:
-        raise click.UsageError("--jobs is for this machine, --scheduler for others: give one")
+        raise click.UsageError("--jobs and --scheduler exclude each other; give only one of them")
     workbook = _workbook(ctx)
-    with _asked():
+    with _usage_errors():
         found = workbook.notebook(notebook)
         fixed = _parse(found, given)
         sets = _sets(found, swept, file)
-    maker = _maker(workbook)
-    with _asked():
-        tasks = sweeps.plan(maker, found, sets, fixed)
-    settings = _settings(
-        cell_timeout,
-        timeout,
-        jobs=jobs or provenance.cores(),
-        threads=1,
-        force=force,
-        scheduler=scheduler,
-    )
+    runner = sweeps.runner_of(workbook, scheduler)
+    _recover(runner)
+    with _usage_errors():
+        tasks = sweeps.plan(runner, found, sets, fixed)
+    settings = _settings(cell_timeout, timeout, jobs=jobs or _cores(), threads=1, force=force)
     with _bar(len(tasks), found.name, "run", hidden=as_json) as bar:
-        made = sweeps.make(maker, found, tasks, fixed, settings, lambda outcome: bar.update())
+        made = sweeps.make(runner, found, tasks, fixed, settings, lambda outcome: bar.update())
     _show_sweep(made, as_json=as_json)
     if made.failures:
         sys.exit(max(outcome.failure.exit_code for outcome in made.failures))
@@ -515,7 +514,6 @@ def sweep(
 def _sets(
     notebook: Notebook, swept: tuple[tuple[str, str], ...], file: Path | None
 ) -> list[dict[str, Any]]:
-    from gmmlab.workbook.sweeps import grid
     from gmmlab.workbook.values import many_from_text, read_grid
 
     contract = notebook.parameters
@@ -523,14 +521,21 @@ def _sets(
     listed = [{}] if file is None else read_grid(file, contract)
     combined = grid({name: many_from_text(contract[name], text) for name, text in swept})
     if both := sorted({name for each in listed for name in each} & {name for name, _ in swept}):
-        raise ValueError(f"swept both by -g and by the file: {', '.join(both)}")
+        raise ValueError(f"a parameter is swept by both -g and the file: {', '.join(both)}")
     sets = [{**one, **other} for one in listed for other in combined]
     if sets == [{}]:
-        raise ValueError("a sweep needs values: -g NAME VALUES, or -f FILE")
+        raise ValueError("a sweep needs values: give -g NAME VALUES or -f FILE")
     return sets
 
 
-def _show_sweep(made: Any, *, as_json: bool) -> None:
+def _cores() -> int:
+    from gmmlab.workbook.runs.provenance import cores
+
+    return cores()
+
+
+def _show_sweep(made: Sweep, *, as_json: bool) -> None:
+    """Print the outcome of a sweep."""
     if as_json:
         _print_json(
             {
@@ -541,15 +546,15 @@ def _show_sweep(made: Any, *, as_json: bool) -> None:
         )
         return
     new = sum(outcome.made for outcome in made.outcomes)
-    there = len(made.outcomes) - new
-    click.echo(f"{len(made.outcomes)} runs: {new} made, {there} there already")
+    existing = len(made.outcomes) - new
+    click.echo(f"{len(made.outcomes)} runs: {new} new, {existing} existing")
     if made.failures:
         _say(f"{len(made.failures)} failed:", fg="red")
         for outcome in made.failures:
             given = ", ".join(f"{n}={outcome.task.parameters[n]}" for n in made.swept)
-            _say(f"  {given}: {_failed(outcome)}", fg="red")
-    click.echo(_near(made.folder / "sweep.csv"))
-    click.echo(_near(made.folder / "sweep.html"))
+            _say(f"  {given}: {_failure(outcome)}", fg="red")
+    click.echo(_relative(made.folder / "sweep.csv"))
+    click.echo(_relative(made.folder / "sweep.html"))
 
 
 # ---- report ------------------------------------------------------------------------------------
@@ -557,7 +562,7 @@ def _show_sweep(made: Any, *, as_json: bool) -> None:
 
 @gmmlab.command()
 @click.argument("runs", nargs=-1, type=_RunName())
-@click.option("--pdf", is_flag=True, help="Also as PDF, through Chromium where it is installed.")
+@click.option("--pdf", is_flag=True, help="Also print the pages to PDF; requires Chromium.")
 @_with(_jobs, _force, *_limits, _json)
 @click.pass_context
 def report(
@@ -570,40 +575,37 @@ def report(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Make the pages of runs, and reports/index.html with a card for each.
+    """Write the pages of runs, and an index with a card for each.
 
     \b
-    gmmlab report                      every notebook, at its defaults
-    gmmlab report 02-full-em/3f2a      these runs
+    gmmlab report                      every notebook with its default parameters
+    gmmlab report 02-full-em/3f2a      only these runs
     """
     from gmmlab.workbook import reports
-    from gmmlab.workbook.runs import provenance
     from gmmlab.workbook.runs.store import writing
 
     workbook = _workbook(ctx)
-    maker = _maker(workbook)
+    runner = _runner(workbook)
     outcomes: list[Outcome] = []
-    with _asked():
-        found = [maker.store.find(name) for name in runs]
+    with _usage_errors():
+        found = [runner.store.find(name) for name in runs]
     if not runs:
-        with _asked():
-            tasks = [maker.task(workbook.notebook(path), {}) for path in workbook.notebooks]
-        settings = _settings(
-            cell_timeout, timeout, jobs=jobs or provenance.cores(), threads=1, force=force
-        )
+        with _usage_errors():
+            tasks = [runner.task(workbook.notebook(path), {}) for path in workbook.notebooks]
+        settings = _settings(cell_timeout, timeout, jobs=jobs or _cores(), threads=1, force=force)
         with _bar(len(tasks), "notebooks", "run", hidden=as_json) as bar:
-            for outcome in maker.make(tasks, settings):
+            for outcome in runner.make(tasks, settings):
                 outcomes.append(outcome)
                 bar.update()
-        of = {outcome.task.id: outcome.run for outcome in outcomes}
-        found = [of[task.id] for task in tasks if of[task.id] is not None]
-    with _asked(), writing(workbook.reports):
+        made = {outcome.task.id: outcome.run for outcome in outcomes}
+        found = [made[task.id] for task in tasks if made[task.id] is not None]
+    with _usage_errors(), writing(workbook.reports):
         for run in found:
             reports.renew(run)
         index = reports.write_index(found, workbook.reports)
     try:
         pdfs = {run.name: reports.write_pdf(run) for run in found} if pdf else {}
-    except (FileNotFoundError, RuntimeError) as error:  # no Chromium, or it fails
+    except (FileNotFoundError, RuntimeError) as error:  # Chromium is not installed, or it fails
         raise click.ClickException(str(error)) from None
     failed = [outcome for outcome in outcomes if outcome.failure is not None]
     if as_json:
@@ -618,12 +620,12 @@ def report(
         )
     else:
         for run in found:
-            click.echo(f"{run.name} → {_near(run.page)}")
+            click.echo(f"{run.name} → {_relative(run.page)}")
             if run.name in pdfs:
-                click.echo(f"{run.name} → {_near(pdfs[run.name])}")
+                click.echo(f"{run.name} → {_relative(pdfs[run.name])}")
         for outcome in failed:
-            _say(_failed(outcome), fg="red")
-        click.echo(_near(index))
+            _say(_failure(outcome), fg="red")
+        click.echo(_relative(index))
     if failed:
         sys.exit(max(outcome.failure.exit_code for outcome in failed))
 
@@ -634,14 +636,17 @@ def report(
 @gmmlab.command()
 @click.argument("run", type=_RunName())
 @click.option(
-    "--check", "only_check", is_flag=True, help="Only see whether the results are the same."
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Only check whether the results are the same; keep no new run.",
 )
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=0.0,
     show_default=True,
-    help="With --check: by how much numbers may differ, relative to their size.",
+    help="With --check: the largest difference allowed between numbers, relative to their size.",
 )
 @_with(_threads, *_limits, _json)
 @click.pass_context
@@ -655,23 +660,25 @@ def rerun(
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Make a run again: its notebook as it was, its parameters, and today's code.
+    """Repeat a run with the current code.
 
     \b
     gmmlab rerun 02-full-em/3f2a
     gmmlab rerun 3f2a --check --threads 1
+
+    The notebook and the parameters are those of the run, even if the notebook has changed since.
     """
     from gmmlab.workbook.runs import comparison
 
     workbook = _workbook(ctx)
-    store = _maker(workbook).store
+    store = _runner(workbook).store
     settings = _settings(cell_timeout, timeout, force=True, threads=threads)
-    with _asked():
+    with _usage_errors():
         old = store.find(run)
         notebook = comparison.recorded_notebook(old)
         check_values(notebook.parameters, old.parameters)
         if tolerance and not only_check:
-            raise ValueError("--tolerance goes with --check")
+            raise ValueError("--tolerance requires --check")
         if only_check:
             comparison.check_completed(old)
     with _cells(notebook, hidden=as_json) as on_cell:
@@ -687,11 +694,10 @@ def rerun(
     elif found.same:
         click.echo(f"{old.name}: the same results" + (" to the last bit" if not tolerance else ""))
     else:
-        _say(f"{old.name}: other results", fg="red")
-    if not as_json and not found.same:
-        _tables(found, "then", "now")
+        _say(f"{old.name}: different results", fg="red")
+        _print_tables(found, "before", "now")
     if not as_json and not only_check:
-        click.echo(_near(new.page))
+        click.echo(_relative(new.page))
     if only_check and not found.same:
         sys.exit(DIFFERENT)
 
@@ -702,9 +708,10 @@ def rerun(
 @_json
 @click.pass_context
 def diff(ctx: click.Context, one: str, other: str, as_json: bool) -> None:
-    """Show what differs between two runs: parameters, results, environment.
+    """Show the differences between two runs.
 
-    Exit code 0 if nothing does, 6 if something does.
+    They are listed by kind: parameters, results and environment. The exit code is 0 if there are
+    none, and 6 otherwise.
 
     \b
     gmmlab diff 3f2a 81c0
@@ -713,27 +720,28 @@ def diff(ctx: click.Context, one: str, other: str, as_json: bool) -> None:
     from gmmlab.workbook.runs.store import Store
 
     store = Store(_workbook(ctx).reports / "runs")
-    with _asked():
+    with _usage_errors():
         runs = [store.find(name) for name in (one, other)]
     found = compare(*runs)
     if as_json:
         _print_json(vars(found))
     elif any(vars(found).values()):
-        _tables(found, *(run.name for run in runs))
+        _print_tables(found, *(run.name for run in runs))
     else:
         click.echo("no difference in parameters, results or environment")
     if any(vars(found).values()):
         sys.exit(DIFFERENT)
 
 
-def _tables(found: Any, one: str, other: str) -> None:
+def _print_tables(found: Comparison, one: str, other: str) -> None:
+    """Print a table of each kind of differences."""
     from rich.table import Table
     from rich.text import Text
 
     console = _console()
     for name, differences in vars(found).items():
         if not differences:
-            click.echo(f"{name}: the same")
+            click.echo(f"{name}: no difference")
             continue
         table = Table(box=None, padding=(0, 2, 0, 0), title=name, title_justify="left")
         for heading in ("", one, other):
@@ -751,10 +759,10 @@ def _tables(found: Any, one: str, other: str) -> None:
 @click.argument("notebooks", nargs=-1, type=_NotebookName())
 @click.pass_context
 def refresh(ctx: click.Context, notebooks: tuple[str, ...]) -> None:
-    """Execute notebooks in place, clean, as they are to be committed.
+    """Execute notebooks in place and clean them for a commit.
 
     \b
-    gmmlab refresh                     all of them
+    gmmlab refresh                     all notebooks
     gmmlab refresh 2
     """
     from nbclient.exceptions import CellExecutionError
@@ -762,7 +770,7 @@ def refresh(ctx: click.Context, notebooks: tuple[str, ...]) -> None:
     from gmmlab.workbook.runs import execution
 
     workbook = _workbook(ctx)
-    with _asked():
+    with _usage_errors():
         found = [workbook.notebook(name) for name in notebooks or workbook.notebooks]
     failed = []
     for notebook in found:
@@ -789,8 +797,8 @@ def _print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _near(path: Path) -> str:
-    """Return a path as seen from here, where it is below."""
+def _relative(path: Path) -> str:
+    """Return a path relative to the current folder, if it is inside."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
@@ -798,5 +806,5 @@ def _near(path: Path) -> str:
 def _console() -> Any:
     from rich.console import Console
 
-    # A pipe has no width; nothing is cut off in it.
+    # A pipe has no width: use a wide one, and wrap text instead of truncating it.
     return Console(width=None if sys.stdout.isatty() else 160, highlight=False)

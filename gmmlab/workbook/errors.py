@@ -1,19 +1,19 @@
-"""What can go wrong with a run, each with the exit code of the command that meets it."""
+"""The ways in which a run can fail, each with the exit code of the command."""
 
 from __future__ import annotations
 
 
 class RunFailed(Exception):
-    """A run that did not complete.
+    """A run did not complete.
 
     Parameters
     ----------
     reason : str
-        What happened, in a line.
+        What happened, in one line.
     cell : int, optional
-        Number of the cell, from 0, in which it happened.
+        Index of the cell, from 0, in which it happened.
     details : str, default ""
-        The traceback, or what the kernel said last.
+        The traceback, or the last output of the kernel.
     """
 
     exit_code = 1
@@ -25,18 +25,18 @@ class RunFailed(Exception):
         self.details = details
 
     def __reduce__(self) -> tuple:
-        return _again, (type(self), self.reason, self.cell, self.details)
+        return _rebuild, (type(self), self.reason, self.cell, self.details)
 
     def __str__(self) -> str:
         return self.reason
 
 
-def _again(kind: type[RunFailed], reason: str, cell: int | None, details: str) -> RunFailed:
+def _rebuild(kind: type[RunFailed], reason: str, cell: int | None, details: str) -> RunFailed:
     return kind(reason, cell=cell, details=details)
 
 
 class CellFailed(RunFailed):
-    """A cell raised an exception, or left the notebook by ``sys.exit``."""
+    """A cell raised an exception or called ``sys.exit``."""
 
 
 class KernelDied(RunFailed):
@@ -46,41 +46,42 @@ class KernelDied(RunFailed):
 
 
 class OutOfTime(RunFailed):
-    """A cell or the run took longer than it may."""
+    """A cell or the run exceeded its time limit."""
 
     exit_code = 4
 
 
 class CannotWrite(RunFailed):
-    """The run could not be kept: a full disk, a folder that cannot be written to."""
+    """The files of the run could not be written, for example because the disk is full."""
 
     exit_code = 5
 
 
-class Elsewhere(RunFailed):
-    """A worker could not do the run as it would be done here."""
+class ClusterError(RunFailed):
+    """The scheduler does not answer, or a worker cannot reproduce what this machine would do."""
 
     exit_code = 7
 
 
-class Changed(RunFailed):
-    """Code, data or libraries were changed while the run was made."""
+class InputsChanged(RunFailed):
+    """Code, data or libraries changed during the run."""
 
     exit_code = 8
 
 
-#: exit codes of commands, beside click's own 2 for what cannot be understood
-EXIT_CODES = {
-    0: "done",
-    1: "a cell failed",
-    2: "not a notebook, parameter or run that there is",
-    3: "a kernel died",
-    4: "out of time",
-    5: "cannot write",
-    6: "the results differ",
-    7: "no scheduler answers, or a worker has other code, data or libraries",
-    8: "code, data or libraries were changed while a run was made",
-    130: "interrupted (SIGINT)",
-    143: "ended (SIGTERM)",
-}
+#: exit code of a command that found different results
 DIFFERENT = 6
+#: exit codes of the commands; click itself uses 2 for errors of usage
+EXIT_CODES = {
+    0: "success",
+    1: "a cell failed",
+    2: "unknown or invalid notebook, parameter, run or option",
+    3: "a kernel died",
+    4: "time limit exceeded",
+    5: "cannot write",
+    DIFFERENT: "the results differ",
+    7: "no scheduler answers, or a worker has different code, data or libraries",
+    8: "code, data or libraries changed during a run",
+    130: "interrupted (SIGINT)",
+    143: "terminated (SIGTERM)",
+}

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic writing of text files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write a text aside and put it in the place of what was there, in one move; return the path.
+    """Write a text file atomically and return its path.
 
-    Whoever reads the file meanwhile, and whatever ends this process, has the old one or the new.
+    The text goes to a temporary file in the same folder, which then replaces the old file in one
+    move. A reader sees either the old or the new text, even if this process is killed.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8", newline="")
-    return aside.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8", newline="")
+    return temporary.replace(path)

@@ -1,4 +1,4 @@
-"""The workbook as a folder, and its notebooks as they are before they are run."""
+"""The workbook folder, and its notebooks as they are before a run."""
 
 from __future__ import annotations
 
@@ -13,68 +13,69 @@ from typing import Any
 
 from gmmlab.workbook.parameters import Parameter, nearest, read_parameters
 
-#: the package that this module is part of, by which notebooks are taken to compute
+#: the folder of the package that contains this module
 PACKAGE = Path(__file__).resolve().parent.parent
-#: tag of the cell by which papermill puts in values
+#: tag of the cell that papermill inserts to set parameters
 INJECTED = "injected-parameters"
 
 
 @dataclass(frozen=True)
 class Workbook:
-    """A folder with `notebooks`, the `data` they read, and the `reports` they leave.
+    """A folder with `notebooks`, the `data` that they read, and the `reports` of their runs.
 
     Parameters
     ----------
     root : Path
+        The folder that contains `notebooks`.
     """
 
     root: Path
 
     @classmethod
     def find(cls, start: Path | None = None) -> Workbook:
-        """Return the workbook that a folder is in.
+        """Return the workbook that contains a folder.
 
         Parameters
         ----------
         start : Path, optional
-            The folder; the current one if there is none.
+            The folder; by default, the current folder.
 
         Returns
         -------
         Workbook
-            The nearest folder, from `start` upwards, that holds `notebooks`; if none does, the
-            one that this package was installed from.
+            The nearest folder, from `start` upwards, that contains `notebooks`. If there is none,
+            the folder from which this package was installed.
 
         Raises
         ------
         ValueError
-            If there is no such folder.
+            If that folder does not contain `notebooks` either.
         """
         start = (start or Path.cwd()).resolve()
         for folder in (start, *start.parents, PACKAGE.parent):
             if (folder / "notebooks").is_dir():
                 return cls(folder)
         raise ValueError(
-            f"there is no workbook here: neither {start} nor a folder above it holds `notebooks`"
+            f"no workbook found: neither {start} nor a folder above it contains `notebooks`"
         )
 
     @property
     def notebooks(self) -> list[Path]:
-        """The notebooks, in the order of their names."""
+        """The notebook files, in the order of their names."""
         return sorted((self.root / "notebooks").glob("[!.]*.ipynb"))
 
     @property
     def data(self) -> Path:
-        """Where notebooks find their data."""
+        """The folder of the data that notebooks read."""
         return self.root / "data"
 
     @property
     def reports(self) -> Path:
-        """Where runs leave what they made."""
+        """The folder of runs, sweeps and their pages."""
         return self.root / "reports"
 
     def notebook(self, name: str | Path) -> Notebook:
-        """Return a notebook.
+        """Return the notebook with a name.
 
         Parameters
         ----------
@@ -96,8 +97,16 @@ class Workbook:
         if len(found) == 1:
             return Notebook.read(found[0])
         names = [notebook.stem for notebook in self.notebooks]
-        problem = "more than one notebook is" if found else "there is no notebook"
+        problem = "more than one notebook matches" if found else "there is no notebook"
         raise ValueError(f"{problem} {str(name)!r}{nearest(stem, names)}")
+
+    def relative(self, notebook: Notebook) -> str:
+        """Return the path of a notebook, relative to the workbook if it is inside."""
+        if notebook.path is None:
+            return notebook.name
+        if notebook.path.is_relative_to(self.root):
+            return notebook.path.relative_to(self.root).as_posix()
+        return str(notebook.path)
 
 
 def _number(stem: str) -> int | None:
@@ -107,16 +116,16 @@ def _number(stem: str) -> int | None:
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook's cells, without what a run adds to them.
+    """A notebook, without the outputs and cells that a run adds.
 
     Parameters
     ----------
     name : str
-        Its name, without the suffix.
+        The file name, without the suffix.
     path : Path or None
-        Its file, where there is one.
+        The file; None for a notebook that was read from the folder of a run.
     content : mapping
-        The JSON of the file, clean: no outputs, no counts, nothing that papermill put in.
+        The JSON of the file without outputs, execution counts and cells inserted by papermill.
     """
 
     name: str
@@ -147,12 +156,12 @@ class Notebook:
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """What its parameters may be.
+        """The contract of the parameters cell, by name of parameter.
 
         Raises
         ------
         ValueError
-            If its parameters cell is no contract, or there is not exactly one.
+            If there is not exactly one parameters cell, or it has the wrong format.
         """
         tagged = [
             cell
@@ -166,17 +175,17 @@ class Notebook:
         try:
             return read_parameters(_text(tagged[0]))
         except (SyntaxError, ValueError) as error:
-            raise ValueError(f"the parameters cell of {self.name}: {error}") from None
+            raise ValueError(f"the parameters cell of {self.name} is invalid: {error}") from None
 
     @property
     def title(self) -> str:
-        """Its first heading, or its name."""
+        """The first heading of the notebook, or else its name."""
         match = re.search(r"(?m)^# +(.+)$", self._prose)
         return match.group(1).strip() if match else self.name
 
     @property
     def question(self) -> str:
-        """What it asks: the paragraph that begins with **Question.**; or nothing."""
+        """The paragraph that begins with **Question.**, or an empty string."""
         match = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\s*\n|\Z)", self._prose, re.DOTALL)
         return " ".join(match.group(1).split()) if match else ""
 
@@ -187,12 +196,12 @@ class Notebook:
 
     @cached_property
     def sha256(self) -> str:
-        """The hash of what it says and does: kinds, tags and sources of its cells."""
-        said = [
+        """A hash of the types, tags and sources of the cells."""
+        cells = [
             [cell["cell_type"], cell["metadata"].get("tags", []), _text(cell)]
             for cell in self.content["cells"]
         ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(cells).encode()).hexdigest()
 
 
 def _text(cell: Mapping[str, Any]) -> str:
@@ -201,7 +210,7 @@ def _text(cell: Mapping[str, Any]) -> str:
 
 
 def _clean(content: dict[str, Any]) -> dict[str, Any]:
-    """Return a notebook's JSON as it would be had it never been run."""
+    """Return the JSON of a notebook without everything that a run adds."""
     cells = []
     for cell in content["cells"]:
         tags = cell["metadata"].get("tags", [])

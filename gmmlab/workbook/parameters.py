@@ -1,17 +1,17 @@
-"""The parameters cell as a contract: types, defaults, help and ranges, read without running.
+"""The parameters cell as a contract: types, defaults, help and ranges, read without running it.
 
-The cell tagged ``parameters`` holds one line a parameter and nothing else::
+The cell tagged ``parameters`` contains one line for each parameter and nothing else::
 
     n_components: int = 3  # number of components; in [1, 20]
     tol: float = 1e-6  # gain in mean log-likelihood at which EM stops; > 0
     start: str = "kmeans"  # where EM begins; one of kmeans | random_points
     seed: int | None = None  # seed of the draws
 
-After the last semicolon of the comment may stand a rule: ``in [a, b]``, ``> a``, ``>= a`` or
-``one of a | b``. A rule of a list is one of its entries, and None needs to keep no rule.
+The comment may end with a rule after a semicolon: ``in [a, b]``, ``> a``, ``>= a`` or
+``one of a | b``. The rule of a list applies to its entries; None satisfies every rule.
 
-`check_parameters`, in the cell after, holds the values against that. So a run with papermill
-or by hand stops there, at once and in words, when a value is wrong; and when a name is
+The next cell calls `check_parameters`, which checks the values against this contract. A run
+therefore stops there with a clear message when a value is not allowed, and when a name is
 misspelt, which papermill itself only warns about.
 """
 
@@ -20,6 +20,7 @@ from __future__ import annotations
 import ast
 import difflib
 import io
+import itertools
 import linecache
 import math
 import re
@@ -29,6 +30,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin
 
+from gmmlab._extras import extra
+
 _BUILT_IN = {"int": int, "float": float, "bool": bool, "str": str}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _RULES = (
@@ -37,20 +40,20 @@ _RULES = (
     (">", re.compile(rf"> ({_NUMBER})")),
     ("one of", re.compile(r"one of (\S+(?: \| \S+)*)")),
 )
-# papermill writes this above the values it puts into a notebook
+# papermill writes this line above the values that it inserts into a notebook
 _INJECTED = "# Parameters"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be, beyond its type."""
+    """A restriction on the value of a parameter, beyond its type."""
 
     text: str
     kind: str
     arguments: tuple[str, ...]
 
     def allows(self, value: Any) -> bool:
-        """Return whether the value, and every entry of a list, keeps the rule."""
+        """Return whether the rule allows the value or, for a list, every entry."""
         if isinstance(value, list):
             return all(self.allows(entry) for entry in value)
         if value is None:
@@ -81,21 +84,21 @@ class Parameter:
 
     @property
     def allowed(self) -> str:
-        """What the parameter may be, in words."""
+        """The type and the rule, in words."""
         return self.annotation if self.rule is None else f"{self.annotation}, {self.rule.text}"
 
     def problem(self, value: Any) -> str | None:
-        """Return what is wrong with a value, or None."""
+        """Return an error message if the value is not allowed, else None."""
         if (
             is_a(value, self.type)
-            and _can_be_written(value)
+            and _is_storable(value)
             and (self.rule is None or self.rule.allows(value))
         ):
             return None
-        return self.complaint(value)
+        return self.error_message(value)
 
-    def complaint(self, value: Any) -> str:
-        """Return what to say of a value that the parameter may not have."""
+    def error_message(self, value: Any) -> str:
+        """Return the error message for a value that is not allowed."""
         return f"{self.name} must be {self.allowed} ({self.help}); got {value!r}"
 
 
@@ -105,17 +108,17 @@ def read_parameters(source: str) -> dict[str, Parameter]:
     Parameters
     ----------
     source : str
-        Lines as the module's docstring shows them.
+        Lines in the format that the module's docstring describes.
 
     Returns
     -------
     dict of str to Parameter
-        In the order of the cell.
+        The parameters by name, in the order of the cell.
 
     Raises
     ------
     ValueError
-        If the cell holds anything else: the message quotes the line.
+        If a line has another format. The message quotes the line.
 
     Examples
     --------
@@ -133,7 +136,7 @@ def read_parameters(source: str) -> dict[str, Parameter]:
         ):
             raise ValueError(f"a parameter must be `name: type = literal  # help`; got `{line}`")
         name = node.target.id
-        # A formatter may have put a long line in brackets, with its comment inside.
+        # A formatter may have wrapped a long line in brackets, with the comment inside.
         lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
         comment = " ".join(comments[n] for n in lines if n in comments)
         try:
@@ -142,29 +145,29 @@ def read_parameters(source: str) -> dict[str, Parameter]:
             raise ValueError(f"{name} must have a literal as its default; got `{line}`") from None
         help_, rule = _help_and_rule(comment)
         if not help_:
-            raise ValueError(f"{name} must be explained in a comment on its line; got `{line}`")
+            raise ValueError(f"{name} must have a help text in a comment on its line; got `{line}`")
         annotation = ast.unparse(node.annotation)
         found[name] = Parameter(name, annotation, _type(node.annotation), default, help_, rule)
         if problem := found[name].problem(default):
-            raise ValueError(f"the default breaks its own contract: {problem}")
+            raise ValueError(f"the default is not allowed: {problem}")
     return found
 
 
 def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-    """Hold values against the contract.
+    """Check values against the contract.
 
     Parameters
     ----------
     parameters : mapping of str to Parameter
         The contract.
     values : mapping of str to value
-        What is given.
+        The values to check, by name.
 
     Raises
     ------
     ValueError
-        If a name is unknown (the nearest known one is named), or a value of the wrong type or
-        outside its range; all problems at once.
+        If a name is unknown, or a value has the wrong type or is out of range. The message lists
+        all problems, with the nearest known name for each unknown one.
 
     Examples
     --------
@@ -183,23 +186,47 @@ def check_values(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
         raise ValueError("; ".join(problems))
 
 
+def grid(values: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of values; the last parameter varies fastest.
+
+    Raises
+    ------
+    TypeError
+        If the values of a parameter are a string, a mapping or not iterable.
+
+    Examples
+    --------
+    >>> grid({"k": [2, 3], "seed": range(2)})
+    [{'k': 2, 'seed': 0}, {'k': 2, 'seed': 1}, {'k': 3, 'seed': 0}, {'k': 3, 'seed': 1}]
+    """
+    for name, each in values.items():
+        if isinstance(each, str | Mapping) or not isinstance(each, Iterable):
+            raise TypeError(f"{name} must be swept over a list of values; got {each!r}")
+    names = list(values)
+    return [
+        dict(zip(names, combination, strict=True))
+        for combination in itertools.product(*map(list, values.values()))
+    ]
+
+
 def check_parameters() -> None:
-    """Check the parameters of the notebook this is called in: its second cell.
+    """Check the parameters of the notebook that calls this function, in its second cell.
 
     Raises
     ------
     RuntimeError
         If the parameters cell has not been run in this kernel.
     ValueError
-        If a value breaks the contract, papermill was given a name that is not in it, or the
-        parameters cell itself is not a contract.
+        If a value is not allowed, if papermill inserted a name that the parameters cell does not
+        define, or if the parameters cell itself has the wrong format.
     """
-    from IPython import get_ipython
+    with extra("workbook"):
+        from IPython import get_ipython
 
     shell = get_ipython()
     cells = [] if shell is None else list(_executed_cells())
-    # The last one that was run: the reader may have changed the cell and run it again.
-    cell = next((cell for cell in reversed(cells) if _looks_like_a_contract(cell)), None)
+    # The reader may have edited the cell and run it again: take its latest version.
+    cell = next((cell for cell in reversed(cells) if _is_parameters_cell(cell)), None)
     if cell is None:
         raise RuntimeError("run the parameters cell first, at the top of the notebook")
     contract = read_parameters(cell)
@@ -209,20 +236,20 @@ def check_parameters() -> None:
 
 
 def _executed_cells() -> Iterable[str]:
-    """Yield the source of the cells this kernel has run, in order.
+    """Yield the sources of the cells that this kernel has run, in order.
 
-    IPython keeps them for its tracebacks: entries without a modification time. (Its history
-    would not do: nbval runs cells without it.)
+    IPython keeps them in `linecache` for its tracebacks, as entries without a modification time.
+    (Its history is not complete: nbval runs cells without storing them there.)
     """
     for entry in list(linecache.cache.values()):
         if len(entry) == 4 and entry[1] is None:
             yield "".join(entry[2])
 
 
-def _looks_like_a_contract(cell: str) -> bool:
+def _is_parameters_cell(cell: str) -> bool:
     try:
         statements = _statements(cell)
-    except SyntaxError:  # a magic, say
+    except SyntaxError:  # for example a magic command
         return False
     return bool(statements) and all(isinstance(node, ast.AnnAssign) for node in statements)
 
@@ -234,7 +261,7 @@ def _injected_names(cell: str) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str], *, shown: int = 20) -> str:
-    """Return what to say after a name that is not known: the nearest one, and what there is."""
+    """Return the end of a message about an unknown name: the nearest known name, and a list."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f": did you mean {near[0]!r}?" if near else ""
@@ -243,7 +270,7 @@ def nearest(name: str, known: Iterable[str], *, shown: int = 20) -> str:
 
 
 def unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
-    """Return what to say of a parameter that there is not."""
+    """Return the error message for a parameter that does not exist."""
     return f"there is no parameter {name!r}{nearest(name, parameters)}"
 
 
@@ -279,7 +306,7 @@ def _help_and_rule(comment: str) -> tuple[str, Rule | None]:
 
 
 def _type(node: ast.expr) -> Any:
-    """Return the type an annotation names: built-in types, lists of them and `X | None`."""
+    """Return the type that an annotation names."""
     match node:
         case ast.Name(id=name) if name in _BUILT_IN:
             return _BUILT_IN[name]
@@ -290,8 +317,8 @@ def _type(node: ast.expr) -> Any:
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return Union[_type(left), _type(right)]  # noqa: UP007  (None | None has no `|`)
     raise ValueError(
-        "a parameter's type must be int, float, bool, str, a list of one of them, or one of these "
-        f"and None; got `{ast.unparse(node)}`"
+        "the type of a parameter must be int, float, bool, str, a list of one of these, or one of "
+        f"these or None; got `{ast.unparse(node)}`"
     )
 
 
@@ -299,17 +326,17 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _can_be_written(value: Any) -> bool:
-    """Return whether JSON and UTF-8 have such a value: finite numbers, whole characters."""
+def _is_storable(value: Any) -> bool:
+    """Return whether JSON and UTF-8 can represent a value: no infinities, no lone surrogates."""
     if isinstance(value, list):
-        return all(map(_can_be_written, value))
+        return all(map(_is_storable, value))
     if isinstance(value, str):
-        return not any("\ud800" <= sign <= "\udfff" for sign in value)
+        return not any("\ud800" <= character <= "\udfff" for character in value)
     return not isinstance(value, float) or math.isfinite(value)
 
 
 def is_a(value: Any, type_: Any) -> bool:
-    """Return whether a value is of a type, as a person sees it: True is no int, 1 is a float."""
+    """Return whether a value has a type; True is not an int, and 1 is a float."""
     if get_origin(type_) in (Union, types.UnionType):
         return any(is_a(value, option) for option in get_args(type_))
     if get_origin(type_) is list:

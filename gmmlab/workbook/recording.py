@@ -1,4 +1,4 @@
-"""What a notebook leaves for whoever ran it: named results, as one JSON bundle."""
+"""The results that a notebook records, and their comparison between runs."""
 
 from __future__ import annotations
 
@@ -9,27 +9,32 @@ from typing import Any
 
 import numpy as np
 
-#: the mime type of the bundle in the notebook's outputs
+from gmmlab._extras import extra
+
+#: MIME type of the recorded results among the outputs of a notebook
 MIME_TYPE = "application/vnd.gmmlab.record+json"
 
 
 def record(**results: Any) -> None:
-    """Record the notebook's results; call it once, in the last cell.
+    """Record the results of a notebook; call it once, in the last cell.
 
     Parameters
     ----------
     **results
         Numbers, strings, booleans, None, and lists, tuples, dicts and arrays of them. Numbers
-        must be finite. No timings: they are not results. The name `tolerances` is kept for how
-        much results may differ between kinds of machine, where it is more than rounding (a
-        network that was trained, say): a dict by name of result; see `differences`.
+        must be finite. Do not record timings: they are not results. The name `tolerances` is
+        reserved for a dict of tolerances by name of result, for results that differ between kinds
+        of machine by more than rounding, such as those of a trained network; see `differences`.
 
     Raises
     ------
-    TypeError, ValueError
-        If a result is of another kind, is not finite, or there is none.
+    TypeError
+        If a result has another type.
+    ValueError
+        If a result is not finite, or no result is given.
     """
-    from IPython.display import display
+    with extra("workbook"):
+        from IPython.display import display
 
     if not results:
         raise ValueError("record needs at least one named result, e.g. record(n_iter=12)")
@@ -38,7 +43,7 @@ def record(**results: Any) -> None:
 
 
 def recorded(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an executed notebook recorded.
+    """Return the results that an executed notebook recorded.
 
     Parameters
     ----------
@@ -48,7 +53,7 @@ def recorded(notebook: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The results by name; empty if nothing was recorded.
+        The results by name; empty if the notebook recorded none.
     """
     results: dict[str, Any] = {}
     for cell in notebook["cells"]:
@@ -60,21 +65,22 @@ def recorded(notebook: Mapping[str, Any]) -> dict[str, Any]:
 def differences(
     one: Mapping[str, Any], other: Mapping[str, Any], *, tolerance: float = 1e-6
 ) -> dict[str, tuple[Any, Any]]:
-    """Return the recorded results that are not the same in two runs.
+    """Return the recorded results that differ between two runs.
 
     Parameters
     ----------
     one, other : mapping
-        What `recorded` gave.
+        Results as returned by `recorded`.
     tolerance : float, default 1e-6
-        Numbers may differ by this much, relative to their size where that is above 1; with 0,
-        not by a bit. Otherwise results that both say may differ by more, under the name
-        `tolerances`, may do so.
+        The largest difference allowed between two numbers: absolute up to size 1 and relative
+        above. With 0, numbers must be equal to the last bit. With a positive value, a result
+        for which both runs recorded the same larger entry in `tolerances` may differ by that
+        entry.
 
     Returns
     -------
     dict
-        For each name that differs, both values (None where there is none).
+        For each name that differs, both values; None stands for a missing value.
 
     Examples
     --------
@@ -93,7 +99,7 @@ def differences(
 
 
 def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return nested values by dotted names.
+    """Flatten nested mappings to one mapping with dotted names.
 
     Examples
     --------
@@ -110,7 +116,7 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _same(one: Any, other: Any, tolerance: float) -> bool:
-    if tolerance == 0:  # to the last bit: 0.0 is not −0.0, nor 1.0 a 1
+    if tolerance == 0:  # to the last bit: 0.0 differs from −0.0, and 1.0 from 1
         return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other, [tolerance] * len(one)))
@@ -130,7 +136,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any, name: str) -> Any:
-    """Return a value as JSON has it."""
+    """Convert a value to the types of JSON."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -138,7 +144,7 @@ def _plain(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(entry, name) for entry in value]
     if value is not None and not isinstance(value, str | bool | int | float):
-        raise TypeError(f"{name} must be something JSON can hold; got {type(value).__name__}")
+        raise TypeError(f"{name} must have a type that JSON supports; got {type(value).__name__}")
     try:
         json.dumps(value, allow_nan=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Reports: the pages of runs, and one page from which they are reached."""
+"""The pages of a reports folder: one for each run, and an index."""
 
 from __future__ import annotations
 
@@ -7,28 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gmmlab.workbook import html as page
+import nbformat
+
 from gmmlab.workbook.files import write_whole
+from gmmlab.workbook.html import index_page, print_pdf
 from gmmlab.workbook.notebooks import Notebook
-from gmmlab.workbook.runs.runner import write_page
-from gmmlab.workbook.runs.store import Run
+from gmmlab.workbook.runs import Run, write_page
 
 
 def renew(run: Run) -> None:
-    """Write the page of a run anew, from its files."""
+    """Write the page of a run again, from its files."""
     write_page(run.folder, _notebook(run), failure=None if run.completed else run.failure)
 
 
 def write_index(runs: Sequence[Run], folder: Path) -> Path:
-    """Write `index.html`, with a card for each run.
-
-    Returns
-    -------
-    Path
-        The page.
-    """
+    """Write `index.html`, with a card for each run, and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    return write_whole(folder / "index.html", page.index([_card(run, folder) for run in runs]))
+    return write_whole(folder / "index.html", index_page([_card(run, folder) for run in runs]))
 
 
 def _notebook(run: Run) -> Notebook:
@@ -39,7 +34,7 @@ def _notebook(run: Run) -> Notebook:
 def _card(run: Run, folder: Path) -> dict[str, Any]:
     notebook = _notebook(run)
     contract = notebook.parameters
-    picture, alt = _picture(run)
+    picture, alt = _first_figure(run)
     return {
         "notebook": run.notebook,
         "title": notebook.title,
@@ -59,13 +54,11 @@ def _card(run: Run, folder: Path) -> dict[str, Any]:
     }
 
 
-def _picture(run: Run) -> tuple[Path | None, str]:
-    """Return the first figure of a run and its alt text."""
+def _first_figure(run: Run) -> tuple[Path | None, str]:
+    """Return the file and the alt text of the first figure of a run."""
     path = run.folder / "figures" / "01.png"
     if not path.exists():
         return None, ""
-    import nbformat
-
     executed = nbformat.read(run.folder / "notebook.ipynb", as_version=4)
     outputs = (output for cell in executed.cells for output in cell.get("outputs", ()))
     metadata = (output.get("metadata", {}).get("image/png", {}) for output in outputs)
@@ -73,13 +66,13 @@ def _picture(run: Run) -> tuple[Path | None, str]:
 
 
 def write_pdf(run: Run) -> Path:
-    """Write the page of a run as PDF, beside it.
+    """Print the page of a run to a PDF in the same folder, and return its path.
 
     Raises
     ------
     FileNotFoundError
-        If there is no Chromium.
+        If no Chromium is installed.
     """
-    place = run.folder / "report.pdf"
-    page.pdf(run.page, place)
-    return place
+    path = run.folder / "report.pdf"
+    print_pdf(run.page, path)
+    return path

@@ -1,7 +1,7 @@
-"""Values of parameters as people write them: on a command line, or in a YAML file.
+"""Parameter values as people write them, on a command line or in a YAML file.
 
-What a text means is for the contract to say: ``007`` is a 7 where an int is asked for, and
-three characters where a str is.
+The type of the parameter decides how a text is read: ``007`` is the number 7 for an int and a
+string of three characters for a str.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Union, get_args, get_origin
 
 import yaml
 
-from gmmlab.workbook.parameters import Parameter, is_a, unknown
+from gmmlab.workbook.parameters import Parameter, grid, is_a, unknown
 
 _WORDS = {
     bool: {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False},
@@ -27,25 +27,25 @@ _RANGE = re.compile(r"([-+]?\d+):([-+]?\d+)(?::([-+]?\d+))?")
 
 
 def from_text(parameter: Parameter, text: str) -> Any:
-    """Return the value of a parameter that a text means.
+    """Parse the value of a parameter.
 
     Parameters
     ----------
     parameter : Parameter
     text : str
-        ``7``, ``1e-6``, ``true``, ``none``, ``kmeans``, ``[1, 2]`` or ``1,2``. For a str, the
-        text itself, whatever it looks like.
+        For example ``7``, ``1e-6``, ``true``, ``none``, ``kmeans``, ``[1, 2]`` or ``1,2``. The
+        value of a str is the text itself.
 
     Returns
     -------
     object
-        Exactly that value; nothing is rounded, cut off or taken for something near. Where there
-        may be a str or None, ``none`` is None and ``"none"`` the str.
+        Exactly that value; nothing is rounded or truncated. For the type ``str | None``,
+        ``none`` is None and ``"none"`` is the string.
 
     Raises
     ------
     ValueError
-        If it means no value that the parameter may have.
+        If the text is not a value that the parameter allows.
 
     Examples
     --------
@@ -61,19 +61,19 @@ def from_text(parameter: Parameter, text: str) -> Any:
     try:
         value = _of_type(text, parameter.type)
     except ValueError:
-        raise ValueError(parameter.complaint(text)) from None
+        raise ValueError(parameter.error_message(text)) from None
     if problem := parameter.problem(value):
         raise ValueError(problem)
     return value
 
 
 def to_text(parameter: Parameter, value: Any) -> str:
-    """Return the text by which a value is written, and from which `from_text` makes it again.
+    """Return the text that `from_text` parses to the value.
 
     Examples
     --------
     >>> from gmmlab.workbook.parameters import read_parameters
-    >>> name = read_parameters("name: str | None = None  # what it is called")["name"]
+    >>> name = read_parameters("name: str | None = None  # a name")["name"]
     >>> to_text(name, None), to_text(name, "a=b"), to_text(name, "none")
     ('none', 'a=b', "'none'")
     """
@@ -85,15 +85,15 @@ def to_text(parameter: Parameter, value: Any) -> str:
 
 
 def many_from_text(parameter: Parameter, text: str) -> list[Any]:
-    """Return the values that a text lists: ``2,3,4``; ``0:20`` or ``0:20:5`` for an int.
+    """Parse a list of values: ``2,3,4``, or a range ``0:20`` or ``0:20:5`` of an int.
 
-    As in Python, the end of a range is not in it. Lists are separated by commas too:
-    ``[1,2],[3]``.
+    As in Python, a range does not include its end. Commas also separate values that are lists
+    themselves: ``[1,2],[3]``.
 
     Raises
     ------
     ValueError
-        If one of them is no value that the parameter may have, or there is none.
+        If the text contains no value, or one that the parameter does not allow.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def many_from_text(parameter: Parameter, text: str) -> list[Any]:
     values: list[Any] = []
     for part in _parts(text):
         if not part:
-            raise ValueError(f"{parameter.name}: there is an empty value in {text!r}")
+            raise ValueError(f"{parameter.name}: {text!r} contains an empty value")
         match = _RANGE.fullmatch(part) if is_a(0, parameter.type) else None
         if match:
             bounds = [int(bound) for bound in match.groups() if bound is not None]
@@ -116,51 +116,49 @@ def many_from_text(parameter: Parameter, text: str) -> list[Any]:
 
 
 def _parts(text: str) -> list[str]:
-    """Return what stands between the commas of a text; those within brackets are not meant."""
+    """Split a text at its commas, except at those within brackets."""
     parts, depth = [""], 0
-    for sign in text:
-        depth = max(depth + (sign == "[") - (sign == "]"), 0)
-        if sign == "," and depth == 0:
+    for character in text:
+        depth = max(depth + (character == "[") - (character == "]"), 0)
+        if character == "," and depth == 0:
             parts.append("")
         else:
-            parts[-1] += sign
+            parts[-1] += character
     return [part.strip() for part in parts]
 
 
 def _range(parameter: Parameter, text: str, bounds: list[int]) -> range:
     numbers = range(*bounds) if bounds[2:] != [0] else range(0)
     if not numbers:
-        raise ValueError(f"{parameter.name}: the range {text} has nothing in it")
+        raise ValueError(f"{parameter.name}: the range {text} is empty")
     return numbers
 
 
 def read_values(path: Path, contract: Mapping[str, Parameter]) -> dict[str, Any]:
-    """Return the parameters in a YAML file: a mapping of names to values.
+    """Read parameters from a YAML file with a mapping of names to values.
 
     Raises
     ------
     ValueError
-        If the file is something else, or a name or value is not in the contract.
+        If the file has another format, or a name or value is not allowed.
     """
     node = _compose(path)
     if not isinstance(node, yaml.MappingNode):
-        raise ValueError(f"{path} must map names of parameters to values")
+        raise ValueError(f"{path} must contain a mapping of parameter names to values")
     return {name: _value(parameter, node) for name, parameter, node in _entries(node, contract)}
 
 
 def read_grid(path: Path, contract: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """Return the sets of parameters in a YAML file.
+    """Read sets of parameters from a YAML file.
 
-    It holds a mapping of names to values, or lists of values, of which every combination is
-    meant; or a list of mappings, which are the sets themselves.
+    The file contains either a mapping of names to values or lists of values, which stands for
+    every combination of them, or a list of mappings, each of which is one set.
 
     Raises
     ------
     ValueError
-        If the file is something else, or a name or value is not in the contract.
+        If the file has another format, or a name or value is not allowed.
     """
-    from gmmlab.workbook.sweeps import grid
-
     node = _compose(path)
     if isinstance(node, yaml.MappingNode):
         entries = _entries(node, contract)
@@ -168,7 +166,9 @@ def read_grid(path: Path, contract: Mapping[str, Parameter]) -> list[dict[str, A
     if not isinstance(node, yaml.SequenceNode) or not all(
         isinstance(each, yaml.MappingNode) for each in node.value
     ):
-        raise ValueError(f"{path} must hold a mapping of names to values, or a list of mappings")
+        raise ValueError(
+            f"{path} must contain a mapping of parameter names to values, or a list of mappings"
+        )
     return [
         {name: _value(parameter, node) for name, parameter, node in _entries(each, contract)}
         for each in node.value
@@ -176,11 +176,11 @@ def read_grid(path: Path, contract: Mapping[str, Parameter]) -> list[dict[str, A
 
 
 def _compose(path: Path) -> yaml.Node | None:
-    # The nodes, not what YAML takes them for: it would make a 7 of 007 and a False of no.
+    # Keep the nodes as text: YAML would read 007 as 7 and no as False, whatever the type.
     try:
         return yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not YAML: {error}") from None
+        raise ValueError(f"{path} is not a YAML file: {error}") from None
 
 
 def _entries(
@@ -197,19 +197,19 @@ def _entries(
 
 
 def _value(parameter: Parameter, node: yaml.Node) -> Any:
-    """Return the value of a parameter that a node of YAML means."""
+    """Return the value of a parameter in a YAML node."""
     try:
         value = _of_node(node, parameter.type)
     except (ValueError, RecursionError):
         text = node.value if isinstance(node, yaml.ScalarNode) else yaml.serialize(node).strip()
-        raise ValueError(parameter.complaint(text)) from None
+        raise ValueError(parameter.error_message(text)) from None
     if problem := parameter.problem(value):
         raise ValueError(problem)
     return value
 
 
 def _values(parameter: Parameter, node: yaml.Node) -> list[Any]:
-    """Return the values of a parameter that a node of YAML lists."""
+    """Return the values of a parameter in a YAML node: a list, or a text such as ``2,3``."""
     if isinstance(node, yaml.SequenceNode):
         return [_value(parameter, each) for each in node.value]
     if isinstance(node, yaml.ScalarNode) and node.style is None:
@@ -218,20 +218,20 @@ def _values(parameter: Parameter, node: yaml.Node) -> list[Any]:
 
 
 def _of_node(node: yaml.Node, type_: Any) -> Any:
-    """Return the value of a type that a node of YAML means."""
+    """Return the value of a type in a YAML node."""
     if isinstance(node, yaml.SequenceNode):
         for option in get_args(type_) if _is_union(type_) else [type_]:
             if get_origin(option) is list:
                 return [_of_node(each, get_args(option)[0]) for each in node.value]
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError(node)
-    text = _whole(node.value)
+    text = _join_surrogates(node.value)
     quoted = node.style is not None
     return text if quoted and is_a(text, type_) else _of_type(text, type_)
 
 
-def _whole(text: str) -> str:
-    """Return a text with one sign where JSON, which YAML does not know that of, writes two."""
+def _join_surrogates(text: str) -> str:
+    r"""Replace each surrogate pair by its character: JSON escapes it as \ud83d\ude00, say."""
     with suppress(UnicodeDecodeError):
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     return text
@@ -242,12 +242,12 @@ def _is_union(type_: Any) -> bool:
 
 
 def _of_type(text: str, type_: Any) -> Any:
-    """Return the value of a type that a text means."""
+    """Parse a value of a type."""
     if _is_union(type_):
         if is_a(None, type_) and is_a(text, type_) and text[:1] in ("'", '"'):
-            with suppress(*_NOT_LITERAL):  # a str that may look like None
+            with suppress(*_NOT_LITERAL):  # a quoted str, which may look like None
                 return str(_literal(text))
-        # None first, for a text may always be a str
+        # Try None first, because any text is a str.
         for option in sorted(get_args(type_), key=[type(None)].__contains__, reverse=True):
             with suppress(ValueError):
                 return _of_type(text, option)
@@ -263,7 +263,7 @@ def _of_type(text: str, type_: Any) -> Any:
 
 
 def _list(text: str, entry: Any) -> list[Any]:
-    """Return the list that ``[1, 2]``, ``1, 2`` or ``["a", "b"]`` means."""
+    """Parse a list: ``[1, 2]``, ``1, 2`` or ``["a", "b"]``."""
     if not text:
         return []
     if not text.startswith("["):
@@ -275,23 +275,23 @@ def _list(text: str, entry: Any) -> list[Any]:
         return [_as(value, entry) for value in _literal(text)]
     if not text.endswith("]"):
         raise ValueError(text)
-    return _list(text[1:-1].strip(), entry)  # words without quotes
+    return _list(text[1:-1].strip(), entry)  # strings without quotes
 
 
-# what may come of a text that only looks like Python
+# the exceptions of `ast.literal_eval` for a text that is not a Python literal
 _NOT_LITERAL = (SyntaxError, ValueError, TypeError, OverflowError, RecursionError, MemoryError)
 
 
 def _literal(text: str) -> Any:
-    with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # of backslashes
+    with warnings.catch_warnings(action="ignore", category=SyntaxWarning):  # about backslashes
         return ast.literal_eval(text)
 
 
 def as_declared(parameter: Parameter, value: Any) -> Any:
-    """Return a value as its parameter declares it, where it is that value already.
+    """Convert a value to the declared type of its parameter, where that does not change it.
 
-    NumPy's numbers and arrays become Python's numbers and lists, and a whole number for a
-    float becomes a float, so that one value is always the same run.
+    NumPy numbers and arrays become Python numbers and lists, and a whole number becomes a float
+    where the type is float. Equal values therefore always give the same run.
     """
     return _as(value, parameter.type)
 

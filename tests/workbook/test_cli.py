@@ -1,4 +1,4 @@
-"""The command: names, JSON, completion, exit codes, and what it does where streams are closed."""
+"""The command: names, JSON, completion, exit codes and closed streams."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from workbooks import (
 
 from gmmlab.workbook import cli
 from gmmlab.workbook.errors import EXIT_CODES
-from gmmlab.workbook.runs import runner as runs
+from gmmlab.workbook.runs import runner
 from gmmlab.workbook.runs.store import write_json
 
 CHOICE = f"{PARAMETERS}\nkind: str = 'b'  # which kind; one of a | b\nyes: bool = True  # or not"
@@ -37,13 +37,13 @@ def workbook(tmp_path):
 
 @pytest.fixture
 def no_kernels(monkeypatch):
-    monkeypatch.setattr(runs, "Kernels", None)
+    monkeypatch.setattr(runner, "Kernels", None)
 
 
 # ---- each command ------------------------------------------------------------------------------
 
 
-def test_list(workbook):
+def test_list_shows_the_notebooks_and_their_parameters(workbook):
     code, found = as_json(workbook, "list")
     assert code == 0
     assert [(notebook["name"], list(notebook["parameters"])) for notebook in found] == [
@@ -54,7 +54,7 @@ def test_list(workbook):
     }  # fmt: skip
 
 
-def test_nothing_is_cut_off_in_a_pipe(tmp_path):
+def test_list_does_not_truncate_its_output_in_a_pipe(tmp_path):
     words = " ".join(f"word{i}" for i in range(80))
     long = f"k: int = 3  # {words}\nname: str = '{words.replace(' ', '')}'  # long"
     workbook = make_workbook(tmp_path, long=(long, CHECK))
@@ -65,22 +65,21 @@ def test_nothing_is_cut_off_in_a_pipe(tmp_path):
     assert "…" not in out
 
 
-@pytest.mark.parametrize("name", ["01-one", "01-one.ipynb", "1", "notebooks/01-one.ipynb"])
-def test_run(workbook, name):
-    code, found = as_json(workbook, "run", name, "-p", "k", "4", "-p", "name", "-x=1")
+def test_run_makes_a_run_once_and_shows_it_the_second_time(workbook):
+    code, found = as_json(workbook, "run", "1", "-p", "k", "4", "-p", "name", "-x=1")
     assert code == 0
     assert found["status"] == "completed"
     assert found["made"]
     assert found["parameters"] == {"k": 4, "name": "-x=1", "kind": "b", "yes": True}
     assert found["results"]["squares"] == [0, 1, 4, 9]
     assert folders(workbook) == [found["run"].removeprefix("01-one/")]
-    code, out, _ = command(workbook, "run", name, "-p", "k", "4", "-p", "name", "-x=1")
+    code, out, _ = command(workbook, "run", "01-one.ipynb", "-p", "k", "4", "-p", "name", "-x=1")
     assert code == 0
-    assert "there already" in out
+    assert "exists already" in out
     assert executions(workbook) == ["4"]
 
 
-def test_parameters_from_a_file_and_p_goes_before(workbook):
+def test_the_option_p_overrides_a_file_of_parameters(workbook):
     file = workbook.root / "p.yaml"
     file.write_text("k: 7\nname: 007\n")
     code, found = as_json(workbook, "run", "1", "-f", file, "-p", "k", "2")
@@ -91,34 +90,26 @@ def test_parameters_from_a_file_and_p_goes_before(workbook):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["run", "02-two"], "no notebook '02-two'"),
         (["run", "01-onne"], "did you mean '01-one'"),
         (["run", "1", "-p", "kk", "4"], "did you mean 'k'"),
         (["run", "1", "-p", "k", "3.5"], "k must be int"),
-        (["run", "1", "-p", "k", "21"], "in [1, 20]"),
-        (["run", "1", "-p", "kind", "c"], "one of a | b"),
         (["run", "1", "-p", "k", "1", "-p", "k", "2"], "k is given twice"),
-        (["run", "1", "-p", "k"], "requires 2 arguments"),
         (["run", "1", "--threads", "0"], "--threads"),
         (["run", "1", "--timeout", "nan"], "positive number"),
-        (["run", "1", "--timeout", "0"], "--timeout"),
-        (["rerun", "abc"], "no run is 'abc'"),
-        (["report", "abc"], "no run is 'abc'"),
+        (["rerun", "abc"], "no run matches 'abc'"),
+        (["report", "abc"], "no run matches 'abc'"),
         (["list", "7"], "no notebook '7'"),
         (["refresh", "7"], "no notebook '7'"),
-        (["rum", "1"], "rum"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_before_a_kernel_starts(
-    workbook, no_kernels, words, message
-):
+def test_wrong_arguments_are_refused_before_a_kernel_starts(workbook, no_kernels, words, message):
     code, out, err = command(workbook, *words)
     assert (code, out) == (2, "")
     assert message in " ".join(err.split())
     assert not workbook.reports.exists()
 
 
-def test_files_that_are_no_notebooks_are_refused(workbook, no_kernels):
+def test_a_file_that_is_not_a_notebook_with_parameters_is_refused(workbook, no_kernels):
     (workbook.root / "notebooks" / "bad.ipynb").write_text("{")
     code, _, err = command(workbook, "run", "bad")
     assert code == 2
@@ -138,16 +129,16 @@ def test_files_that_are_no_notebooks_are_refused(workbook, no_kernels):
         ("import time; time.sleep(60)", ["--timeout", "0.3"], 4),
     ],
 )
-def test_failures_have_exit_codes(tmp_path, cell, options, code):
+def test_each_kind_of_failure_has_its_exit_code(tmp_path, cell, options, code):
     workbook = make_workbook(tmp_path, bad=(PARAMETERS, CHECK, cell, RECORD))
-    found, told = as_json(workbook, "run", "bad", *options)
-    assert (found, told["exit_code"], told["status"]) == (code, code, "failed")
-    assert told["results"] is None
-    assert told["reason"]
+    exit_code, found = as_json(workbook, "run", "bad", *options)
+    assert (exit_code, found["exit_code"], found["status"]) == (code, code, "failed")
+    assert found["results"] is None
+    assert found["reason"]
     assert code in EXIT_CODES
 
 
-def test_report(workbook):
+def test_report_writes_the_pages_and_the_index(workbook):
     code, found = as_json(workbook, "report")
     assert code == 0
     index = (workbook.reports / "index.html").read_text()
@@ -163,7 +154,7 @@ def test_report(workbook):
     assert executions(workbook) == ["3"]
 
 
-def test_a_report_with_a_failure_tells_of_it(tmp_path):
+def test_report_lists_failed_runs(tmp_path):
     workbook = make_workbook(
         tmp_path, bad=(PARAMETERS, CHECK, "1 / 0"), good=(PARAMETERS, CHECK, RECORD)
     )
@@ -173,38 +164,37 @@ def test_a_report_with_a_failure_tells_of_it(tmp_path):
     assert "ZeroDivisionError" in found["failed"][0]["reason"]
 
 
-def test_what_was_cut_off_before_is_told_first(workbook):
+def test_a_run_that_was_interrupted_before_is_reported_first(workbook):
     aside = workbook.reports / "runs" / "01-one" / ".making-ab-cd"
     aside.mkdir(parents=True)
     write_json(aside / "owner.json", {"host": os.uname().nodename, "pid": 2**22 + 1, "created": 0,
         "begun": "2026-01-01"})  # fmt: skip
     code, out, err = command(workbook, "run", "1", "--json")
     assert code == 0
-    assert "Note: the run 01-one/ab, begun 2026-01-01, was cut off" in err
+    assert "Note: the run 01-one/ab, started 2026-01-01, was interrupted" in err
     assert json.loads(out)["status"] == "completed"
 
 
-def test_refresh(workbook):
+def test_refresh_executes_a_notebook_in_place(workbook):
     code, out, _ = command(workbook, "refresh", "1")
     assert (code, out) == (0, "01-one refreshed\n")
     assert json.loads(workbook.notebooks[0].read_text())["cells"][0]["execution_count"] == 1
 
 
-@pytest.mark.parametrize("name", ["list", "run", "sweep", "report", "rerun", "diff", "refresh"])
-def test_help_has_examples(workbook, name):
-    code, out, _ = command(workbook, name, "--help")
-    assert code == 0
-    assert f"\n  gmmlab {name} " in out
-
-
-def test_help_tells_the_exit_codes(workbook):
+def test_the_help_of_each_command_has_an_example_and_the_main_help_the_exit_codes(workbook):
+    for name in ("list", "run", "sweep", "report", "rerun", "diff", "refresh"):
+        code, out, _ = command(workbook, name, "--help")
+        assert code == 0
+        assert f"\n  gmmlab {name} " in out
     code, out, _ = command(workbook, "--help")
     assert code == 0
-    for number in EXIT_CODES:
-        assert f"{number} " in " ".join(out.split())
+    for number, meaning in EXIT_CODES.items():
+        assert f"{number} {meaning}" in " ".join(out.split())
 
 
-def test_the_folder_of_the_workbook_can_be_named(workbook, tmp_path_factory, monkeypatch):
+def test_the_folder_of_the_workbook_is_an_option_or_found_from_the_current_folder(
+    workbook, tmp_path_factory, monkeypatch
+):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     monkeypatch.chdir(elsewhere)
     code, found = as_json(workbook, "run", "1")  # with -C
@@ -223,7 +213,7 @@ def test_the_folder_of_the_workbook_can_be_named(workbook, tmp_path_factory, mon
 
 @pytest.fixture
 def complete(workbook, monkeypatch):
-    """Complete the last of some words; return what is offered."""
+    """Return the completions of the last of some words."""
 
     def complete(*words):
         from click.shell_completion import BashComplete
@@ -241,12 +231,8 @@ def complete(workbook, monkeypatch):
     ("words", "offered"),
     [
         (["r"], ["refresh", "report", "rerun", "run"]),
-        (["run", ""], ["01-one"]),
         (["run", "01"], ["01-one"]),
-        (["list", "0"], ["01-one"]),
         (["run", "01-one", "-p", ""], ["k", "name", "kind", "yes"]),
-        (["run", "1", "-p", "k"], ["k", "kind"]),
-        (["run", "1", "-p", "kind", ""], ["a", "b"]),
         (["run", "1", "-p", "kind", "a"], ["a"]),
         (["run", "1", "-p", "yes", ""], ["true", "false"]),
         (["run", "1", "-p", "k", ""], ["3"]),
@@ -256,18 +242,15 @@ def complete(workbook, monkeypatch):
         (["run", "nope", "-p", ""], []),
     ],
 )
-def test_completion(complete, words, offered):
+def test_commands_notebooks_parameters_and_values_are_completed(complete, words, offered):
     assert complete(*words) == offered
 
 
 def test_runs_are_completed(complete, workbook):
-    write_json_in(workbook.reports / "runs" / "01-one" / "abcd", {})
-    assert complete("diff", "01") == ["01-one/abcd"]
-
-
-def write_json_in(folder, value):
+    folder = workbook.reports / "runs" / "01-one" / "abcd"
     folder.mkdir(parents=True)
-    write_json(folder / "parameters.json", value)
+    write_json(folder / "parameters.json", {})
+    assert complete("diff", "01") == ["01-one/abcd"]
 
 
 # ---- as a process ------------------------------------------------------------------------------
@@ -281,8 +264,7 @@ def write_json_in(folder, value):
               "COMP_CWORD": "4"}),
     ],
 )  # fmt: skip
-def test_the_command_is_quick_to_answer(workbook, words, variables):
-    """Neither help nor completion imports what runs notebooks."""
+def test_help_and_completion_do_not_import_what_runs_notebooks(workbook, words, variables):
     code = (
         "import sys\nfrom gmmlab.workbook.cli import main\n"
         f"sys.argv[1:] = {words}\n"
@@ -302,13 +284,13 @@ def test_the_command_is_quick_to_answer(workbook, words, variables):
         assert done.stdout.split() == ["plain,k", "plain,name", "plain,kind", "plain,yes"]
 
 
-def test_whoever_has_heard_enough_meets_no_traceback(workbook):
+def test_a_closed_pipe_causes_no_traceback(workbook):
     with start_command(workbook, "list") as process:
         process.stdout.close()
         assert process.stderr.read() == ""
 
 
-def test_closed_streams_do_no_harm(workbook):
+def test_the_command_works_with_closed_standard_streams(workbook):
     shell = f"exec '{sys.executable}' -m gmmlab run 1 <&- >&- 2>&-"
     done = subprocess.run(
         ["sh", "-c", shell], cwd=workbook.root, env=os.environ | {"PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What a notebook leaves: named results, and how they are held against others."""
+"""The results that a notebook records, and their comparison."""
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ def test_only_finite_numbers_can_be_recorded(value):
         record(gain=value)
 
 
-def test_what_json_cannot_hold_is_refused_by_name():
-    with pytest.raises(TypeError, match="model must be something JSON can hold; got object"):
+def test_a_type_that_json_does_not_support_is_refused_by_name():
+    with pytest.raises(TypeError, match="model must have a type that JSON supports; got object"):
         record(model=object())
     with pytest.raises(ValueError, match="at least one"):
         record()
@@ -26,7 +26,7 @@ def test_differences_are_found_at_any_depth():
     assert set(differences({"a": True, "b": 1}, {"a": 1, "b": 1.0})) == {"a"}
 
 
-def test_results_that_both_say_may_differ_may_do_so_but_not_to_the_bit():
+def test_recorded_tolerances_apply_if_both_runs_agree_and_bits_are_not_compared():
     one = {"a": 1.0, "b": {"c": 2.0}, "tolerances": {"b": 0.1}}
     assert differences(one, {**one, "b": {"c": 2.1}}) == {}
     assert set(differences(one, {**one, "b": {"c": 2.3}})) == {"b"}

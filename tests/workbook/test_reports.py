@@ -1,4 +1,4 @@
-"""Notebooks as a user meets them: the page of each opened, one reported and made again."""
+"""The workbook's own notebooks: the page of each opens, and one is reported and repeated."""
 
 import json
 import subprocess
@@ -8,16 +8,16 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from gmmlab.workbook import html as pages
+from gmmlab.workbook.html import to_html
 from gmmlab.workbook.notebooks import Workbook
-from gmmlab.workbook.runs.store import Run
+from gmmlab.workbook.runs import Run
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = [path.stem for path in Workbook(ROOT).notebooks]
 
 
 def gmmlab(workbook, *arguments):
-    """Run the command on a workbook; return what it prints as JSON."""
+    """Run the command on a workbook; return the JSON that it prints."""
     command = [sys.executable, "-m", "gmmlab", "-C", str(workbook), *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -26,46 +26,42 @@ def gmmlab(workbook, *arguments):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_page_of_a_notebook_opens_with_the_network_off(name, tmp_path, chromium):
-    """As committed: that its outputs are what it gives today is for nbval to say."""
+    """The page has the committed outputs; nbval checks that these are up to date."""
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     page = tmp_path / f"{name}.html"
-    page.write_text(pages.to_html(notebook, title=name), encoding="utf-8")
-    opens_with_the_network_off(chromium, page)
+    page.write_text(to_html(notebook, title=name), encoding="utf-8")
+    check_opens_with_the_network_off(chromium, page)
 
 
-def test_a_notebook_is_reported_and_its_results_come_out_again(tmp_path, chromium):
-    """One thread for the report and two for the check: the same to the last bit (Provenance)."""
+def test_a_notebook_is_reported_and_gives_the_same_results_again(tmp_path, chromium):
+    """The report uses one thread and the check two; the results are the same to the last bit."""
     name = "01-known-covariance"
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / f"{name}.ipynb").symlink_to(ROOT / "notebooks" / f"{name}.ipynb")
     (tmp_path / "data").symlink_to(ROOT / "data")
     gmmlab(tmp_path, "report")
     (run,) = map(Run, (tmp_path / "reports" / "runs" / name).iterdir())
-    is_whole(run, Workbook(ROOT).notebook(name))
+    assert run.completed
+    assert run.results
+    assert set(run.parameters) == set(Workbook(ROOT).notebook(name).parameters)
+    figures = [path.name.split(".") for path in (run.folder / "figures").iterdir()]
+    numbers = {kind: {number for number, its in figures if its == kind} for kind in ("png", "svg")}
+    assert numbers["png"] == numbers["svg"] != set()
     for page in (run.page, tmp_path / "reports" / "index.html"):
-        opens_with_the_network_off(chromium, page)
+        check_opens_with_the_network_off(chromium, page)
     assert run.provenance["threads"]["OMP_NUM_THREADS"] == "1"
     assert gmmlab(tmp_path, "rerun", run.name, "--check", "--threads", "2")["same"] is True
 
 
-def is_whole(run, notebook):
-    assert run.completed
-    assert run.results
-    assert set(run.parameters) == set(notebook.parameters)
-    figures = [path.name.split(".") for path in (run.folder / "figures").iterdir()]
-    numbers = {kind: {number for number, its in figures if its == kind} for kind in ("png", "svg")}
-    assert numbers["png"] == numbers["svg"] != set()
-
-
-def opens_with_the_network_off(chromium, file):
-    """No request fails or leaves the machine, nothing is said on the console, all is drawn."""
+def check_opens_with_the_network_off(chromium, file):
+    """Check that no request fails or leaves the machine, and everything is drawn without errors."""
     context = chromium.new_context(offline=True)
     page = context.new_page()
-    wrong = []
-    page.on("requestfailed", lambda request: wrong.append(request.url[:200]))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    page.on("request", lambda request: wrong.extend(elsewhere(request.url)))
+    problems = []
+    page.on("requestfailed", lambda request: problems.append(request.url[:200]))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda line: problems.extend([line.text] if line.type == "error" else []))
+    page.on("request", lambda request: problems.extend(remote(request.url)))
     page.goto(file.as_uri())
     images = page.eval_on_selector_all("img", "all => all.map(i => [i.alt, i.naturalWidth])")
     widths = page.eval_on_selector_all(
@@ -73,12 +69,12 @@ def opens_with_the_network_off(chromium, file):
     )
     text = page.inner_text("main")
     context.close()
-    assert wrong == []
+    assert problems == []
     assert images or widths
     assert all(len(alt.split()) > 3 and width > 0 for alt, width in images)
     assert all(width > 0 for width in widths)
     assert "$$" not in text
 
 
-def elsewhere(url):
+def remote(url):
     return [] if url.startswith(("file:", "data:", "blob:")) else [url]

@@ -1,4 +1,4 @@
-"""Values as people write them: on the command line, in YAML; and how they arrive in a notebook."""
+"""Values as people write them, on the command line and in YAML, and as they reach a notebook."""
 
 import json
 
@@ -35,91 +35,67 @@ def parameter(kind, default=None, rule=""):
 
 
 def same(one, other):
-    """Equal, and of the same type at every depth."""
+    """Return whether two values are equal and of the same types at every depth."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-# ---- texts -------------------------------------------------------------------------------------
+# ---- the command line --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_value_is_the_same_again_after_it_was_written(kind):
-    asked = parameter(kind)
+def test_parsing_inverts_writing(kind):
+    declared = parameter(kind)
 
     @given(KINDS[kind][1])
     def check(value):
-        assert same(from_text(asked, to_text(asked, value)), value)
+        assert same(from_text(declared, to_text(declared, value)), value)
 
     check()
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "value"),
-    [
-        ("int", "007", 7),
-        ("int", "-5", -5),
-        ("int", "123456789012345678901234567890", 123456789012345678901234567890),
-        ("float", "1e-6", 1e-6),
-        ("float", "7", 7.0),
-        ("bool", "false", False),
-        ("bool", "No", False),
-        ("bool", "on", True),
-        ("str", "007", "007"),
-        ("str", "none", "none"),
-        ("str", "a=b", "a=b"),
-        ("str", " [1, 2] ", " [1, 2] "),
-        ("int | None", "none", None),
-        ("int | None", "Null", None),
-        ("int | None", "7", 7),
-        ("str | None", "none", None),
-        ("str | None", '"none"', "none"),
-        ("str | None", "it's", "it's"),
-        ("str | None", "'tis", "'tis"),
-        ("list[int]", "1,2", [1, 2]),
-        ("list[int]", "[1, 2]", [1, 2]),
-        ("list[int]", "[007, 1]", [7, 1]),
-        ("list[int]", "", []),
-        ("list[str]", "a, b", ["a", "b"]),
-        ("list[str]", '["a, b", "c"]', ["a, b", "c"]),
-        ("list[str]", "[a, b]", ["a", "b"]),
-        ("list[list[float]]", "[[1, 2.5], []]", [[1.0, 2.5], []]),
-        ("list[list[float]]", "[1, 2.5], []", [[1.0, 2.5], []]),
-    ],
-)
-def test_a_text_means_what_a_person_means(kind, text, value):
-    assert same(from_text(parameter(kind), text), value)
+    ("kind", "values"),
+    {
+        "int": {"007": 7, "-5": -5, "1" + "0" * 30: 10**30},
+        "float": {"1e-6": 1e-6, "7": 7.0},
+        "bool": {"false": False, "No": False, "on": True},
+        "str": {"007": "007", "none": "none", "a=b": "a=b", " [1, 2] ": " [1, 2] "},
+        "int | None": {"none": None, "Null": None, "7": 7},
+        "str | None": {"none": None, '"none"': "none", "it's": "it's", "'tis": "'tis"},
+        "list[int]": {"1,2": [1, 2], "[1, 2]": [1, 2], "[007, 1]": [7, 1], "": []},
+        "list[str]": {
+            "a, b": ["a", "b"], '["a, b", "c"]': ["a, b", "c"], "[a, b]": ["a", "b"]
+        },
+        "list[list[float]]": {
+            "[[1, 2.5], []]": [[1.0, 2.5], []], "[1, 2.5], []": [[1.0, 2.5], []]
+        },
+    }.items(),
+)  # fmt: skip
+def test_the_type_of_the_parameter_decides_how_a_text_is_read(kind, values):
+    found = {text: from_text(parameter(kind), text) for text in values}
+    assert same(found, values)
 
 
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("int", "3.5"),
-        ("int", "3.0"),
         ("int", "1e3"),
-        ("int", ""),
         ("int", "none"),
-        ("int", "true"),
         ("int", "9" * 5000),
         ("float", "nan"),
-        ("float", "inf"),
         ("float", "1e400"),
-        ("float", "1,5"),
         ("bool", "1"),
-        ("bool", "maybe"),
-        ("int | None", "3.5"),
         ("list[int]", "[1, 2"),
         ("list[int]", "[1.5]"),
-        ("list[int]", "1,x"),
         ("list[int]", "[{[]}]"),
         ("list[int]", "[" * 5000),
         ("list[int]", "[1],[2]"),
         ("list[list[float]]", "[[1], 2]"),
-        ("list[list[float]]", "[[1e400]]"),
         ("list[list[float]]", "[[1" + "0" * 400 + "]]"),
         ("list[str]", "[1, 2]"),
     ],
 )
-def test_a_text_that_means_nothing_of_the_kind_is_refused_in_words(kind, text):
+def test_a_text_that_does_not_fit_the_type_is_refused(kind, text):
     with pytest.raises(ValueError, match=r"x must be .* \(a thing\); got") as caught:
         from_text(parameter(kind), text)
     assert kind in str(caught.value)
@@ -131,43 +107,33 @@ def test_a_text_that_means_nothing_of_the_kind_is_refused_in_words(kind, text):
         ("int", "1", "; in [1, 20]", "20", "21"),
         ("float", "1.0", "; > 0", "0.1", "0"),
         ("str", "'a'", "; one of a | b", "b", "c"),
-        ("float", "1", "; one of 0.5 | 1", "1", "2"),
         ("float", "1e-6", "; one of 1e-6 | 1e-9", "1e-9", "1e-8"),
         ("list[int]", "[1]", "; in [0, 9]", "[0, 9]", "[0, 10]"),
     ],
 )
-def test_ranges_and_choices_are_kept(kind, default, rule, good, bad):
-    asked = parameter(kind, default, rule)
-    from_text(asked, good)
+def test_rules_are_checked(kind, default, rule, good, bad):
+    declared = parameter(kind, default, rule)
+    from_text(declared, good)
     with pytest.raises(ValueError, match=r"x must be"):
-        from_text(asked, bad)
-
-
-def test_a_range_of_numbers_is_no_rule_for_words():
-    with pytest.raises(ValueError, match="breaks its own contract"):
-        parameter("str", "'a'", "; in [1, 2]")
+        from_text(declared, bad)
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "values"),
     [
-        ("int", "2,3,4", [2, 3, 4]),
         ("int", "0:3,10", [0, 1, 2, 10]),
         ("int", "10:0:-5", [10, 5]),
         ("int | None", "none,0:2", [None, 0, 1]),
-        ("float", "1e-6, 0.5", [1e-6, 0.5]),
         ("str", "a,0:2", ["a", "0:2"]),
-        ("bool", "true,no", [True, False]),
-        ("list[int]", "[1,2],[3]", [[1, 2], [3]]),
         ("list[list[float]]", "[[1,2],[3]],[[4]]", [[[1.0, 2.0], [3.0]], [[4.0]]]),
     ],
 )
-def test_a_text_may_list_values(kind, text, values):
+def test_a_text_can_list_values(kind, text, values):
     assert same(many_from_text(parameter(kind), text), values)
 
 
-@pytest.mark.parametrize("text", ["", "1,", "3:3", "0:3:0", "5:0", "1:x", "0.5"])
-def test_a_list_with_no_value_or_a_wrong_one_is_refused(text):
+@pytest.mark.parametrize("text", ["", "1,", "3:3", "0:3:0", "1:x"])
+def test_a_list_that_is_empty_or_contains_a_wrong_value_is_refused(text):
     with pytest.raises(ValueError, match="x"):
         many_from_text(parameter("int"), text)
 
@@ -178,8 +144,8 @@ CONTRACT = read_parameters(
     """
 k: int = 3  # number; in [1, 20]
 tol: float = 1e-6  # tolerance; > 0
-talk: bool = False  # whether to talk
-name: str = "a"  # what it is called
+verbose: bool = False  # whether to print
+name: str = "a"  # a name
 alias: str | None = None  # another name
 seed: int | None = None  # seed
 digits: list[int] = [1]  # digits; in [0, 9]
@@ -203,32 +169,28 @@ def yaml_file(tmp_path):
     ("text", "values"),
     [
         ("k: 007", {"k": 7}),
-        ("tol: 1e-6", {"tol": 1e-6}),  # a str to YAML 1.1
+        ("tol: 1e-6", {"tol": 1e-6}),  # a string in YAML 1.1
         ("name: 007\ntol: 1", {"name": "007", "tol": 1.0}),
-        ("name: no", {"name": "no"}),
+        ("name: no\nverbose: yes", {"name": "no", "verbose": True}),
         ("name: null\nseed: null", {"name": "null", "seed": None}),
-        ("talk: yes", {"talk": True}),
         ("alias: none", {"alias": None}),
         ("alias: 'none'", {"alias": "none"}),
         ("name: 'two\n\n  lines'", {"name": "two\nlines"}),
-        ("name: 2026-01-01", {"name": "2026-01-01"}),
-        ("seed:", {"seed": None}),
-        ("digits: [1, 007]", {"digits": [1, 7]}),
+        ("name: 2026-01-01\nseed:", {"name": "2026-01-01", "seed": None}),
         ("digits: 1,2", {"digits": [1, 2]}),
-        ("digits:\n- 1\n- 2", {"digits": [1, 2]}),
         ("grid: [[1, 2.5], []]", {"grid": [[1.0, 2.5], []]}),
         ("words: ['a', b, 007, no, 1]", {"words": ["a", "b", "007", "no", "1"]}),
         ('words:\n- one, two\n- "it\'s"', {"words": ["one, two", "it's"]}),
         ("{}", {}),
     ],
 )
-def test_a_file_of_values(yaml_file, text, values):
+def test_the_type_of_the_parameter_decides_how_yaml_is_read(yaml_file, text, values):
     assert same(read_values(yaml_file(text), CONTRACT), values)
 
 
 @given(st.fixed_dictionaries({"name": TEXTS, "words": st.lists(TEXTS), "digits": st.lists(
-    st.integers(0, 9)), "seed": st.none() | st.integers(), "talk": st.booleans()}))  # fmt: skip
-def test_json_is_yaml_too(tmp_path_factory, values):
+    st.integers(0, 9)), "seed": st.none() | st.integers(), "verbose": st.booleans()}))  # fmt: skip
+def test_a_json_file_is_read_as_yaml(tmp_path_factory, values):
     path = tmp_path_factory.getbasetemp() / "values.json"
     path.write_text(json.dumps(values))
     assert same(read_values(path, CONTRACT), values)
@@ -238,32 +200,25 @@ def test_json_is_yaml_too(tmp_path_factory, values):
     ("text", "message"),
     [
         ("k: 3.5", r"k must be int, in \[1, 20\] \(number\); got '3.5'"),
-        ("k: 21", r"k must be int.*got 21"),
-        ("talk: 0", "talk must be bool"),
-        ("tol: .nan", "tol must be float"),
-        ("tol: .inf", "tol must be float"),
         ("kk: 3", "no parameter 'kk': did you mean 'k'"),
         ("k: 3\nk: 4", "k is given twice"),
         ("k: {a: 1}", "k must be int"),
-        ("k: [1]", "k must be int"),
         ("digits: [1, 3.5]", r"digits must be list\[int\]"),
         ("? [k]\n: 3", "no parameter"),
         ("words: &a [*a]", "words must be"),
-        ("", "must map names"),
-        ("- 3", "must map names"),
-        ("just words", "must map names"),
-        ("k: [", "is not YAML"),
-        ("k: 1\n---\nk: 2", "is not YAML"),
+        ("", "must contain a mapping"),
+        ("k: [", "is not a YAML file"),
+        ("k: 1\n---\nk: 2", "is not a YAML file"),
     ],
 )
-def test_a_file_that_is_no_contract_is_refused(yaml_file, text, message):
+def test_a_file_that_does_not_fit_the_contract_is_refused(yaml_file, text, message):
     with pytest.raises(ValueError, match=message):
         read_values(yaml_file(text), CONTRACT)
 
 
-def test_a_file_of_bytes_is_refused(tmp_path):
+def test_a_file_that_is_not_text_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_bytes(b"name: \xff\xfe")
-    with pytest.raises(ValueError, match="is not YAML"):
+    with pytest.raises(ValueError, match="is not a YAML file"):
         read_values(tmp_path / "a.yaml", CONTRACT)
 
 
@@ -271,19 +226,18 @@ def test_a_file_of_bytes_is_refused(tmp_path):
     ("text", "sets"),
     [
         ("k: [2, 3]\nseed: 0:2", [{"k": k, "seed": s} for k in (2, 3) for s in (0, 1)]),
-        ("k: 2,3\ntalk: yes", [{"k": 2, "talk": True}, {"k": 3, "talk": True}]),
         ("digits: [[1, 2], [3]]", [{"digits": [1, 2]}, {"digits": [3]}]),
         ("name: 'a,b'", [{"name": "a,b"}]),
         ("- {k: 2, name: 007}\n- {k: 3}", [{"k": 2, "name": "007"}, {"k": 3}]),
     ],
 )
-def test_a_file_of_sets(yaml_file, text, sets):
+def test_a_file_can_contain_a_grid_or_a_list_of_sets(yaml_file, text, sets):
     assert same(read_grid(yaml_file(text), CONTRACT), sets)
 
 
-@pytest.mark.parametrize("text", ["", "- 3", "words", "k: []\nk: [1]", "- {kk: 1}", "k: {}"])
-def test_a_file_of_no_sets_is_refused(yaml_file, text):
-    with pytest.raises(ValueError, match=r"must hold|\bkk?\b"):
+@pytest.mark.parametrize("text", ["", "- 3", "k: []\nk: [1]", "- {kk: 1}"])
+def test_a_file_without_sets_is_refused(yaml_file, text):
+    with pytest.raises(ValueError, match=r"must contain|\bkk?\b"):
         read_grid(yaml_file(text), CONTRACT)
 
 
@@ -301,7 +255,7 @@ NASTY = {
 
 
 def injected(values):
-    """Return what papermill's cell leaves in a namespace."""
+    """Return the variables that the cell inserted by papermill assigns."""
     cell = nbformat.v4.new_code_cell("x = 0", metadata={"tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(cells=[cell])
     notebook.metadata.update(kernelspec={"name": "python3"}, papermill={})
@@ -316,11 +270,11 @@ def injected(values):
     st.fixed_dictionaries({"x": FLOATS, "n": st.integers(), "text": TEXTS, "words": st.lists(TEXTS),
         "grid": st.lists(st.lists(FLOATS)), "none": st.none(), "yes": st.booleans()})
 )  # fmt: skip
-def test_values_arrive_as_they_are(values):
+def test_papermill_inserts_values_without_changing_them(values):
     assert same(injected(values), values)
 
 
-def test_nasty_values_arrive_in_a_kernel_as_they_are(tmp_path):
+def test_values_that_are_hard_to_write_reach_a_kernel_unchanged(tmp_path):
     lines = [
         "x: float = 1.0  # a number",
         "n: int = 1  # another",

@@ -1,15 +1,15 @@
-"""Pages: one HTML file each that needs nothing else, no network either.
+"""HTML pages, each a single file that needs no other file and no network.
 
-    notebook    an executed notebook, with its parameters, results and provenance
-    cards       the index of the runs in a reports folder
-    sweeps      a sweep: its table, its failures, its pictures
-    panels      the pictures of a sweep
-    formulas    LaTeX as MathML, in Markdown
-    layout      what all pages share: the frame, the look, how values are written
-    paper       a page as PDF
+    notebook    the page of a run: the executed notebook, parameters, results, provenance
+    index       the index of a reports folder, with a card for each run
+    sweep       the page of a sweep: table, failures and charts
+    charts      the charts of a sweep
+    formulas    Markdown with LaTeX formulas, as HTML with MathML
+    layout      shared by all pages: the frame, the style, and how values are written
+    pdf         printing a page to PDF
 
-A page may be read on a phone, in the dark, on paper, without scripts. A policy in its head
-forbids every request to a host, whatever a notebook has put into it.
+Pages are readable on a phone, in dark mode, in print and without scripts. A policy in the head
+of each page forbids requests to any host, whatever the notebook contains.
 """
 
 import lazy_loader
@@ -17,10 +17,10 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "index": ["index"],
         "formulas": ["to_mathml"],
+        "index": ["index_page"],
         "notebook": ["to_html"],
-        "pdf": ["pdf"],
-        "sweep": ["sweep"],
+        "pdf": ["print_pdf"],
+        "sweep": ["sweep_page"],
     },
 )

@@ -1,4 +1,4 @@
-"""Markdown to HTML with its formulas as MathML, which browsers render by themselves."""
+"""Markdown with LaTeX formulas, as HTML with MathML, which browsers render without scripts."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from nbconvert.filters.strings import html2text
 def to_mathml(formula: str, *, display: str = "inline") -> str:
     """Return a LaTeX formula as MathML; `display` is "inline" or "block".
 
-    A formula that cannot be converted is shown as it was written.
+    A formula that cannot be converted is returned as code.
     """
-    # The converter knows `split`, which is what `aligned` is within a formula, and it leaves out
-    # the thin space that LaTeX puts after the name of a function.
+    # The converter does not support `aligned`, but the equivalent `split`. It also omits the
+    # thin space that LaTeX inserts after the name of a function.
     try:
         mathml = convert(formula.replace("{aligned}", "{split}"), display=display)
-    except Exception:  # its errors have no common class
+    except Exception:  # the errors of the converter have no common base class
         return f"<code>{escape(formula)}</code>"
     return re.sub(r"(<mi>(?:log|exp|sin|cos|det)</mi>)", r'\1<mspace width="0.167em" />', mathml)
 
 
 class Heading(NamedTuple):
-    """A heading of the notebook, for its table of contents."""
+    """A heading of the notebook, for the table of contents."""
 
     level: int
     anchor: str
@@ -37,15 +37,15 @@ class Heading(NamedTuple):
 
 
 class Markdown:
-    """Renders the Markdown of one notebook and remembers its headings.
+    """Renders the Markdown of one notebook and collects its headings.
 
     Attributes
     ----------
     title : Markup or None
-        The notebook's first heading, if it is of the first level. It is left out of the text:
-        the page puts it at its own head.
+        The first heading of the notebook, if it has level 1. It is left out of the rendered
+        text, because the page shows it at the top.
     headings : list of Heading
-        All the others.
+        All other headings.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Markdown:
         self._markdown = MarkdownWithMath(renderer=self._renderer)
 
     def __call__(self, source: str, attachments: Mapping[str, Any] | None = None) -> Markup:
-        """Return the HTML of a cell's source."""
+        """Return the HTML of the source of a cell."""
         self._renderer.attachments = dict(attachments or {})
         html = self._markdown.render(source)
         html = html.replace("<table", '<div class="wide"><table').replace(
@@ -64,11 +64,11 @@ class Markdown:
         return Markup(html)
 
     def heading(self, html: str, level: int) -> str:
-        """Return a heading with an anchor, or nothing where it is the title."""
+        """Return the HTML of a heading with an anchor; empty for the title."""
         if level == 1 and self.title is None and not self.headings:
             self.title = Markup(html)
             return ""
-        # Anchors are those of JupyterLab, so that links within a notebook lead somewhere.
+        # Use the anchors of JupyterLab, so that links within a notebook work.
         anchor = html2text(html).strip().replace(" ", "-")
         taken = sum(heading.anchor.split("~")[0] == anchor for heading in self.headings)
         anchor += f"~{taken + 1}" if taken else ""

@@ -1,4 +1,4 @@
-"""The index of a reports folder: a card for every run."""
+"""The index of a reports folder, with a card for each run."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from gmmlab.workbook.html.layout import render
 
-#: results that a card shows at most
+#: maximum number of results on a card
 SHOWN = 6
 
 
-def index(cards: Iterable[Mapping[str, Any]]) -> str:
-    """Return the page with a card for every run.
+def index_page(cards: Iterable[Mapping[str, Any]]) -> str:
+    """Return the page with a card for each run.
 
     Parameters
     ----------
     cards : iterable of mapping
-        For each run `notebook`, `title`, `question`, `picture` (a relative link or a data URI,
-        or None) with its `alt`, `results` by name (those that are single values are shown, six
-        at most), the relative link `href` to its page, `id`, the `parameters` that are not at
-        their defaults, its `status`, "completed" or "failed", and if failed the `reason`. All
-        but `title` may be missing.
+        The content of each card. Every key except `title` is optional: `notebook`, `title`,
+        `question`, `picture` (a relative link, a data URI or None), its text `alt`, `results` by
+        name (the first six that are single values are shown), the relative link `href` to the
+        page of the run, `id`, the `parameters` that differ from their defaults, `status`
+        ("completed" or "failed"), and the `reason` of a failure.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def index(cards: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _numbers(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the results that fit on a card; a failed run has none."""
+    """Return the results to show on a card; a failed run has none."""
     if card.get("status") == "failed":
         return {}
     scalars = (

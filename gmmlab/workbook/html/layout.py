@@ -1,4 +1,4 @@
-"""What all pages share: the frame, the look, and how values are written."""
+"""Shared by all pages: templates, style, and how values are written."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _HERE = Path(__file__).parent / "templates"
 
 
 def render(template: str, **context: Any) -> str:
-    """Return a page made of a template of this package.
+    """Render a template of this package.
 
-    What is handed in is escaped, unless it is `Markup`.
+    Values in the context are escaped, unless they are `Markup`.
     """
     return _environment().get_template(template).render(**context)
 
 
 def brief(value: Any, digits: int = 6) -> str:
-    """Return a single value in few characters: numbers rounded, strings as they are.
+    """Return a single value in few characters: round numbers, and shorten hashes.
 
     Examples
     --------
@@ -40,7 +40,7 @@ def brief(value: Any, digits: int = 6) -> str:
 
 
 def exact(value: Any) -> str:
-    """Return a value in full, as the parameters cell of a notebook would have it.
+    """Return a value in full, as Python code.
 
     Examples
     --------
@@ -50,12 +50,12 @@ def exact(value: Any) -> str:
     return repr(value)
 
 
-def moment(text: Any) -> str:
-    """Return a time in ISO 8601 as people write it; anything else as it is.
+def date_time(text: Any) -> str:
+    """Return an ISO 8601 time in words; return any other text unchanged.
 
     Examples
     --------
-    >>> moment("2026-11-22T07:15:25+00:00"), moment("today")
+    >>> date_time("2026-11-22T07:15:25+00:00"), date_time("today")
     ('22 November 2026, 07:15 UTC', 'today')
     """
     try:
@@ -66,21 +66,21 @@ def moment(text: Any) -> str:
 
 
 def compact(value: Any) -> str:
-    """Return anything in one line."""
+    """Return any value in one line, as JSON where possible."""
     try:
         return json.dumps(value, ensure_ascii=False, default=str)
-    except (ValueError, RecursionError):  # a circle, or too deep
+    except (ValueError, RecursionError):  # a circular reference, or nested too deeply
         return "…"
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number; True and False are none."""
+    """Return whether a value is a finite number; booleans are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @cache
 def _environment() -> jinja2.Environment:
-    """Return the templates, compiled once; rendering them is safe in several threads."""
+    """Return the templates, compiled once. Several threads may render them."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
         autoescape=True,
@@ -88,7 +88,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"brief": brief, "exact": exact, "compact": compact, "moment": moment}
+    filters = (brief, exact, date_time, compact)
+    environment.filters |= {function.__name__: function for function in filters}
     environment.tests["list"] = lambda value: isinstance(value, list | tuple)
     environment.globals["style"] = Markup((_HERE / "style.css").read_text("utf-8"))
     return environment

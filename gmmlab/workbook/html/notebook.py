@@ -32,20 +32,20 @@ def to_html(
 ) -> str:
     """Return the page of an executed notebook.
 
-    Safe to call from several threads at once.
+    Several threads may call this function at once.
 
     Parameters
     ----------
     notebook : NotebookNode
-        The notebook as nbformat reads it; it is not changed.
+        The notebook as nbformat reads it; it is not modified.
     title : str
         Title of the page.
     run : mapping, optional
-        What was run, for the head of the page: `id`, `notebook`, `parameters` (for each its
-        `value`, `default`, `help`, `allowed`), `results`, `provenance`, `figures` (relative
-        links). Any of them may be missing.
+        The content of the head of the page. Every key is optional: `id`, `notebook`,
+        `parameters` (for each its `value`, `default`, `help`, `allowed`), `results`,
+        `provenance`, `figures` (relative links).
     failure : str, optional
-        Why the run failed, a traceback say. The page then says so before anything else.
+        The reason why the run failed, for example a traceback. The page begins with it.
 
     Returns
     -------
@@ -72,14 +72,15 @@ def to_html(
 
 
 def _changed(run: Mapping[str, Any]) -> str | None:
-    """Say how many parameters are not at their defaults."""
+    """Return a sentence that says how many parameters differ from their defaults."""
     parameters = [p for p in (run.get("parameters") or {}).values() if isinstance(p, Mapping)]
     if not parameters:
         return None
     changed = sum("default" in p and p.get("value") != p["default"] for p in parameters)
     if not changed:
-        return "All parameters at their defaults."
-    return f"{changed} of {len(parameters)} parameters changed from their defaults."
+        return "All parameters have their default values."
+    verb = "differs from its default" if changed == 1 else "differ from their defaults"
+    return f"{changed} of {len(parameters)} parameters {verb}."
 
 
 def _cell(cell: Mapping[str, Any], markdown: Markdown, lexer: Lexer) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _cell(cell: Mapping[str, Any], markdown: Markdown, lexer: Lexer) -> dict[str
 
 
 def _outputs(outputs: Any, markdown: Markdown) -> Iterator[dict[str, Any]]:
-    """Return what the page shows of a cell's outputs."""
+    """Yield the outputs of a cell in the form that the page shows."""
     for output in outputs:
         if output["output_type"] == "stream":
             yield _text(output["text"], output.get("name", "stdout"))
@@ -106,9 +107,10 @@ def _outputs(outputs: Any, markdown: Markdown) -> Iterator[dict[str, Any]]:
 
 
 def _richest(data: Any, metadata: Any, markdown: Markdown) -> dict[str, Any]:
-    """Return the form of an output that says most and needs no network.
+    """Return the richest form of an output that works without the network.
 
-    HTML, Markdown and formulas are taken as the notebook has them; scripts and widgets are not.
+    This can be a Plotly figure, HTML, Markdown, LaTeX, an image or text, in this order. Scripts
+    and widgets are not supported.
     """
     still = next((mime for mime in _PICTURES if mime in data), None)
     if _PLOTLY in data:
@@ -126,7 +128,7 @@ def _richest(data: Any, metadata: Any, markdown: Markdown) -> dict[str, Any]:
     if still:
         uri = _uri(data[still], still)
         return {"kind": "picture", "content": uri, "metadata": metadata.get(still, {})}
-    return _text(data.get("text/plain", "An output that this page cannot show"), "result")
+    return _text(data.get("text/plain", "This page cannot show this output."), "result")
 
 
 def _text(text: str, name: str) -> dict[str, Any]:
@@ -134,8 +136,8 @@ def _text(text: str, name: str) -> dict[str, Any]:
 
 
 def _uri(picture: str, mime: str) -> str:
-    """Return a picture as a link that holds it. Notebooks have SVG as text."""
-    if mime == "image/svg+xml":
+    """Return an image as a data URI."""
+    if mime == "image/svg+xml":  # which a notebook stores as text, not in base 64
         picture = base64.b64encode(picture.encode()).decode()
     return f"data:{mime};base64,{''.join(picture.split())}"
 

@@ -1,4 +1,4 @@
-"""A page as PDF, printed by a browser that is installed."""
+"""Printing a page to PDF with an installed browser."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-#: names under which browsers that can print without a window are found
+#: names of the executables of browsers that can print without a window
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 
 
-def pdf(page: Path, to: Path, *, timeout: float = 120) -> None:
+def print_pdf(page: Path, to: Path, *, timeout: float = 120) -> None:
     """Print a page to PDF with headless Chromium.
 
-    The file appears whole, or not at all.
+    The PDF file is written atomically.
 
     Parameters
     ----------
     page : Path
         The HTML file.
     to : Path
-        The PDF file; its folder is made if need be.
+        The PDF file; its folder is created if it does not exist.
     timeout : float, default 120
-        Seconds that the browser may take.
+        Time limit of the browser, in seconds.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such page, or no browser; the message says what to install.
+        If the page does not exist, or no browser is installed. The message says what to install.
     RuntimeError
-        If the browser fails or takes too long.
+        If the browser fails or exceeds the time limit.
     """
     if not page.is_file():
-        raise FileNotFoundError(f"there is no page {page}")
+        raise FileNotFoundError(f"the page {page} does not exist")
     browser = _browser()
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=to.parent, prefix=".printing-", ignore_cleanup_errors=True
-    ) as aside:
-        # The browser's own folder, so that one which is open already does not take the job over.
-        printed, profile, log = (Path(aside) / name for name in ("page.pdf", "profile", "log"))
+    ) as folder:
+        # With its own profile, this browser does not hand the job to one that is open already.
+        printed, profile, log = (Path(folder) / name for name in ("page.pdf", "profile", "log"))
         command = [
             browser,
             "--headless",
@@ -55,10 +55,10 @@ def pdf(page: Path, to: Path, *, timeout: float = 120) -> None:
             page.resolve().as_uri(),
         ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
-            command.insert(1, "--no-sandbox")  # Chromium's sandbox does not work for root
+            command.insert(1, "--no-sandbox")  # the sandbox of Chromium does not work for root
         _run(command, log, timeout)
         if not printed.is_file() or not printed.stat().st_size:
-            raise RuntimeError(f"{browser} printed nothing: {_tail(log)}")
+            raise RuntimeError(f"{browser} did not write a PDF: {_tail(log)}")
         printed.replace(to)
 
 
@@ -66,14 +66,14 @@ def _browser() -> str:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         raise FileNotFoundError(
-            "a PDF needs Chromium, Google Chrome or Edge: install one so that it is found as "
-            f"{', '.join(BROWSERS)} (on Debian and Ubuntu: apt install chromium)"
+            "printing a PDF requires Chromium, Google Chrome or Edge: install one of them (on "
+            f"Debian and Ubuntu: apt install chromium); looked for {', '.join(BROWSERS)}"
         )
     return found
 
 
 def _run(command: list[str], log: Path, timeout: float) -> None:
-    # Into a file: the browser's own processes would keep a pipe open after its end.
+    # Write to a file: child processes of the browser would keep a pipe open after its end.
     with log.open("wb") as output:
         try:
             done = subprocess.run(
@@ -85,11 +85,11 @@ def _run(command: list[str], log: Path, timeout: float) -> None:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{command[0]} did not print within {timeout:g} s") from None
+            raise RuntimeError(f"{command[0]} did not finish within {timeout:g} s") from None
     if done.returncode:
-        raise RuntimeError(f"{command[0]} ended with {done.returncode}: {_tail(log)}")
+        raise RuntimeError(f"{command[0]} exited with code {done.returncode}: {_tail(log)}")
 
 
 def _tail(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").strip().splitlines()
-    return " / ".join(lines[-3:]) or "it said nothing"
+    return " / ".join(lines[-3:]) or "no output"

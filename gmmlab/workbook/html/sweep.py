@@ -1,4 +1,4 @@
-"""The page of a sweep: what failed, what was recorded, and how it depends on what was swept."""
+"""The page of a sweep: failures, charts of the recorded results, and a table of all runs."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import pandas as pd
 from markupsafe import Markup
 
-from gmmlab.workbook.html.charts import REPLICATE, label, panels
+from gmmlab.workbook.html.charts import REPLICATE, draw_charts, value_label
 from gmmlab.workbook.html.layout import is_number, render
 
-#: pictures on a page at most
-PICTURES = 24
+#: maximum number of charts on a page
+CHARTS = 24
 
 
-def sweep(
+def sweep_page(
     title: str,
     table: pd.DataFrame,
     swept: Sequence[str],
@@ -34,17 +34,17 @@ def sweep(
     title : str
         Title of the page.
     table : DataFrame
-        One row a run: "run", "status", parameters, recorded results, "reason". Only "run" must
-        be there.
+        One row for each run, with the columns "run", "status", parameters, recorded results and
+        "reason". All except "run" and the swept parameters are optional.
     swept : sequence of str
-        The parameters that vary, in `table`. One named "seed" is what the spread is taken over.
+        The columns of the parameters that vary. Charts show the spread over the one named "seed".
     failures : iterable of mapping, optional
-        The runs that failed, each with "run", "reason" and "parameters"; by default those whose
-        status in the table is "failed".
+        The runs that failed, each with "run", "reason" and "parameters"; by default, the rows
+        whose status is "failed".
     links : mapping, optional
-        For each run a relative link to its page.
+        A relative link to the page of each run.
     parameters : sequence of str, optional
-        Parameters in `table` that do not vary; else they would count as results.
+        Columns of parameters that do not vary. Other columns are results.
 
     Returns
     -------
@@ -54,11 +54,11 @@ def sweep(
     Raises
     ------
     KeyError
-        If `table` has no column "run", or a swept parameter is none of its columns.
+        If `table` has no column "run", or no column for a swept parameter.
     """
     if missing := [name for name in ("run", *swept) if name not in table.columns]:
-        raise KeyError(f"the table of the sweep has no column {', '.join(missing)}")
-    table = _plain(table)
+        raise KeyError(f"table must have the column {', '.join(missing)}")
+    table = _python_values(table)
     done = table[table["status"] != "failed"] if "status" in table else table
     fixed = [name for name in parameters if name in table and name not in swept]
     results = [
@@ -66,19 +66,19 @@ def sweep(
         for name in table.columns
         if name not in {"run", "status", "reason", *swept, *fixed}
     ]  # fmt: skip
-    numbers, words = _kinds(done, results)
-    drawn = list(islice(panels(done, swept, numbers), PICTURES))
+    numbers, summaries = _split_results(done, results)
+    charts = list(islice(draw_charts(done, swept, numbers), CHARTS))
     possible = len(numbers) * max(1, len([name for name in swept if name != REPLICATE]))
     order = ["run", "status", *swept, *results, *fixed, "reason"]
     return render(
         "sweep.html.j2",
         title=title,
-        swept={name: _listed(table[name]) for name in swept},
+        swept={name: _summary(table[name]) for name in swept},
         n_runs=len(table),
         failures=[{**(f.get("parameters") or {}), **f} for f in failures] or _failures(table),
-        panels=drawn,
-        left_out=max(0, possible - len(drawn)),
-        words=words,
+        charts=charts,
+        omitted=max(0, possible - len(charts)),
+        summaries=summaries,
         columns=[name for name in order if name in table and not _empty(table, name)],
         numeric={name for name in table if any(map(is_number, table[name]))},
         rows=table.to_dict("records"),
@@ -87,10 +87,10 @@ def sweep(
     )
 
 
-def _plain(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with Python's own values, None where there is none.
+def _python_values(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with Python values, and None for missing ones.
 
-    A column of whole numbers that has holes comes from a file as floats: they are whole again.
+    pandas reads a column of whole numbers with missing values as floats; they become ints again.
     """
 
     def plain(value: Any) -> Any:
@@ -106,7 +106,7 @@ def _plain(table: pd.DataFrame) -> pd.DataFrame:
         whole = all(isinstance(value, float) and value.is_integer() for value in present)
         if None in values and whole:
             values = [None if value is None else int(value) for value in values]
-        # A notebook may record a parameter under its own name.
+        # A notebook may record a result under the name of a parameter.
         columns[f"{name} (result)" if name in columns else name] = pd.Series(values, dtype=object)
     return pd.DataFrame(columns)
 
@@ -115,32 +115,32 @@ def _empty(table: pd.DataFrame, name: str) -> bool:
     return name == "reason" and not any(table[name])
 
 
-def _kinds(table: pd.DataFrame, results: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the results that can be drawn, and the others with what to say of them."""
-    numbers, words = [], {}
+def _split_results(table: pd.DataFrame, results: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the names of results to draw, and a summary in words of each of the others."""
+    numbers, summaries = [], {}
     for name in results:
         values = [value for value in table[name] if value is not None]
         if not values:
-            words[name] = "never recorded"
-        elif len(set(map(label, values))) == 1:
-            words[name] = f"{label(values[0])} in every run"
+            summaries[name] = "not recorded by any run"
+        elif len(set(map(value_label, values))) == 1:
+            summaries[name] = f"{value_label(values[0])} in every run"
         elif all(is_number(value) for value in values):
             numbers.append(name)
         else:
-            words[name] = _listed(pd.Series(values, dtype=object))
-    return numbers, words
+            summaries[name] = _summary(pd.Series(values, dtype=object))
+    return numbers, summaries
 
 
-def _listed(values: pd.Series, shown: int = 8) -> str:
-    """Say which values there are, and how often each one that is not a number."""
+def _summary(values: pd.Series, shown: int = 8) -> str:
+    """List the distinct values and, unless all are numbers, how often each occurs."""
     if all(is_number(value) for value in values):
-        names = [label(value) for value in sorted(set(values))]
+        names = [value_label(value) for value in sorted(set(values))]
     else:
-        counts = values.map(label).value_counts()
+        counts = values.map(value_label).value_counts()
         names = [f"{name} ({count})" for name, count in counts.items()]
     if len(names) <= shown:
         return ", ".join(names)
-    return f"{', '.join(names[: shown - 2])}, …, {names[-1]} ({len(names)} in all)"
+    return f"{', '.join(names[: shown - 2])}, …, {names[-1]} ({len(names)} in total)"
 
 
 def _failures(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -151,7 +151,7 @@ def _failures(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 @cache
 def _datatables() -> Markup:
-    """Return the library that sorts and searches; itables brings it along."""
+    """Return the JavaScript library DataTables, which is part of itables."""
     from itables import options
 
     return Markup(Path(options.dt_bundle).read_text("utf-8"))

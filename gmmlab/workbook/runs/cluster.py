@@ -1,4 +1,4 @@
-"""Making runs on the workers of a Dask cluster; each comes back as the files of its folder."""
+"""Making runs on the workers of a Dask cluster; each run comes back as an archive of its folder."""
 
 from __future__ import annotations
 
@@ -16,107 +16,130 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from gmmlab.workbook.errors import Elsewhere, RunFailed
+from gmmlab.workbook.errors import ClusterError, RunFailed
 from gmmlab.workbook.notebooks import Workbook
 from gmmlab.workbook.runs.kernels import KernelManager, Kernels
-from gmmlab.workbook.runs.provenance import Surroundings
+from gmmlab.workbook.runs.provenance import Fingerprint
+from gmmlab.workbook.runs.runner import Runner
 from gmmlab.workbook.runs.store import Store
+from gmmlab.workbook.runs.tasks import Outcome, Settings, Task
 
 if TYPE_CHECKING:
     from distributed import Worker
 
-    from gmmlab.workbook.runs.runner import Maker, Outcome, Settings, Task
+# Dask is an optional dependency: it is imported where it is needed.
 
 
-def make_elsewhere(maker: Maker, tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
-    """Have tasks done by the workers of `settings.scheduler`; yield outcomes as they come.
+class ClusterRunner(Runner):
+    """Makes the runs of a workbook on the workers of a Dask cluster.
 
-    The runs of a worker that is lost are done again by another. What has come back is kept
-    here, and done no more.
-
-    Raises
-    ------
-    Elsewhere
-        If Dask is not installed, or the scheduler cannot be reached.
+    Parameters
+    ----------
+    workbook : Workbook
+    scheduler : str
+        Address of the Dask scheduler.
+    store : Store, optional
+        As for `Runner`.
     """
-    try:
-        from distributed import Client, as_completed
-    except ImportError:
-        raise Elsewhere("a scheduler needs Dask here too: pip install -e '.[dask]'") from None
-    try:
-        with ThreadPoolExecutor(1) as executor:  # there may be a loop in this thread, as in Jupyter
-            executor.submit(asyncio.run, _greet(settings.scheduler)).result()
-        client = Client(settings.scheduler, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise Elsewhere(f"no scheduler answers at {settings.scheduler}: {error}") from None
-    there = replace(settings, scheduler=None, on_cell=_nothing)
-    with client:
-        futures = {
-            client.submit(
-                make_here, task, maker.surroundings, there, key=f"{task.id}-{id(tasks)}", pure=False
-            ): task
-            for task in tasks
-        }
+
+    def __init__(self, workbook: Workbook, scheduler: str, store: Store | None = None) -> None:
+        super().__init__(workbook, store)
+        self.scheduler = scheduler
+
+    def make_missing(self, tasks: Sequence[Task], settings: Settings) -> Iterator[Outcome]:
+        """Make runs on the workers; yield each outcome as it comes.
+
+        If a worker is lost, another worker repeats its runs. A run that has come back is kept in
+        the store of this machine and is not repeated.
+
+        Raises
+        ------
+        ClusterError
+            If Dask is not installed, or the scheduler cannot be reached.
+        """
         try:
-            for future in as_completed(futures, loop=client.loop):
-                yield _outcome(maker, futures[future], future)
-                future.release()  # it has its folder here; its memory there is no more needed
-        finally:
-            client.cancel(list(futures))
+            from distributed import Client, as_completed
+        except ImportError:
+            raise ClusterError(
+                "a scheduler requires Dask; install it with: pip install 'gmmlab[dask]'"
+            ) from None
+        try:
+            # In its own thread, because this one may run an event loop, as in Jupyter.
+            with ThreadPoolExecutor(1) as executor:
+                executor.submit(asyncio.run, _check_scheduler(self.scheduler)).result()
+            client = Client(self.scheduler, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterError(f"no scheduler answers at {self.scheduler}: {error}") from None
+        remote = replace(settings, on_cell=_ignore)
+        with client:
+            futures = {
+                client.submit(
+                    make_here,
+                    task,
+                    self.fingerprint,
+                    remote,
+                    key=f"{task.id}-{id(tasks)}",
+                    pure=False,
+                ): task
+                for task in tasks
+            }
+            try:
+                for future in as_completed(futures, loop=client.loop):
+                    yield self._outcome(futures[future], future)
+                    future.release()  # the run is in the store now: free the worker's memory
+            finally:
+                client.cancel(list(futures))
+
+    def _outcome(self, task: Task, future: object) -> Outcome:
+        """Keep the run that a worker has made."""
+        name = task.notebook.name
+        try:
+            archive, failure = future.result()
+            if archive is None:
+                return Outcome(task, None, failure)
+            with self.store.staging(name, task.id) as staging:
+                with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+                    files.extractall(staging, filter="data")
+                if failure is None:
+                    return Outcome(task, self.store.keep(staging, name, task.id))
+                reason = (staging / "FAILED.txt").read_text(encoding="utf-8")
+                run = self.store.keep_failed(staging, name, task.id, reason)
+                return Outcome(task, run, failure)
+        except RunFailed as failure:
+            return Outcome(task, None, failure)
+        except Exception as error:  # raised by Dask, for example if a run killed several workers
+            return Outcome(task, None, ClusterError(f"{type(error).__name__}: {error}"))
 
 
-async def _greet(scheduler: str) -> None:
-    """See whether somebody answers; a client that found nobody takes half a minute to end."""
+async def _check_scheduler(address: str) -> None:
+    """Check that a scheduler answers; a `Client` takes half a minute to give up."""
     from distributed.comm import connect
     from distributed.security import Security
 
-    there = await connect(scheduler, timeout=5, **Security().get_connection_args("client"))
-    await there.close()
+    connection = await connect(address, timeout=5, **Security().get_connection_args("client"))
+    await connection.close()
 
 
-def _nothing(task: Task, number: int) -> None:
+def _ignore(task: Task, index: int) -> None:
     pass
 
 
-def _outcome(maker: Maker, task: Task, future: object) -> Outcome:
-    from gmmlab.workbook.runs.runner import Outcome
-
-    name = task.notebook.name
-    try:
-        archive, failure = future.result()
-        if archive is None:
-            return Outcome(task, None, failure)
-        with maker.store.aside(name, task.id) as aside:
-            with tarfile.open(fileobj=io.BytesIO(archive)) as files:
-                files.extractall(aside, filter="data")
-            if failure is None:
-                return Outcome(task, maker.store.keep(aside, name, task.id))
-            reason = (aside / "FAILED.txt").read_text(encoding="utf-8")
-            return Outcome(task, maker.store.keep_failed(aside, name, task.id, reason), failure)
-    except RunFailed as failure:
-        return Outcome(task, None, failure)
-    except Exception as error:  # of Dask: a run that has taken several workers with it, say
-        return Outcome(task, None, Elsewhere(f"{type(error).__name__}: {error}"))
-
-
 def make_here(
-    task: Task, surroundings: Surroundings, settings: Settings
+    task: Task, fingerprint: Fingerprint, settings: Settings
 ) -> tuple[bytes | None, RunFailed | None]:
     """Make a run on this worker; return its folder as an archive, and its failure.
 
     Raises
     ------
-    Elsewhere
-        If code, data or libraries are not here what they are where the run is wanted.
+    ClusterError
+        If code, data or libraries of this worker differ from those of the client.
     """
-    from gmmlab.workbook.runs.runner import Maker
-
     workbook = Workbook.find()
     with tempfile.TemporaryDirectory(prefix="run-") as folder:
-        maker = Maker(workbook, Store(Path(folder)))
-        _check_the_same(surroundings, maker.surroundings)
-        with _Wanted(_kernels(tuple(task.notebook.sources), settings.threads)) as kernels:
-            outcome = maker.make_one(task, kernels, settings)
+        runner = Runner(workbook, Store(Path(folder)))
+        _check_same(fingerprint, runner.fingerprint)
+        with _KernelsOfOneRun(_kernels(tuple(task.notebook.sources), settings.threads)) as kernels:
+            outcome = runner.make_one(task, kernels, settings)
         if outcome.run is None:
             return None, outcome.failure
         archive = io.BytesIO()
@@ -125,10 +148,10 @@ def make_here(
         return archive.getvalue(), outcome.failure
 
 
-class _Wanted(AbstractContextManager):
-    """The kernels of one run, killed if the client takes the run back, or is no more.
+class _KernelsOfOneRun(AbstractContextManager):
+    """The kernels of one run, which are killed if the client cancels the run or disconnects.
 
-    Dask forgets such a task, but cannot stop one that has begun.
+    Dask forgets a cancelled task, but cannot stop one that is running.
     """
 
     def __init__(self, kernels: Kernels) -> None:
@@ -136,12 +159,12 @@ class _Wanted(AbstractContextManager):
         self.closed = False
         self._kernels = kernels
         self._managers: list[KernelManager] = []
-        self._over = Event()
+        self._finished = Event()
 
-    def __enter__(self) -> _Wanted:
+    def __enter__(self) -> _KernelsOfOneRun:
         from distributed import get_worker
 
-        with suppress(ValueError):  # called by hand, on no worker
+        with suppress(ValueError):  # not called by a worker
             worker = get_worker()
             Thread(target=self._watch, args=(worker, worker.get_current_task())).start()
         return self
@@ -152,31 +175,32 @@ class _Wanted(AbstractContextManager):
         return self._managers[-1]
 
     def _watch(self, worker: Worker, key: str) -> None:
-        while not self._over.wait(0.5):
+        while not self._finished.wait(0.5):
             task = worker.state.tasks.get(key)
             if task is not None and task.state != "cancelled":
                 continue
-            self.closed = True  # so that the run is not taken for a failed one
+            self.closed = True  # the runner must not take this for a failure of the run
             for manager in self._managers:
                 process = manager.provisioner and manager.provisioner.process
                 if process:
                     process.kill()
 
     def __exit__(self, *error: object) -> None:
-        self._over.set()
+        self._finished.set()
 
 
-def _check_the_same(wanted: Surroundings, here: Surroundings) -> None:
-    different = [name for name in vars(wanted) if getattr(wanted, name) != getattr(here, name)]
+def _check_same(client: Fingerprint, worker: Fingerprint) -> None:
+    different = [name for name in vars(client) if getattr(client, name) != getattr(worker, name)]
     if different:
-        raise Elsewhere(
-            f"a worker has another {' and '.join(different)}; install there what is installed here"
+        raise ClusterError(
+            f"a worker does not match this machine (different: {', '.join(different)}); "
+            "install the same code, data and libraries on it"
         )
 
 
 @cache
 def _kernels(sources: tuple[str, ...], threads: int | None) -> Kernels:
-    """Return the kernels for a notebook; they are kept as long as the worker lives."""
+    """Return the kernels for a notebook; they stay open as long as the worker lives."""
     kernels = Kernels(sources, threads=threads)
     atexit.register(kernels.close)
     return kernels

@@ -1,4 +1,4 @@
-"""Two runs side by side, and a run made again."""
+"""Comparing two runs, and repeating a run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 
 from gmmlab.workbook.notebooks import Notebook, Workbook
 from gmmlab.workbook.recording import differences, flat
-from gmmlab.workbook.runs.runner import Maker, Settings
+from gmmlab.workbook.runs.runner import Runner
 from gmmlab.workbook.runs.store import Run, Store
+from gmmlab.workbook.runs.tasks import Settings
 
 Differences = dict[str, tuple[Any, Any]]
-#: of the provenance, what belongs to one run and not to what it depends on
+#: fields of the provenance that describe one run and not its environment
 _OF_ONE_RUN = ("id", "status", "command", "started", "ended", "seconds", "seed")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is not the same in two runs: by name, the value of each (None where there is none)."""
+    """The differences between two runs: both values by name, None for a missing value."""
 
     parameters: Differences
     results: Differences
@@ -34,14 +35,14 @@ class Comparison:
 
 
 def compare(one: Run, other: Run, *, tolerance: float = 0.0) -> Comparison:
-    """Compare parameters, results and provenance of two runs.
+    """Compare the parameters, results and provenance of two runs.
 
     Parameters
     ----------
     one, other : Run
     tolerance : float, default 0.0
-        Recorded numbers may differ by this much, relative to their size where that is above 1;
-        0 for not by a bit.
+        The largest difference allowed between two recorded numbers: absolute up to size 1 and
+        relative above. With 0, numbers must be equal to the last bit.
     """
     return Comparison(
         parameters=differences(one.parameters, other.parameters, tolerance=0.0),
@@ -56,59 +57,59 @@ def _environment(run: Run) -> dict[str, Any]:
 
 
 def recorded_notebook(run: Run) -> Notebook:
-    """Return the notebook that was run, as it then was.
+    """Return the notebook of a run, as it was at the time.
 
     Raises
     ------
     ValueError
-        If the run's notebook has been changed since.
+        If the notebook in the folder of the run has been modified since.
     """
     notebook = Notebook.read(run.folder / "notebook.ipynb")
     expected = run.provenance.get("notebook", {})
     if notebook.sha256 != expected.get("sha256"):
-        raise ValueError(f"the notebook in {run.name} is not the one that was run: it was changed")
+        raise ValueError(f"the notebook in {run.name} has been modified since the run")
     return Notebook(run.notebook, None, notebook.content)
 
 
 def rerun(run: Run, *, workbook: Workbook | None = None, **settings: Any) -> Run:
-    """Make a run again: the notebook as it then was, the same parameters, and today's code.
+    """Repeat a run with its own notebook and parameters, and the current code.
 
     Parameters
     ----------
     run : Run
     workbook : Workbook, optional
-        The one that the current folder is in, if nothing is said.
+        By default, the workbook that contains the current folder.
     **settings
-        As of `Settings`: ``threads``, ``limits``.
+        Fields of `Settings`: ``threads``, ``limits``.
 
     Returns
     -------
     Run
-        Kept like any other, under the id that it has with today's code.
+        The new run, kept under the id that belongs to the current code.
 
     Raises
     ------
     ValueError
-        If the run's files do not belong together.
+        If the files of the run are inconsistent.
     RunFailed
-        If it fails.
+        If the run fails.
     """
-    return _again(run, Maker(workbook or Workbook.find()), settings)
+    return _repeat(run, Runner(workbook or Workbook.find()), settings)
 
 
 def check(
     run: Run, *, workbook: Workbook | None = None, tolerance: float = 0.0, **settings: Any
 ) -> Comparison:
-    """Make a run again, aside, and compare it with what it was; nothing is kept.
+    """Repeat a run in a temporary folder and compare the results with the old ones.
 
     Parameters
     ----------
     run : Run
-        One that completed.
+        A completed run.
     workbook, **settings
-        As of `rerun`.
+        As for `rerun`.
     tolerance : float, default 0.0
-        As of `compare`. On another kind of machine the last bits differ.
+        As for `compare`. The last bits differ between kinds of machine.
 
     Returns
     -------
@@ -117,29 +118,29 @@ def check(
     Raises
     ------
     ValueError
-        If the run failed, or its files do not belong together.
+        If the run failed, or its files are inconsistent.
     RunFailed
-        If it fails now.
+        If the new run fails.
     """
     check_completed(run)
     with tempfile.TemporaryDirectory(prefix="rerun-") as folder:
-        maker = Maker(workbook or Workbook.find(), Store(Path(folder)))
-        return compare(run, _again(run, maker, settings), tolerance=tolerance)
+        runner = Runner(workbook or Workbook.find(), Store(Path(folder)))
+        return compare(run, _repeat(run, runner, settings), tolerance=tolerance)
 
 
 def check_completed(run: Run) -> None:
-    """Raise a ValueError if a run failed, and so cannot be checked."""
+    """Raise a ValueError if a run failed, because there are no results to compare."""
     if not run.completed:
-        raise ValueError(f"{run.name} failed: there are no results to compare with")
+        raise ValueError(f"{run.name} failed, so it has no results to compare")
 
 
-def _again(run: Run, maker: Maker, settings: Mapping[str, Any]) -> Run:
+def _repeat(run: Run, runner: Runner, settings: Mapping[str, Any]) -> Run:
     notebook = recorded_notebook(run)
-    with suppress(ValueError):  # the workbook's own, if it is still the same
-        own = maker.workbook.notebook(run.notebook)
+    with suppress(ValueError):  # use the notebook of the workbook if it is still the same
+        own = runner.workbook.notebook(run.notebook)
         notebook = own if own.sha256 == notebook.sha256 else notebook
-    task = maker.task(notebook, run.parameters)
-    (outcome,) = maker.make([task], Settings(**({"force": True} | dict(settings))))
+    task = runner.task(notebook, run.parameters)
+    (outcome,) = runner.make([task], Settings(**({"force": True} | dict(settings))))
     if outcome.failure is not None:
         raise outcome.failure
     return outcome.run

@@ -1,4 +1,4 @@
-"""Executing a notebook: with papermill and within limits; or in place, as it is committed."""
+"""Executing a notebook: with papermill and time limits, or in place before a commit."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from gmmlab.workbook.files import write_whole
 from gmmlab.workbook.runs.kernels import KernelManager, Kernels
 
 _KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-#: seconds between two savings of a notebook that is being executed
-_SAVED_EVERY = 2.0
+#: seconds between two saves of a notebook during its execution
+_SAVE_INTERVAL = 2.0
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# What papermill and nbclient log on their own is said by the failures.
+# The exceptions of this module contain everything that papermill and nbclient log.
 logging.getLogger("papermill").addHandler(logging.NullHandler())
 logging.getLogger("traitlets").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that a cell, and a whole run, may take; None for no limit.
+    """Time limits of a cell and of a whole run, in seconds; None for no limit.
 
     Raises
     ------
@@ -54,7 +54,8 @@ class Limits:
         for name, seconds in vars(self).items():
             if seconds is not None and not seconds > 0:
                 raise ValueError(
-                    f"the limit of a {name} must be a positive number of seconds; got {seconds}"
+                    f"the time limit of a {name} must be a positive number of seconds or None; "
+                    f"got {seconds}"
                 )
 
 
@@ -67,27 +68,28 @@ def execute(
     kernels: Kernels,
     limits: Limits,
     environment: Mapping[str, str] | None = None,
-    on_cell: Callable[[int], None] = lambda number: None,
+    on_cell: Callable[[int], None] = lambda index: None,
 ) -> nbformat.NotebookNode:
     """Execute a notebook with papermill.
 
     Parameters
     ----------
     source : NotebookNode
-        The notebook; it is not changed.
+        The notebook; it is not modified.
     parameters : mapping
-        Values to put in place of the notebook's own.
+        Parameters that replace those of the notebook.
     to : Path
-        Where the notebook is saved: now and then, and in the end.
+        The file in which the notebook is saved, during the execution and at its end.
     folder : Path
-        Where the kernel works.
+        Working folder of the kernel.
     kernels : Kernels
-        Where the kernel comes from.
+        Source of the kernel.
     limits : Limits
+        Time limits.
     environment : mapping of str to str, optional
-        More variables for the kernel.
+        Additional environment variables of the kernel.
     on_cell : callable, optional
-        Is called with the number of cells done before each cell.
+        Called with the index of the cell before each cell.
 
     Returns
     -------
@@ -97,26 +99,26 @@ def execute(
     Raises
     ------
     CellFailed, KernelDied, OutOfTime
-        Failures of the notebook. What there is of it by then has been saved.
+        If the notebook fails. The part that was executed has been saved.
     OSError
-        If it cannot be saved.
+        If the notebook cannot be saved.
     """
     kernel = _Kernel(kernels, limits, folder, dict(environment or {}), on_cell, to)
     try:
         executed = papermill.execute_notebook(
             copy.deepcopy(source),
-            # papermill takes braces in a path for parameters
+            # papermill would replace braces in a path by parameters
             str(to).replace("{", "{{").replace("}", "}}"),
             dict(parameters),
             engine_name="gmmlab",
             kernel_name="python3",
             progress_bar=False,
-            # it would save before and after each cell, which takes longer than most cells
+            # saving before and after each cell would take longer than most cells
             request_save_on_cell_execute=False,
             kernel=kernel,
         )
     except papermill.PapermillExecutionError as error:
-        _save(remove_error_markers(nbformat.read(to, as_version=4)), to)  # cells of papermill's own
+        _save(remove_error_markers(nbformat.read(to, as_version=4)), to)  # papermill's own cells
         reason = f"{error.ename}: {_COLOURS.sub('', error.evalue)}".removesuffix(": ")
         details = _COLOURS.sub("", "\n".join(error.traceback))
         raise CellFailed(reason, cell=error.cell_index, details=details) from None
@@ -125,7 +127,7 @@ def execute(
 
 
 class _Kernel:
-    """What the engine needs to know of one execution, and what it has seen of it."""
+    """The kernel, limits and progress of one execution, for the papermill engine."""
 
     def __init__(
         self,
@@ -142,14 +144,14 @@ class _Kernel:
         self.limits = limits
         self.on_cell = on_cell
         self.to = to
-        self.begun = self.saved = time.monotonic()
+        self.started = self.saved = time.monotonic()
         self.cell = 0
 
-    def cell_starts(self, notebook: nbformat.NotebookNode, number: int) -> None:
-        """Note where the execution is, and what would be left of it if it were cut off here."""
-        self.cell = number
-        self.on_cell(number)
-        if time.monotonic() - self.saved > _SAVED_EVERY:
+    def start_cell(self, notebook: nbformat.NotebookNode, index: int) -> None:
+        """Record the progress, and save the notebook from time to time."""
+        self.cell = index
+        self.on_cell(index)
+        if time.monotonic() - self.saved > _SAVE_INTERVAL:
             self.save(notebook)
 
     def save(self, notebook: nbformat.NotebookNode) -> None:
@@ -157,20 +159,20 @@ class _Kernel:
         self.saved = time.monotonic()
 
     def seconds_left(self, cell: Any = None) -> float | None:
-        """Return how long the next cell may take."""
+        """Return the time limit of the next cell."""
         run = self.limits.run
-        if run is not None:  # a last moment, for a limit of 0 would be none
-            run = max(run - (time.monotonic() - self.begun), 1e-3)
+        if run is not None:  # never 0, which nbclient takes for no limit
+            run = max(run - (time.monotonic() - self.started), 1e-3)
         limits = [limit for limit in (self.limits.cell, run) if limit is not None]
         return min(limits, default=None)
 
-    def which_limit(self) -> str:
+    def exceeded_limit(self) -> str:
         run = self.limits.run
-        if run is not None and time.monotonic() - self.begun >= run:
+        if run is not None and time.monotonic() - self.started >= run:
             return f"the run took longer than {run:g} s"
         return f"the cell took longer than {self.limits.cell:g} s"
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         log = Path(self.manager.connection_file).with_suffix(".log")
         return log.read_text(errors="replace").strip()[-2000:] if log.exists() else ""
 
@@ -180,7 +182,7 @@ def _save(notebook: nbformat.NotebookNode, to: Path) -> None:
 
 
 class _Engine(NBClientEngine):
-    """papermill's engine, with kernels of ours and words for what it leaves unsaid."""
+    """The engine of papermill, with kernels of `Kernels` and a reason for every failure."""
 
     @classmethod
     def execute_managed_notebook(
@@ -192,8 +194,8 @@ class _Engine(NBClientEngine):
             kernel_name=kernel_name,
             startup_timeout=60,
             timeout_func=kernel.seconds_left,
-            on_cell_start=lambda cell, cell_index: kernel.cell_starts(nb_man.nb, cell_index),
-            coalesce_streams=True,  # what is printed is one text, however slowly it comes
+            on_cell_start=lambda cell, cell_index: kernel.start_cell(nb_man.nb, cell_index),
+            coalesce_streams=True,  # printed text is one output, whatever its timing
             log=logging.getLogger("papermill"),
         )
         environment = {**os.environ, **kernel.environment}
@@ -201,11 +203,11 @@ class _Engine(NBClientEngine):
             with client.setup_kernel(cleanup_kc=True, cwd=str(kernel.folder), env=environment):
                 cls._execute_cells(client, kernel)
         except CellTimeoutError:
-            raise OutOfTime(kernel.which_limit(), cell=kernel.cell) from None
-        except RuntimeError as error:  # of jupyter_client, from before the first cell
+            raise OutOfTime(kernel.exceeded_limit(), cell=kernel.cell) from None
+        except RuntimeError as error:  # raised by jupyter_client before the first cell
             raise KernelDied(f"the kernel did not start: {error}") from error
         finally:
-            _end_tasks()
+            _cancel_tasks()
             kernel.save(nb_man.nb)
 
     @staticmethod
@@ -221,17 +223,17 @@ class _Engine(NBClientEngine):
             code = process.poll()
             if code is None and not isinstance(error, DeadKernelError):
                 raise
-            reason = f"the kernel died: {_how_it_ended(code)}"
-            raise KernelDied(reason, cell=kernel.cell, details=kernel.last_words()) from None
+            reason = f"the kernel died: {_exit_reason(code)}"
+            raise KernelDied(reason, cell=kernel.cell, details=kernel.last_output()) from None
 
 
 papermill_engines.register("gmmlab", _Engine)
 
 
-def _end_tasks() -> None:
-    """End what nbclient leaves waiting for outputs when a cell is given up."""
+def _cancel_tasks() -> None:
+    """Cancel the tasks with which nbclient still waits for the outputs of an abandoned cell."""
     loop = ensure_event_loop()
-    if loop.is_running():  # the caller's own: not ours to end
+    if loop.is_running():  # the loop belongs to the caller
         return
     waiting = asyncio.all_tasks(loop)
     for task in waiting:
@@ -240,40 +242,41 @@ def _end_tasks() -> None:
 
 
 def _check_completed(notebook: nbformat.NotebookNode) -> None:
-    """Refuse what papermill takes for completed, and is not."""
-    for number, cell in enumerate(notebook.cells):
+    """Raise an error for notebooks that papermill wrongly regards as completed."""
+    for index, cell in enumerate(notebook.cells):
         skipped = "skip-execution" in cell.metadata.get("tags", ())
         if cell.cell_type != "code" or not cell.source.strip() or skipped:
             continue
         for output in cell.outputs:
             if output.output_type == "error" and output.ename == "SystemExit":
-                raise CellFailed("the cell left the notebook by sys.exit", cell=number)
+                raise CellFailed("the cell called sys.exit", cell=index)
         if cell.execution_count is None:
-            raise CellFailed("the cell was not run: one before it ended the kernel", cell=number)
+            raise CellFailed("the cell was not run: an earlier cell stopped the kernel", cell=index)
 
 
-def _how_it_ended(code: int | None) -> str:
+def _exit_reason(code: int | None) -> str:
     if code is None:
         return "it does not answer"
     if code == -signal.SIGKILL:
-        return "it was killed (SIGKILL), as the system does when memory runs out"
+        return "it was killed (SIGKILL), possibly because memory ran out"
     if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
+        return f"it was terminated by {signal.Signals(-code).name}"
     return f"it ended with exit code {code}"
 
 
 def refresh(notebook: Path) -> None:
-    """Execute a notebook in place and leave it clean, as it is to be committed.
+    """Execute a notebook in place and clean it for a commit.
 
-    Clean means counts from 1, no timing or machine in the metadata, and in each code cell a
-    hash of its source, by which a cell that was edited and not run again is seen.
+    A clean notebook has execution counts from 1, no timings or machine names in its metadata,
+    and in each code cell a hash of its source, which shows if the cell was edited and not run
+    again.
 
     Raises
     ------
     nbclient.exceptions.CellExecutionError
-        If a cell fails; the file then is as it was.
+        If a cell fails. The file is not modified.
     ValueError
-        If a cell writes to stderr (a warning, say): a reader would see it too.
+        If a cell writes to stderr, for example a warning. The file is not modified.
     """
     node = nbformat.read(notebook, as_version=4)
     with Kernels() as kernels:
@@ -285,7 +288,7 @@ def refresh(notebook: Path) -> None:
     for cell in node.cells:
         tags = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         stamp = {"source_sha256": source_hash(cell.source)} if cell.cell_type == "code" else {}
-        # What nbgrader needs to know of a cell is the author's, not the run's.
+        # The metadata of nbgrader belong to the author, not to the execution.
         kept = {"nbgrader": cell.metadata["nbgrader"]} if "nbgrader" in cell.metadata else {}
         cell.metadata = nbformat.from_dict(tags | kept | stamp)
         for output in cell.get("outputs", ()):
@@ -296,5 +299,5 @@ def refresh(notebook: Path) -> None:
 
 
 def source_hash(source: str) -> str:
-    """Return the hash of a cell's source that `refresh` leaves in its metadata."""
+    """Return the hash that `refresh` stores in the metadata of a cell with this source."""
     return hashlib.sha256(source.encode()).hexdigest()[:16]

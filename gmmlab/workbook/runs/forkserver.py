@@ -1,19 +1,18 @@
-"""A process that has imported what notebooks import, and forks a kernel from itself when asked.
+"""A process that imports what notebooks import, and forks itself into a kernel on request.
 
-Starting a Python and importing the scientific stack takes seconds; a fork has it all at once.
-And whatever happens to the process that asked for kernels, the keeper is there to end them.
+Starting Python and importing the scientific stack takes seconds; a fork has everything at once.
+This process also kills its kernels when the process that requested them dies.
 
     python -m gmmlab.workbook.runs.forkserver LISTENER FOLDER STATEMENTS
 
-`LISTENER` is the number of an inherited listening socket, `STATEMENTS` a JSON list of import
-statements. One connection is one kernel: the client sends a line of JSON (`argv`, `cwd`,
-`env`, `log`), hears the process number, and then, when the kernel has ended, its exit code;
-each as a `NUMBER`.
-A client that closes its connection, or dies, has its kernel killed. When the standard input
-ends, all kernels are killed, `FOLDER` is removed, and so ends the keeper; if the keeper itself
-is killed, the system kills its kernels.
+`LISTENER` is the number of an inherited listening socket, and `STATEMENTS` is a JSON list of
+import statements. One connection is one kernel. The client sends a line of JSON (`argv`, `cwd`,
+`env`, `log`) and receives the process id of the kernel and later, when the kernel has ended, its
+exit code, each as a `NUMBER`. If a client closes its connection or dies, its kernel is killed.
+At the end of the standard input, the server kills all kernels, removes `FOLDER` and exits. If
+the server itself is killed, the operating system kills its kernels.
 
-Linux only: elsewhere a fork is not safe, or not certain to end with its parent.
+This works on Linux only: elsewhere a fork is not safe, or may outlive its parent.
 """
 
 from __future__ import annotations
@@ -36,25 +35,26 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Serve until the standard input ends."""
-    listener, folder, statements = int(arguments[0]), arguments[1], arguments[2]
-    if sys.path[0] in ("", os.getcwd()):  # of `python -m`; PYTHONPATH may name it once more
+    """Serve until the end of the standard input."""
+    listener, folder, statements = int(arguments[0]), arguments[1], json.loads(arguments[2])
+    if sys.path[0] in ("", os.getcwd()):  # inserted by `python -m`; PYTHONPATH may repeat it
         del sys.path[0]
-    variables = _import(json.loads(statements))
-    if len(os.listdir("/proc/self/task")) > 1:
-        # Something that was imported has started threads; a fork would be without them. So
-        # begin again, and let kernels import for themselves.
+    variables = _import(statements)
+    if statements and len(os.listdir("/proc/self/task")) > 1:
+        # An import has started threads, which a fork would not have. Start again without these
+        # imports; each kernel then imports for itself. This happens once at most: threads that
+        # Python starts by itself, for a debugger say, are left out of the kernels.
         module = [sys.executable, "-m", "gmmlab.workbook.runs.forkserver"]
         os.execv(sys.executable, [*module, str(listener), folder, "[]"])
     try:
-        _Keeper(socket.socket(fileno=listener), variables).serve()
+        _Server(socket.socket(fileno=listener), variables).serve()
     finally:
-        if os.getpid() == os.getsid(0):  # not in a kernel, which leaves the loop by SystemExit
+        if os.getpid() == os.getsid(0):  # not in a forked kernel that exits
             shutil.rmtree(folder, ignore_errors=True)
 
 
-#: what a kernel imports while it starts
-_OF_A_KERNEL = (
+#: imports of every kernel during its start
+_KERNEL_IMPORTS = (
     "import ipykernel.kernelapp",
     "import ipykernel.debugger",
     "import IPython.core.completerlib",
@@ -65,48 +65,48 @@ _OF_A_KERNEL = (
 
 
 def _import(statements: Sequence[str]) -> dict[str, str]:
-    """Import ahead; return the variables of the environment that modules have set."""
-    # as in a kernel, where matplotlib reads it when it is imported
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # or debugpy writes to stderr
+    """Execute import statements; return the environment variables that they have set."""
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # keeps debugpy from writing to stderr
+    # A kernel sets this too, before matplotlib reads it during its import.
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     before = dict(os.environ)
-    for statement in (*_OF_A_KERNEL, *statements):
-        # What fails here fails in the notebook too, where it can be seen.
+    for statement in (*_KERNEL_IMPORTS, *statements):
+        # An import that fails here fails in the notebook too, where the reader sees it.
         with contextlib.suppress(Exception):
             exec(statement, {})
     return {name: text for name, text in os.environ.items() if before.get(name) != text}
 
 
-class _Keeper:
+class _Server:
     def __init__(self, listener: socket.socket, variables: dict[str, str]) -> None:
         self.listener = listener
         self.variables = variables
         self.kernels: dict[int, socket.socket] = {}
         self.selector = selectors.DefaultSelector()
-        ended, self.wake = socket.socketpair()
-        self.wake.setblocking(False)
+        # Signals write to `wakeup`, so that the selector sees the end of a child process.
+        self.child_ended, self.wakeup = socket.socketpair()
+        self.wakeup.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self.wake.fileno())
-        self.ended = ended
-        for watched in (sys.stdin, listener, ended):
+        signal.set_wakeup_fd(self.wakeup.fileno())
+        for watched in (sys.stdin, listener, self.child_ended):
             self.selector.register(watched, selectors.EVENT_READ)
 
     def serve(self) -> None:
-        """Start kernels and end them, until nobody wants any."""
+        """Start and stop kernels until the end of the standard input."""
         while True:
             for key, _ in self.selector.select():
                 if key.fileobj is sys.stdin:
                     for pid in self.kernels:
                         _kill(pid)
-                    for pid in self.kernels:  # that none writes where we clear up
+                    for pid in self.kernels:  # none may still write while `main` cleans up
                         os.waitpid(pid, 0)
                     return
                 if key.fileobj is self.listener:
                     self._start()
-                elif key.fileobj is self.ended:
-                    self.ended.recv(4096)
-                    self._bury()
-                else:  # a client that has gone, for it has nothing more to say
+                elif key.fileobj is self.child_ended:
+                    self.child_ended.recv(4096)
+                    self._report_ended()
+                else:  # a client has disconnected: clients send nothing after their request
                     self.selector.unregister(key.fileobj)
                     _kill(key.data)
 
@@ -114,30 +114,32 @@ class _Keeper:
         connection, _ = self.listener.accept()
         try:
             request = json.loads(connection.makefile().readline())
-        except (OSError, ValueError):  # the client is no more
+        except (OSError, ValueError):  # the client has died
             connection.close()
             return
         request["env"] |= self.variables
-        keeper = os.getpid()
+        server = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become_kernel(request, keeper)
-        _lead_a_group(pid)
+            _become_kernel(request, server)
+        _lead_process_group(pid)
         self.kernels[pid] = connection
         self.selector.register(connection, selectors.EVENT_READ, data=pid)
         with contextlib.suppress(OSError):
             connection.sendall(NUMBER.pack(pid))
 
-    def _bury(self) -> None:
+    def _report_ended(self) -> None:
+        """Send the exit codes of the kernels that have ended."""
         while self.kernels:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None:
                 return
             if ended.si_pid in self.kernels:
-                _kill(ended.si_pid)  # what it has started, before its number can be another's
+                # Kill its child processes now, before its process id can be reused.
+                _kill(ended.si_pid)
             pid, status = os.waitpid(ended.si_pid, 0)
             connection = self.kernels.pop(pid, None)
-            if connection is None:  # not a kernel: something that was imported started it
+            if connection is None:  # not a kernel, but a process that an import has started
                 continue
             with contextlib.suppress(KeyError):
                 self.selector.unregister(connection)
@@ -147,22 +149,22 @@ class _Keeper:
 
 
 def _kill(pid: int) -> None:
-    """Kill a kernel, and whatever it has started; its status is still to be read."""
+    """Kill a kernel and its child processes; its exit status remains to be read."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
 
 
-def _lead_a_group(pid: int) -> None:
-    # by keeper and kernel, since it must be so before either of them goes on
+def _lead_process_group(pid: int) -> None:
+    # The server and the kernel both call this, because either may need the group first.
     with contextlib.suppress(PermissionError, ProcessLookupError):
         os.setpgid(pid, pid)
 
 
-def _become_kernel(request: dict[str, Any], keeper: int) -> NoReturn:
-    """Turn this fork of the keeper into the kernel that was asked for."""
-    _lead_a_group(0)
+def _become_kernel(request: dict[str, Any], server: int) -> NoReturn:
+    """Turn this fork of the server into the requested kernel."""
+    _lead_process_group(0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != keeper:  # it was killed before that
+    if os.getppid() != server:  # the server was killed before `prctl`
         os._exit(1)
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -172,12 +174,12 @@ def _become_kernel(request: dict[str, Any], keeper: int) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
-    if "numpy" in sys.modules:  # or all kernels would share the state of the global generator
+    if "numpy" in sys.modules:  # otherwise all kernels share the state of the global generator
         sys.modules["numpy"].random.seed()
     from ipykernel.kernelapp import launch_new_instance
 
-    # python -m ipykernel_launcher …
-    sys.argv = [*request["argv"][2:], f"--IPKernelApp.parent_handle={keeper}"]
+    # `argv` is: python -m ipykernel_launcher …
+    sys.argv = [*request["argv"][2:], f"--IPKernelApp.parent_handle={server}"]
     launch_new_instance()
     sys.exit()
 

@@ -1,7 +1,7 @@
-"""Where kernels come from: each with sockets of its own, and none left behind.
+"""Kernels, each with its own sockets, which all end when their source is closed.
 
-On Linux they are forked from a `keeper` that has the imports of the notebook behind it, and
-ends them if this process dies. Elsewhere they are started as Jupyter starts them.
+On Linux, kernels are forked by a `forkserver` that has already imported what the notebook
+imports, and that kills them if this process dies. Elsewhere, Jupyter starts them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from traitlets.config import Config
 
 from gmmlab.workbook.runs.forkserver import NUMBER
 
-#: variables by which libraries are told how many threads to use
+#: environment variables that set the number of threads of libraries
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -38,69 +38,71 @@ THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
-    "LOKY_MAX_CPU_COUNT",  # processes of joblib
+    "LOKY_MAX_CPU_COUNT",  # the number of processes of joblib
 )
-#: seconds that a kernel, or the keeper, has to end when it is asked to; then it is killed
+#: seconds in which a kernel or the fork server must stop before it is killed
 _PATIENCE = 2.0
 
 
 class Kernels(AbstractContextManager):
-    """A source of kernels; when it is closed, so are they.
+    """A source of kernels; closing it kills them.
 
     Parameters
     ----------
     sources : iterable of str, optional
-        Code whose imports the kernels will need: their cells.
+        The code cells of the notebook, whose imports the fork server executes in advance.
     threads : int or None, optional
-        Threads that libraries may use in a kernel; None for what they would choose. Imports
-        are done ahead only with one thread, for a process with more cannot be forked.
+        Number of threads for the numerical libraries in a kernel; None for their own default.
+        Only with one thread are imports executed in advance, because a process with several
+        threads cannot be forked.
     """
 
     def __init__(self, sources: Iterable[str] = (), *, threads: int | None = None) -> None:
         self.threads = threads
         self.closed = False
-        # A socket's path must be short: under 107 bytes.
+        # The path of a socket must be shorter than 107 bytes.
         self.folder = Path(
             tempfile.mkdtemp(prefix="nb-", dir="/tmp" if os.name == "posix" else None)
         )
         self._numbers = count(1)
         self._lock = Lock()
         self._statements = import_statements(sources) if threads == 1 else []
-        self._keeper: subprocess.Popen | None = None
+        self._fork_server: subprocess.Popen | None = None
         if sys.platform == "linux":
-            self._start_keeper()
+            self._start_fork_server()
 
-    def _start_keeper(self) -> None:
-        self.folder.mkdir(mode=0o700, exist_ok=True)  # a keeper that has died took it along
-        place = self.folder / "keeper"
-        place.unlink(missing_ok=True)
-        self._address = str(place)
+    def _start_fork_server(self) -> None:
+        self.folder.mkdir(mode=0o700, exist_ok=True)  # a fork server removes it when it exits
+        path = self.folder / "server"
+        path.unlink(missing_ok=True)
+        self._address = str(path)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self._address)
             listener.listen(128)
             number = listener.fileno()
             command = [sys.executable, "-m", "gmmlab.workbook.runs.forkserver"]
-            self._keeper = subprocess.Popen(
+            self._fork_server = subprocess.Popen(
                 [*command, str(number), str(self.folder), json.dumps(self._statements)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env=os.environ | self.environment,
                 pass_fds=[number],
-                start_new_session=True,  # what the terminal sends is for us, not for kernels
+                start_new_session=True,  # kernels must not receive signals of the terminal
             )
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that a kernel gets beside those of this process."""
+        """Environment variables of a kernel, in addition to those of this process."""
         if self.threads is None:
             return {}
         return dict.fromkeys(THREAD_VARIABLES, str(self.threads))
 
     def manager(self) -> KernelManager:
-        """Return a manager, not yet started, of a kernel with sockets and a log of its own."""
+        """Return the manager of a new kernel with its own sockets and log; it is not started."""
         with self._lock:
-            if self._keeper is not None and self._keeper.poll() is not None and not self.closed:
-                self._start_keeper()
+            server = self._fork_server
+            if server is not None and server.poll() is not None and not self.closed:
+                self._start_fork_server()
         path = self.folder / f"{next(self._numbers)}"
         config = Config()
         config.KernelManager.connection_file = f"{path}.json"
@@ -109,20 +111,20 @@ class Kernels(AbstractContextManager):
             config.KernelManager.transport = "ipc"
             config.KernelManager.ip = str(path)
         manager = KernelManager(kernel_name="python3", config=config)
-        if self._keeper is not None:
-            manager.keeper = self._address
+        if self._fork_server is not None:
+            manager.fork_server = self._address
         return manager
 
     def close(self) -> None:
-        """Kill what is left of the kernels."""
+        """Kill all remaining kernels."""
         self.closed = True
-        if self._keeper is not None:
-            self._keeper.stdin.close()
+        if self._fork_server is not None:
+            self._fork_server.stdin.close()
             try:
-                self._keeper.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:  # it still imports; or its kernels end with it
-                self._keeper.kill()
-                self._keeper.wait()
+                self._fork_server.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:  # it is still importing; its kernels die with it
+                self._fork_server.kill()
+                self._fork_server.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __exit__(self, *error: object) -> None:
@@ -130,36 +132,36 @@ class Kernels(AbstractContextManager):
 
 
 class KernelManager(AsyncKernelManager):
-    """A manager whose kernel is provisioned as said below."""
+    """A kernel manager that uses the `Provisioner` of this module."""
 
-    keeper = Unicode(help="where the keeper listens; nothing if there is none")
+    fork_server = Unicode(help="address of the fork server; empty if there is none")
 
     @property
     def kernel_spec(self) -> KernelSpec | None:
-        """The specification, with our provisioner."""
+        """The kernel specification, with the provisioner of this module."""
         spec = super().kernel_spec
         if spec is not None:
             spec.metadata = {
                 "kernel_provisioner": {
                     "provisioner_name": "gmmlab",
-                    "config": {"keeper": self.keeper},
+                    "config": {"fork_server": self.fork_server},
                 }
             }
         return spec
 
 
 class Provisioner(LocalProvisioner):
-    """Has a kernel forked by the keeper; without one, starts it as any other."""
+    """Lets the fork server fork a kernel, or starts it as Jupyter does if there is none."""
 
-    keeper = Unicode(config=True, help="where the keeper listens; nothing if there is none")
+    fork_server = Unicode(config=True, help="address of the fork server; empty if there is none")
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
-        """Start the kernel and return how to reach it."""
-        if not self.keeper:
-            with _ONE_AFTER_ANOTHER:  # over TCP, two could take each other's ports
+        """Start the kernel and return its connection info."""
+        if not self.fork_server:
+            with _ONE_AT_A_TIME:  # two kernels that start together could choose the same ports
                 return await super().launch_kernel(cmd, **options)
         self.process = _ForkedProcess(
-            self.keeper,
+            self.fork_server,
             argv=cmd,
             cwd=str(options.get("cwd") or Path.cwd()),
             env=options["env"],
@@ -170,66 +172,66 @@ class Provisioner(LocalProvisioner):
         return self.connection_info
 
 
-_ONE_AFTER_ANOTHER = Lock()
+_ONE_AT_A_TIME = Lock()
 
 
 class _ForkedProcess:
-    """A kernel of the keeper's, with the methods of a `subprocess.Popen`."""
+    """A kernel that the fork server has forked, with the methods of a `subprocess.Popen`."""
 
     stdin = stdout = stderr = None
 
-    def __init__(self, keeper: str, **request: Any) -> None:
+    def __init__(self, fork_server: str, **request: Any) -> None:
         self._connection = socket.socket(socket.AF_UNIX)
         self.returncode: int | None = None
-        told = b""
-        with suppress(OSError):  # there is nobody to hear it
-            self._connection.connect(keeper)
+        reply = b""
+        with suppress(OSError):  # the fork server does not answer
+            self._connection.connect(fork_server)
             self._connection.sendall(json.dumps(request).encode() + b"\n")
-            told = self._connection.recv(NUMBER.size)
-        if not told:
+            reply = self._connection.recv(NUMBER.size)
+        if not reply:
             self._connection.close()
-            raise RuntimeError("the process that forks kernels has died")
-        (self.pid,) = NUMBER.unpack(told)
+            raise RuntimeError("the fork server has died")
+        (self.pid,) = NUMBER.unpack(reply)
 
     def poll(self) -> int | None:
-        """Return the exit code, or None while it runs."""
+        """Return the exit code, or None while the kernel runs."""
         if self.returncode is None:
             with suppress(BlockingIOError):
-                self._hear(socket.MSG_DONTWAIT)
+                self._receive_exit_code(socket.MSG_DONTWAIT)
         return self.returncode
 
     def wait(self) -> int:
-        """Return the exit code, when there is one."""
+        """Wait until the kernel ends; return the exit code."""
         if self.returncode is None:
-            self._hear()
+            self._receive_exit_code()
         return self.returncode
 
-    def _hear(self, flags: int = 0) -> None:
+    def _receive_exit_code(self, flags: int = 0) -> None:
         try:
-            told = self._connection.recv(NUMBER.size, flags)
+            reply = self._connection.recv(NUMBER.size, flags)
         except ConnectionError:
-            told = b""
-        # no word: the keeper was killed, and the kernel with it
-        self.returncode = NUMBER.unpack(told)[0] if told else -signal.SIGKILL
+            reply = b""
+        # Without a reply, the fork server was killed, and the kernel with it.
+        self.returncode = NUMBER.unpack(reply)[0] if reply else -signal.SIGKILL
         self._connection.close()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal to the kernel and what it has started."""
+        """Send a signal to the kernel and its child processes."""
         if self.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
     def terminate(self) -> None:
-        """Ask it to end."""
+        """Ask the kernel to end."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it."""
+        """Kill the kernel."""
         self.send_signal(signal.SIGKILL)
 
 
 def import_statements(sources: Iterable[str]) -> list[str]:
-    r"""Return the import statements at the top level of some code, each once, in order.
+    r"""Return the distinct import statements at the top level of some code, in order.
 
     Examples
     --------
@@ -238,7 +240,7 @@ def import_statements(sources: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for source in sources:
-        with suppress(SyntaxError):  # a magic, say
+        with suppress(SyntaxError):  # for example a magic command
             for node in ast.parse(source).body:
                 if isinstance(node, ast.Import | ast.ImportFrom):
                     found[ast.unparse(node)] = None

@@ -1,4 +1,4 @@
-"""Where results come from: hashes of what they depend on, and what there was at the time."""
+"""Everything that results depend on, as hashes, and the environment of a run."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from typing import Any
 from gmmlab.workbook.notebooks import PACKAGE, Notebook, Workbook
 from gmmlab.workbook.runs.kernels import THREAD_VARIABLES
 
-#: distributions whose versions can change results
+#: libraries whose versions can change results
 NUMERICAL = ("numpy", "scipy", "scikit-learn", "pandas", "jax", "jaxlib", "keras")
 _SEEDS = ("seed", "random_state")
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a result depends on beside the notebook and its parameters.
+class Fingerprint:
+    """Everything that a result depends on besides the notebook and its parameters.
 
     Parameters
     ----------
     package : str
-        Hash of the package's files.
+        Hash of the files of the package.
     data : dict of str to str
-        Hash of each file of data.
+        Hash of each data file.
     libraries : dict of str to str
         Version of Python and of each numerical library.
     """
@@ -42,8 +42,8 @@ class Surroundings:
     libraries: Mapping[str, str]
 
     @classmethod
-    def of(cls, workbook: Workbook) -> Surroundings:
-        """Return what there is now, here."""
+    def of(cls, workbook: Workbook) -> Fingerprint:
+        """Return the current fingerprint of a workbook."""
         files = (path for path in PACKAGE.rglob("*") if path.parent.name != "__pycache__")
         libraries = {"python": ".".join(map(str, sys.version_info[:2]))}
         return cls(
@@ -53,14 +53,16 @@ class Surroundings:
         )
 
     def run_id(self, notebook: Notebook, parameters: Mapping[str, Any]) -> str:
-        """Return the name of the run of a notebook with all its parameters."""
+        """Return the id of the run of a notebook with all its parameters."""
         depends = [notebook.sha256, parameters, self.package, self.data, self.libraries]
         return _hash(json.dumps(depends, sort_keys=True).encode())[:16]
 
 
 def environment(threads: int | None) -> dict[str, Any]:
-    """Return what there is on this machine: interpreter, packages, BLAS, threads."""
-    import numpy as np  # noqa: F401  threadpoolctl sees what is loaded
+    """Return the interpreter, packages, BLAS libraries and threads of this machine."""
+    # threadpoolctl only sees libraries that are loaded. Import them here, because the other
+    # functions of this module must be quick to load.
+    import numpy as np  # noqa: F401
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_info
 
@@ -87,57 +89,48 @@ def environment(threads: int | None) -> dict[str, Any]:
 
 @cache
 def _packages() -> dict[str, str]:
-    """Return the version of everything that is installed."""
+    """Return the version of every installed distribution."""
     distributions = importlib.metadata.distributions()
-    # half-removed ones have no name
+    # A distribution that was removed only in part has no name.
     versions = {name: found.version for found in distributions if (name := found.metadata["Name"])}
     return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
-def code(workbook: Workbook, notebook: Notebook, surroundings: Surroundings) -> dict[str, Any]:
-    """Return which notebook, package, commit and data a run was made with."""
+def code(workbook: Workbook, notebook: Notebook, fingerprint: Fingerprint) -> dict[str, Any]:
+    """Return the notebook, package, commit, data and libraries of a run."""
     return {
-        "notebook": {"path": place(notebook, workbook), "sha256": notebook.sha256},
+        "notebook": {"path": workbook.relative(notebook), "sha256": notebook.sha256},
         "package": {
             "name": PACKAGE.name,
             "version": _version(PACKAGE.name),
-            "sha256": surroundings.package,
+            "sha256": fingerprint.package,
         },
         "git": git(workbook.root),
-        "data": dict(surroundings.data),
-        "libraries": dict(surroundings.libraries),
+        "data": dict(fingerprint.data),
+        "libraries": dict(fingerprint.libraries),
     }
 
 
-def place(notebook: Notebook, workbook: Workbook) -> str:
-    """Return where a notebook is, as seen from the workbook where it is inside."""
-    if notebook.path is None:
-        return notebook.name
-    if notebook.path.is_relative_to(workbook.root):
-        return notebook.path.relative_to(workbook.root).as_posix()
-    return str(notebook.path)
-
-
 def seed(parameters: Mapping[str, Any]) -> Any:
-    """Return the value of the parameter that is the seed, where there is one."""
+    """Return the value of the seed parameter, or None."""
     return next((parameters[name] for name in _SEEDS if name in parameters), None)
 
 
 def git(folder: Path) -> dict[str, Any] | None:
-    """Return the commit that a folder is at, and whether nothing has been changed since.
+    """Return the git commit of a folder, and whether there are no uncommitted changes.
 
-    What runs leave in `reports` is no change.
+    Files in `reports` do not count as changes.
     """
 
-    def ask(*question: str) -> str:
+    def ask(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *question], capture_output=True, text=True, check=True
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
         changes = ask("status", "--porcelain", "--", ":/", ":(exclude)reports")
         return {"commit": ask("rev-parse", "HEAD"), "clean": not changes}
-    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+    except (OSError, subprocess.CalledProcessError):  # git is not installed, or no repository
         return None
 
 
@@ -145,7 +138,7 @@ def cores() -> int:
     """Return the number of cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not every system can say
+    except AttributeError:  # not available on every system
         return os.cpu_count() or 1
 
 
@@ -157,7 +150,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _hashes(files: Iterable[Path], root: Path) -> dict[str, str]:
-    """Return the hash of each file, by its path within a folder."""
+    """Return the hash of each file, by its path relative to a folder."""
     return {
         path.relative_to(root).as_posix(): _hash(path.read_bytes())
         for path in sorted(files)

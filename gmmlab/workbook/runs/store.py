@@ -1,9 +1,9 @@
-"""The folder of runs: each appears in it whole or not at all.
+"""The folder of runs, in which each run appears whole or not at all.
 
-<notebook>/<id>/                 a run that completed
-<notebook>/<id>-failed/          what there is of one that did not
-<notebook>/.making-<id>-…/       one that is being made, or was cut off
-<notebook>/.replaced-<id>-…/     one that another is about to replace
+<notebook>/<id>/                 a completed run
+<notebook>/<id>-failed/          the files of a failed run
+<notebook>/.making-<id>-…/       the staging folder of a run in progress, or interrupted
+<notebook>/.replaced-<id>-…/     an old run that is about to be replaced
 """
 
 from __future__ import annotations
@@ -35,107 +35,109 @@ _REASON = "FAILED.txt"
 
 @dataclass(frozen=True)
 class Run:
-    """A run that was made: files in a folder.
+    """A run, as files in a folder.
 
     Parameters
     ----------
     folder : Path
-        With `notebook.ipynb`, `parameters.json` and `provenance.json`; with `results.json` if it
-        completed, or `FAILED.txt` if not; and, unless it was cut off, `report.html` and `figures`.
+        Contains `notebook.ipynb`, `parameters.json` and `provenance.json`; `results.json` if the
+        run completed, or `FAILED.txt` if it failed; and, unless the run was interrupted,
+        `report.html` and `figures`.
     """
 
     folder: Path
 
     @property
     def id(self) -> str:
-        """The hash of all it depends on."""
+        """The hash of everything that the run depends on."""
         return self.folder.name.removesuffix(_FAILED)
 
     @property
     def notebook(self) -> str:
-        """The name of its notebook."""
+        """The name of the notebook."""
         return self.folder.parent.name
 
     @property
     def name(self) -> str:
-        """Notebook and id, by which commands know it."""
+        """The notebook and the id, as commands accept them."""
         return f"{self.notebook}/{self.folder.name}"
 
     @property
     def completed(self) -> bool:
-        """Whether it has results."""
+        """Whether the run completed, and so has results."""
         return not self.folder.name.endswith(_FAILED)
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """All parameters, those left at their defaults too."""
-        return self._read("parameters.json")
+        """All parameters, including those at their defaults."""
+        return self.read("parameters.json")
 
     @property
     def results(self) -> dict[str, Any]:
-        """What the notebook recorded; nothing if it failed."""
-        return self._read("results.json") if self.completed else {}
+        """The results that the notebook recorded; empty if the run failed."""
+        return self.read("results.json") if self.completed else {}
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the results come from."""
-        return self._read("provenance.json")
+        """Everything that the results depend on, and the environment of the run."""
+        return self.read("provenance.json")
 
     @property
     def page(self) -> Path:
-        """The report, to be opened in a browser."""
+        """The HTML page of the run."""
         return self.folder / "report.html"
 
     @property
     def failure(self) -> str:
-        """Why it failed, in a line; nothing if it completed."""
+        """The reason of the failure, in one line; empty if the run completed."""
         if self.completed:
             return ""
         with suppress(OSError):
             return (self.folder / _REASON).read_text(encoding="utf-8").splitlines()[0]
         return "unknown"
 
-    def _read(self, name: str) -> dict[str, Any]:
-        with suppress(OSError, ValueError):  # a disk that was full has left an empty file, say
+    def read(self, name: str) -> dict[str, Any]:
+        """Return the content of a JSON file in the folder; empty if it cannot be read."""
+        with suppress(OSError, ValueError):  # a full disk may leave an empty file, for example
             return json.loads((self.folder / name).read_text(encoding="utf-8"))
         return {}
 
 
 class Store:
-    """Runs, in a folder.
+    """The runs in a folder.
 
     Parameters
     ----------
     folder : Path
-        It need not be there yet.
+        The folder, which does not have to exist yet.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def completed(self, notebook: str, id_: str) -> Run | None:
-        """Return the run with this id, if there is one and it completed."""
+        """Return the completed run with this id, or None."""
         folder = self.folder / notebook / id_
         return Run(folder) if (folder / "results.json").exists() else None
 
     def runs(self) -> list[Run]:
-        """Return all runs, failed ones too."""
+        """Return all runs, including failed ones."""
         folders = sorted(self.folder.glob("*/[!.]*"))
         return [Run(folder) for folder in folders if (folder / "parameters.json").exists()]
 
     def find(self, name: str) -> Run:
-        """Return the run that a name means.
+        """Return the run with a name.
 
         Parameters
         ----------
         name : str
-            Its folder, its id or the beginning of it, with or without its notebook:
-            ``02-full-em/3f2a``. A single sign is no beginning: it would be taken for a notebook's.
+            Its folder, or its id, with or without the notebook: ``02-full-em/3f2a``. The first
+            characters of the id are enough; without the notebook, at least two are needed.
 
         Raises
         ------
         ValueError
-            If there is no such run, or more than one.
+            If no run, or more than one, matches the name.
         """
         path = Path(name)
         if (path / "parameters.json").is_file():
@@ -153,110 +155,110 @@ class Store:
             return found[0]
         names = [run.name for run in found or self.runs()]
         raise ValueError(
-            f"{'more than one' if found else 'no'} run is {name!r}{nearest(name, names)}"
+            f"{'more than one' if found else 'no'} run matches {name!r}{nearest(name, names)}"
         )
 
     @contextmanager
-    def aside(self, notebook: str, id_: str) -> Iterator[Path]:
-        """Provide a folder to make a run in; what is left of it at the end is removed.
+    def staging(self, notebook: str, id_: str) -> Iterator[Path]:
+        """Provide a staging folder for a run; it is removed at the end, unless it was kept.
 
         Raises
         ------
         CannotWrite
-            If there can be no such folder, or writing in it fails with an `OSError`.
+            If the folder cannot be created, or writing in it fails with an `OSError`.
         """
         parent = self.folder / notebook
         with writing(parent):
             parent.mkdir(parents=True, exist_ok=True)
-            aside = _new_folder(parent, f".making-{id_}")
+            staging = _new_folder(parent, f".making-{id_}")
             try:
-                write_json(aside / _OWNER, _this_process())
-                yield aside
+                write_json(staging / _OWNER, _this_process())
+                yield staging
             finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                shutil.rmtree(staging, ignore_errors=True)
 
-    def keep(self, aside: Path, notebook: str, id_: str) -> Run:
-        """Give the run that was made aside its place, in one move; and return it."""
-        (aside / _OWNER).unlink()
-        run = self._move(aside, self.folder / notebook / id_)
+    def keep(self, staging: Path, notebook: str, id_: str) -> Run:
+        """Move a completed run from its staging folder to its place; return it."""
+        (staging / _OWNER).unlink()
+        run = self._move(staging, self.folder / notebook / id_)
         shutil.rmtree(self.folder / notebook / f"{id_}{_FAILED}", ignore_errors=True)
         return run
 
-    def keep_failed(self, aside: Path, notebook: str, id_: str, reason: str) -> Run:
-        """Keep what there is of a run that failed, marked as such; and return it."""
-        (aside / "results.json").unlink(missing_ok=True)
-        (aside / _REASON).write_text(reason.strip() + "\n", encoding="utf-8")
-        (aside / _OWNER).unlink(missing_ok=True)
-        return self._move(aside, self.folder / notebook / f"{id_}{_FAILED}")
+    def keep_failed(self, staging: Path, notebook: str, id_: str, reason: str) -> Run:
+        """Move the files of a failed run to its place, marked as failed; return it."""
+        (staging / "results.json").unlink(missing_ok=True)
+        (staging / _REASON).write_text(reason.strip() + "\n", encoding="utf-8")
+        (staging / _OWNER).unlink(missing_ok=True)
+        return self._move(staging, self.folder / notebook / f"{id_}{_FAILED}")
 
-    def _move(self, aside: Path, place: Path) -> Run:
+    def _move(self, staging: Path, place: Path) -> Run:
         old = None
         if place.exists():
             old = _new_folder(place.parent, f".replaced-{place.name}-{os.getpid()}")
             place.rename(old)
         try:
-            aside.rename(place)
+            staging.rename(place)
         except OSError:
             if not place.exists():
                 if old is not None:
                     old.rename(place)
                 raise
-            # Another process has made the same run, a moment sooner.
+            # Another process has just made the same run.
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
         return Run(place)
 
     def recover(self) -> list[str]:
-        """Put in order what was cut off before; return what there was to do, in words.
+        """Clean up after processes that were killed; return a message for each run concerned.
 
-        A run that was being made when its process was killed becomes a failed one; one that was
-        just being replaced is put back.
+        A run that was in progress becomes a failed run. A run that was being replaced is
+        restored.
         """
-        said = []
+        messages = []
         with writing(self.folder):
             for folder in sorted(self.folder.glob("*/.replaced-*")):
-                said += self._put_back(folder)
+                messages += self._restore(folder)
             for folder in sorted(self.folder.glob("*/.making-*")):
-                said += self._keep_cut_off(folder)
-        return said
+                messages += self._keep_interrupted(folder)
+        return messages
 
-    def _put_back(self, old: Path) -> list[str]:
+    def _restore(self, old: Path) -> list[str]:
         match = _REPLACED.match(old.name)
-        if match is None:  # not one of ours
+        if match is None:  # not written by this module
             return []
         place = old.parent / match.group(1)
-        if psutil.pid_exists(int(match.group(2))):  # the process that replaces it is at it
+        if psutil.pid_exists(int(match.group(2))):  # that process is still replacing the run
             return []
-        with suppress(FileNotFoundError):  # another call has found it too, and was quicker
+        with suppress(FileNotFoundError):  # another process has restored it in the meantime
             if place.exists():
                 shutil.rmtree(old, ignore_errors=True)
                 return []
             old.rename(place)
-            return [f"the run {Run(place).name}, while being replaced, is back"]
+            return [f"the run {Run(place).name} was restored, because its replacement was killed"]
         return []
 
-    def _keep_cut_off(self, aside: Path) -> list[str]:
-        match = _MAKING.match(aside.name)
-        owner = Run(aside)._read(_OWNER)
-        if match is None or _is_alive(owner, aside):
+    def _keep_interrupted(self, staging: Path) -> list[str]:
+        match = _MAKING.match(staging.name)
+        owner = Run(staging).read(_OWNER)
+        if match is None or _is_alive(owner, staging):
             return []
-        begun = f", begun {owner['begun']}," if owner else ""
+        started = f", started {owner['begun']}," if owner else ""
         reason = (
-            f"the run {aside.parent.name}/{match.group(1)}{begun} was cut off: "
+            f"the run {staging.parent.name}/{match.group(1)}{started} was interrupted: "
             "its process was killed"
         )
-        with suppress(FileNotFoundError):  # another call has found it too, and was quicker
-            if not (aside / "notebook.ipynb").exists():
-                shutil.rmtree(aside)
-                return [f"{reason}. There is nothing of it to keep"]
-            run = self.keep_failed(aside, aside.parent.name, match.group(1), reason)
-            return [f"{reason}. What there is of it is kept as {run.name}"]
+        with suppress(FileNotFoundError):  # another process has kept it in the meantime
+            if not (staging / "notebook.ipynb").exists():
+                shutil.rmtree(staging)
+                return [f"{reason}. It left no files to keep"]
+            run = self.keep_failed(staging, staging.parent.name, match.group(1), reason)
+            return [f"{reason}. Its files are kept as {run.name}"]
         return []
 
 
 @contextmanager
 def writing(place: Path) -> Iterator[None]:
-    """Take an `OSError` for what it is where files are written: a `CannotWrite`."""
+    """Turn an `OSError` in the body, which writes to `place`, into a `CannotWrite`."""
     try:
         yield
     except OSError as error:
@@ -275,27 +277,27 @@ def _this_process() -> dict[str, Any]:
     }
 
 
-def _is_alive(owner: dict[str, Any], aside: Path) -> bool:
-    """Return whether the process that makes a run is still at it."""
-    if not owner:  # killed before it could write that; or just about to, or done in this moment
+def _is_alive(owner: dict[str, Any], staging: Path) -> bool:
+    """Return whether the process that makes a run may still be alive."""
+    if not owner:  # it was killed before it wrote the file, is about to write it, or is finished
         with suppress(FileNotFoundError):
-            return datetime.now(UTC).timestamp() - aside.stat().st_mtime < 10
+            return datetime.now(UTC).timestamp() - staging.stat().st_mtime < 10
         return True
     if owner["host"] != socket.gethostname():
-        return True  # not ours to judge
+        return True  # processes of another host cannot be checked
     with suppress(psutil.Error):
-        # to the second: it is counted from a boot time that moves when the clock is set
+        # Only to the second, because setting the clock moves the time of creation slightly.
         return abs(psutil.Process(owner["pid"]).create_time() - owner["created"]) < 1
     return False
 
 
 def now() -> str:
-    """Return the time, as it is written down."""
+    """Return the current time in ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON as a person reads it, the same bytes for the same value."""
+    """Write a value as indented JSON; equal values give the same bytes."""
     path.write_text(
         json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""Kernels: forked ones are what fresh ones are, and none is left behind."""
+"""Kernels: forked and fresh kernels are equivalent, and none outlives its client."""
 
 import contextlib
 import json
@@ -22,8 +22,8 @@ from gmmlab.workbook.runs.kernels import Kernels, _ForkedProcess, import_stateme
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="kernels are forked on Linux only")
 
 RECORD = "from gmmlab.workbook import record"
-#: what a kernel says of itself
-ITSELF = f"""{RECORD}
+#: records the state of the kernel
+STATE = f"""{RECORD}
 import os, random, signal, sys, threading
 import numpy as np
 import matplotlib
@@ -55,18 +55,18 @@ def run_in(folder, kernels, *cells):
 class FreshKernels(Kernels):
     """Kernels that are started as Jupyter starts them."""
 
-    def _start_keeper(self):
+    def _start_fork_server(self):
         pass
 
 
-def kernels_of(kernels):
-    return descendants(kernels._keeper.pid)
+def processes_of(kernels):
+    return descendants(kernels._fork_server.pid)
 
 
-def test_a_forked_kernel_is_what_a_fresh_one_is(tmp_path):
-    with FreshKernels([ITSELF], threads=1) as fresh, Kernels([ITSELF], threads=1) as forked:
-        expected = run_in(tmp_path, fresh, ITSELF)
-        found = run_in(tmp_path, forked, ITSELF)
+def test_a_forked_kernel_has_the_state_of_a_fresh_one(tmp_path):
+    with FreshKernels([STATE], threads=1) as fresh, Kernels([STATE], threads=1) as forked:
+        expected = run_in(tmp_path, fresh, STATE)
+        found = run_in(tmp_path, forked, STATE)
     assert expected["cwd"] == str(tmp_path)
     assert expected["backend"] in ("inline", "module://matplotlib_inline.backend_inline")
     assert expected["environment"].pop("OMP_NUM_THREADS") == "1"
@@ -76,7 +76,7 @@ def test_a_forked_kernel_is_what_a_fresh_one_is(tmp_path):
     assert found == expected
 
 
-def test_figures_are_shown(tmp_path):
+def test_a_forked_kernel_shows_figures(tmp_path):
     cell = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
     with Kernels([cell], threads=1) as kernels:
         executed = execute_in(tmp_path, kernels, cell)
@@ -84,15 +84,15 @@ def test_figures_are_shown(tmp_path):
     assert set(output.data) == {"image/png", "text/plain"}
 
 
-def test_imports_are_done_ahead_and_randomness_is_each_kernels_own(tmp_path):
+def test_imports_happen_in_advance_and_each_kernel_has_its_own_random_numbers(tmp_path):
     (tmp_path / "marker.py").write_text("import os\nwhere = os.getpid()")
     cell = f"""{RECORD}
 import marker
 import random
 import numpy as np
-import numpy.random  # it is loaded when it is first used, else
+import numpy.random  # otherwise NumPy loads it at its first use
 import os
-record(ahead=marker.where != os.getpid(), draws=[float(np.random.rand()), random.random()])"""
+record(in_advance=marker.where != os.getpid(), draws=[float(np.random.rand()), random.random()])"""
     before = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(tmp_path), str(ROOT), before]))
     try:
@@ -102,24 +102,41 @@ record(ahead=marker.where != os.getpid(), draws=[float(np.random.rand()), random
             alone = run_in(tmp_path, kernels, cell)
     finally:
         os.environ["PYTHONPATH"] = before
-    assert one["ahead"]
-    assert other["ahead"]
-    assert not alone["ahead"]  # libraries with more than one thread cannot be forked
+    assert one["in_advance"]
+    assert other["in_advance"]
+    assert not alone["in_advance"]  # libraries with more than one thread cannot be forked
     assert not set(one["draws"]) & set(other["draws"])
 
 
-def test_a_module_that_starts_threads_is_left_to_the_kernels(tmp_path, monkeypatch):
-    (tmp_path / "threaded.py").write_text(
-        "import os, threading, time\n"
-        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\nwhere = os.getpid()"
-    )
+START_THREAD = """import os, threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+where = os.getpid()
+"""
+
+
+def test_each_kernel_imports_a_module_that_starts_threads_for_itself(tmp_path, monkeypatch):
+    (tmp_path / "threaded.py").write_text(START_THREAD)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     cell = f"{RECORD}\nimport threaded\nimport os\nrecord(own=threaded.where == os.getpid())"
     with Kernels([cell], threads=1) as kernels:
         assert run_in(tmp_path, kernels, cell) == {"own": True}
 
 
-def test_an_import_that_fails_fails_in_the_notebook(tmp_path):
+def test_the_fork_server_starts_again_at_most_once(tmp_path, monkeypatch):
+    """Threads that Python itself starts are there again after each start."""
+    (tmp_path / "sitecustomize.py").write_text(
+        f"{START_THREAD}open({str(tmp_path / 'starts')!r}, 'a').write('x')"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    cell = f"import json\n{RECORD}\nrecord(k=k)"
+    for threads, starts in ((1, "xx"), (2, "x")):
+        with Kernels([cell], threads=threads) as kernels:
+            assert run_in(tmp_path, kernels, cell) == {"k": 3}
+        assert (tmp_path / "starts").read_text() == starts
+        (tmp_path / "starts").unlink()
+
+
+def test_an_import_that_fails_does_so_in_the_notebook(tmp_path):
     cell = "import no_such_module"
     with Kernels([cell], threads=1) as kernels, pytest.raises(Exception, match="no_such_module"):
         execute_in(tmp_path, kernels, cell)
@@ -135,16 +152,18 @@ def test_import_statements_are_read_without_running():
 
 
 def start(kernels, folder):
-    """Have the keeper fork a process that is a kernel; return its process."""
+    """Let the fork server fork a kernel; return its process."""
     manager = kernels.manager()
     argv = ["python", "-m", "ipykernel_launcher", "-f", f"{manager.connection_file}"]
     log = str(folder / "log")
-    return _ForkedProcess(manager.keeper, argv=argv, cwd=str(folder), env=dict(os.environ), log=log)
+    return _ForkedProcess(
+        manager.fork_server, argv=argv, cwd=str(folder), env=dict(os.environ), log=log
+    )
 
 
 @pytest.fixture
 def two(tmp_path):
-    """Two kernels at once."""
+    """Start two kernels of one fork server."""
     with Kernels() as kernels:
         one, other = start(kernels, tmp_path), start(kernels, tmp_path)
         assert one.pid != other.pid
@@ -152,27 +171,27 @@ def two(tmp_path):
         yield kernels, one, other
 
 
-def test_closing_kills_all_and_removes_the_sockets(two):
+def test_closing_kills_all_kernels_and_removes_the_sockets(two):
     kernels, one, other = two
-    processes = kernels_of(kernels)
+    processes = processes_of(kernels)
     assert {process.pid for process in processes} == {one.pid, other.pid}
     kernels.close()
     assert all_gone(processes)
     assert not kernels.folder.exists()
     assert one.wait() == other.wait() == -signal.SIGKILL
-    kernels.close()  # twice does no harm
+    kernels.close()  # closing twice is allowed
 
 
-def test_a_kernel_dies_with_its_client_and_alone(two):
+def test_only_the_kernel_of_a_client_that_disconnects_is_killed(two):
     kernels, one, other = two
     process = psutil.Process(one.pid)
     one._connection.close()
     assert all_gone([process])
     assert other.poll() is None
-    assert kernels._keeper.poll() is None
+    assert kernels._fork_server.poll() is None
 
 
-def test_killing_one_tells_of_that_one(two):
+def test_each_kernel_can_be_killed_or_terminated_alone(two):
     _, one, other = two
     one.kill()
     assert one.wait() == -signal.SIGKILL
@@ -181,18 +200,18 @@ def test_killing_one_tells_of_that_one(two):
     assert other.wait() in (0, -signal.SIGTERM)
 
 
-def test_kernels_die_with_the_keeper_and_another_takes_its_place(two):
+def test_kernels_die_with_the_fork_server_and_a_new_one_is_started(two):
     kernels, one, other = two
-    processes = kernels_of(kernels)
-    # each writes its connection file when it is a kernel
+    processes = processes_of(kernels)
+    # A fork writes its connection file once it is a kernel.
     assert eventually(lambda: len(list(kernels.folder.glob("*.json"))) == 2)
     for process in processes:
-        process.suspend()  # or they would see for themselves, after a second
-    kernels._keeper.kill()
-    kernels._keeper.wait()
+        process.suspend()  # so that it cannot notice the death of its parent itself
+    kernels._fork_server.kill()
+    kernels._fork_server.wait()
     gone = all_gone(processes)
     for process in processes if not gone else ():
-        process.kill()  # or it would stay for ever
+        process.kill()  # suspended processes would stay forever
     assert gone
     assert one.wait() == other.wait() == -signal.SIGKILL
     assert start(kernels, kernels.folder).poll() is None
@@ -204,13 +223,14 @@ from pathlib import Path
 from test_kernels import Kernels, start
 kernels = Kernels()
 start(kernels, kernels.folder)
-print(kernels.folder, kernels._keeper.pid, flush=True)
+print(kernels.folder, kernels._fork_server.pid, flush=True)
 sys.stdin.read()
 """
 
 
-def test_all_is_gone_after_the_client_was_killed():
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{Path(__file__).parent}"}
+def test_no_process_or_file_outlives_a_killed_client():
+    path = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
+    environment = os.environ | {"PYTHONPATH": path}
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT],
         env=environment,
@@ -219,27 +239,27 @@ def test_all_is_gone_after_the_client_was_killed():
         text=True,
     )
     with client:
-        folder, keeper = client.stdout.readline().split()
-        processes = [psutil.Process(int(keeper)), *descendants(int(keeper))]
+        folder, server = client.stdout.readline().split()
+        processes = [psutil.Process(int(server)), *descendants(int(server))]
         assert len(processes) == 2
         client.kill()
     assert all_gone(processes)
     assert not os.path.exists(folder)
 
 
-def test_a_keeper_that_still_imports_ends_too(tmp_path, monkeypatch):
+def test_closing_stops_a_fork_server_that_is_still_importing(tmp_path, monkeypatch):
     (tmp_path / "slow_import.py").write_text("import time\ntime.sleep(30)")
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
     kernels = Kernels(["import slow_import"], threads=1)
     time.sleep(0.5)
-    begun = time.monotonic()
+    start_of_closing = time.monotonic()
     kernels.close()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - start_of_closing < 5
     assert not kernels.folder.exists()
 
 
 @pytest.mark.parametrize("end", ["pass", "import os; os._exit(1)", "import time; time.sleep(60)"])
-def test_what_a_cell_has_started_ends_with_the_kernel(tmp_path, end):
+def test_a_process_that_a_cell_has_started_ends_with_the_kernel(tmp_path, end):
     cell = "import subprocess\nname = str(subprocess.Popen(['sleep', '60']).pid)\nprint(name)"
     with Kernels() as kernels:
         fails = contextlib.nullcontext() if end == "pass" else pytest.raises(RunFailed)

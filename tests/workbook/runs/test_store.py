@@ -1,4 +1,4 @@
-"""The folder of runs: whole or not at all, and put in order after what was cut off."""
+"""The folder of runs: each is there whole or not at all, also after a process was killed."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from gmmlab.workbook.errors import CannotWrite
 from gmmlab.workbook.runs.store import Run, Store, write_json
 
 ID = "0123456789abcdef"
-NOBODY = 2**30  # the number of no process
+NO_PROCESS = 2**30  # a process id that does not exist
 
 
 @pytest.fixture
@@ -20,38 +20,38 @@ def store(tmp_path):
 
 
 def keep(store, id_=ID, notebook="one", **results):
-    with store.aside(notebook, id_) as aside:
-        write_json(aside / "parameters.json", {"k": 3})
-        write_json(aside / "results.json", results)
-        return store.keep(aside, notebook, id_)
+    with store.staging(notebook, id_) as staging:
+        write_json(staging / "parameters.json", {"k": 3})
+        write_json(staging / "results.json", results)
+        return store.keep(staging, notebook, id_)
 
 
 def keep_failed(store, id_=ID, notebook="one", reason="1 / 0"):
-    with store.aside(notebook, id_) as aside:
-        write_json(aside / "parameters.json", {"k": 3})
-        return store.keep_failed(aside, notebook, id_, reason)
+    with store.staging(notebook, id_) as staging:
+        write_json(staging / "parameters.json", {"k": 3})
+        return store.keep_failed(staging, notebook, id_, reason)
 
 
 def names(store):
     return sorted(path.relative_to(store.folder).as_posix() for path in store.folder.glob("*/*"))
 
 
-def cut_off(store, *, notebook=True, owner=None, name=f".making-{ID}-0a0b0c0d"):
-    """Leave what a process leaves that is killed while it makes a run."""
-    aside = store.folder / "one" / name
-    aside.mkdir(parents=True)
+def interrupt(store, *, notebook=True, owner=None, name=f".making-{ID}-0a0b0c0d"):
+    """Leave the files of a process that was killed while it made a run."""
+    staging = store.folder / "one" / name
+    staging.mkdir(parents=True)
     if notebook:
-        (aside / "notebook.ipynb").write_text("{}")
-        write_json(aside / "parameters.json", {"k": 3})
+        (staging / "notebook.ipynb").write_text("{}")
+        write_json(staging / "parameters.json", {"k": 3})
     if owner is not None:
-        write_json(aside / "owner.json", owner)
-    return aside
+        write_json(staging / "owner.json", owner)
+    return staging
 
 
 def owner(**changes):
     process = psutil.Process()
-    said = {"host": socket.gethostname(), "pid": os.getpid(), "created": process.create_time()}
-    return said | {"begun": "2026-01-01T00:00:00+00:00"} | changes
+    own = {"host": socket.gethostname(), "pid": os.getpid(), "created": process.create_time()}
+    return own | {"begun": "2026-01-01T00:00:00+00:00"} | changes
 
 
 def test_a_run_is_kept_whole(store):
@@ -65,13 +65,13 @@ def test_a_run_is_kept_whole(store):
     assert store.completed("one", ID) == run
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
-def test_what_was_not_kept_is_not_there(store, error):
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_run_that_was_not_kept_leaves_no_files(store, error):
     old = keep(store, x=1)
 
     def fail():
-        with store.aside("one", ID) as aside:
-            (aside / "results.json").write_text("{}")
+        with store.staging("one", ID) as staging:
+            (staging / "results.json").write_text("{}")
             raise error(28, "No space left on device")
 
     with pytest.raises(CannotWrite if error is OSError else error, match="No space"):
@@ -80,11 +80,11 @@ def test_what_was_not_kept_is_not_there(store, error):
     assert old.results == {"x": 1}
 
 
-def test_a_failed_run_is_marked_and_no_result(store):
-    with store.aside("one", ID) as aside:
-        write_json(aside / "parameters.json", {})
-        write_json(aside / "results.json", {"x": 1})
-        run = store.keep_failed(aside, "one", ID, "broken (cell 3)\n\ntraceback")
+def test_a_failed_run_is_marked_and_has_no_results(store):
+    with store.staging("one", ID) as staging:
+        write_json(staging / "parameters.json", {})
+        write_json(staging / "results.json", {"x": 1})
+        run = store.keep_failed(staging, "one", ID, "broken (cell 3)\n\ntraceback")
     assert names(store) == [f"one/{ID}-failed"]
     assert not run.completed
     assert (run.id, run.results, run.failure) == (ID, {}, "broken (cell 3)")
@@ -92,7 +92,7 @@ def test_a_failed_run_is_marked_and_no_result(store):
     assert store.completed("one", ID) is None
 
 
-def test_success_takes_the_place_of_failure_and_not_the_other_way_round(store):
+def test_a_completed_run_replaces_a_failed_one_and_not_the_other_way_round(store):
     keep_failed(store)
     keep(store, x=1)
     assert names(store) == [f"one/{ID}"]
@@ -101,13 +101,13 @@ def test_success_takes_the_place_of_failure_and_not_the_other_way_round(store):
     assert store.completed("one", ID).results == {"x": 1}
 
 
-def test_a_run_made_again_takes_the_place_of_the_old(store):
+def test_a_repeated_run_replaces_the_old_one(store):
     keep(store, x=1)
     assert keep(store, x=2).results == {"x": 2}
     assert names(store) == [f"one/{ID}"]
 
 
-def test_an_old_run_is_put_back_where_the_new_cannot_take_its_place(store, monkeypatch):
+def test_the_old_run_is_restored_if_the_new_one_cannot_replace_it(store, monkeypatch):
     keep(store, x=1)
     rename = type(store.folder).rename
 
@@ -123,19 +123,19 @@ def test_an_old_run_is_put_back_where_the_new_cannot_take_its_place(store, monke
     assert store.completed("one", ID).results == {"x": 1}
 
 
-def test_whoever_comes_second_takes_the_run_of_the_first(store):
-    with store.aside("one", ID) as aside:
-        write_json(aside / "results.json", {"x": 1})
-        rename = type(aside).rename
+def test_the_second_of_two_processes_keeps_the_run_of_the_first(store):
+    with store.staging("one", ID) as staging:
+        write_json(staging / "results.json", {"x": 1})
+        rename = type(staging).rename
         other = Store(store.folder)
 
         def sooner(path, target):
-            type(aside).rename = rename
+            type(staging).rename = rename
             keep(other, x=2)
             return rename(path, target)
 
-        type(aside).rename = sooner
-        run = store.keep(aside, "one", ID)
+        type(staging).rename = sooner
+        run = store.keep(staging, "one", ID)
     assert run.results == {"x": 2}
     assert names(store) == [f"one/{ID}"]
 
@@ -146,64 +146,64 @@ def test_whoever_comes_second_takes_the_run_of_the_first(store):
 @pytest.mark.parametrize(
     "made_by",
     [
-        {"pid": 2**22 + 1},  # there is no such process
-        {"created": 1.0},  # another one has its number now
+        {"pid": 2**22 + 1},  # this process does not exist
+        {"created": 1.0},  # another process has this id now
     ],
 )
-def test_a_run_that_was_cut_off_becomes_a_failed_one(store, made_by):
+def test_an_interrupted_run_becomes_a_failed_one(store, made_by):
     old = keep(store, x=1)
-    cut_off(store, owner=owner(**made_by))
-    (said,) = store.recover()
-    assert f"the run one/{ID}, begun 2026-01-01T00:00:00+00:00, was cut off" in said
-    assert f"kept as one/{ID}-failed" in said
+    interrupt(store, owner=owner(**made_by))
+    (message,) = store.recover()
+    assert f"the run one/{ID}, started 2026-01-01T00:00:00+00:00, was interrupted" in message
+    assert f"kept as one/{ID}-failed" in message
     assert names(store) == [f"one/{ID}", f"one/{ID}-failed"]
     failed = store.find(f"{ID}-failed")
-    assert "was cut off: its process was killed" in failed.failure
+    assert "was interrupted: its process was killed" in failed.failure
     assert not failed.completed
     assert old.results == {"x": 1}
     assert store.recover() == []
 
 
-def test_of_a_run_that_had_not_begun_nothing_is_kept(store):
-    cut_off(store, notebook=False, owner=owner(pid=2**22 + 1))
-    (said,) = store.recover()
-    assert "There is nothing of it to keep" in said
+def test_a_run_that_was_interrupted_before_it_started_is_removed(store):
+    interrupt(store, notebook=False, owner=owner(pid=2**22 + 1))
+    (message,) = store.recover()
+    assert "It left no files to keep" in message
     assert names(store) == []
 
 
 @pytest.mark.parametrize("made_by", [{}, {"host": "another", "pid": 2**22 + 1}])
-def test_a_run_that_is_being_made_is_left_alone(store, made_by):
-    aside = cut_off(store, owner=owner(**made_by))
+def test_a_run_in_progress_is_not_touched(store, made_by):
+    staging = interrupt(store, owner=owner(**made_by))
     assert store.recover() == []
-    assert aside.exists()
+    assert staging.exists()
 
 
-def test_a_run_whose_owner_is_not_known_is_given_a_moment(store):
-    aside = cut_off(store)
-    (aside / "owner.json").write_text('{"ho')  # half written
+def test_a_new_folder_without_an_owner_is_not_touched_for_some_seconds(store):
+    staging = interrupt(store)
+    (staging / "owner.json").write_text('{"ho')  # incomplete
     assert store.recover() == []
-    os.utime(aside, (0, 0))
+    os.utime(staging, (0, 0))
     assert len(store.recover()) == 1
 
 
-def test_a_run_that_was_being_replaced_is_put_back(store):
+def test_a_run_is_restored_if_the_process_that_replaced_it_was_killed(store):
     run = keep(store, x=1)
-    run.folder.rename(run.folder.with_name(f".replaced-{ID}-{NOBODY}-0a0b0c0d"))
-    (said,) = store.recover()
-    assert said == f"the run one/{ID}, while being replaced, is back"
+    run.folder.rename(run.folder.with_name(f".replaced-{ID}-{NO_PROCESS}-0a0b0c0d"))
+    (message,) = store.recover()
+    assert f"the run one/{ID} was restored" in message
     assert store.completed("one", ID).results == {"x": 1}
 
 
-def test_a_run_that_is_just_being_replaced_is_left_alone(store):
+def test_a_run_that_a_live_process_replaces_is_not_touched(store):
     run = keep(store, x=1)
     run.folder.rename(run.folder.with_name(f".replaced-{ID}-{os.getpid()}-0a0b0c0d"))
     assert store.recover() == []
     assert store.runs() == []
 
 
-def test_what_was_replaced_is_removed(store):
+def test_a_run_that_was_replaced_is_removed(store):
     run = keep(store, x=2)
-    old = run.folder.with_name(f".replaced-{ID}-{NOBODY}-0a0b0c0d")
+    old = run.folder.with_name(f".replaced-{ID}-{NO_PROCESS}-0a0b0c0d")
     old.mkdir()
     write_json(old / "results.json", {"x": 1})
     assert store.recover() == []
@@ -211,16 +211,16 @@ def test_what_was_replaced_is_removed(store):
     assert run.results == {"x": 2}
 
 
-@pytest.mark.parametrize("name", [".making-of", ".replaced-them", ".making-", ".DS_Store"])
-def test_what_others_have_put_there_is_left_alone(store, name):
-    cut_off(store, name=name)
+@pytest.mark.parametrize("name", [".making-of", ".replaced-them", ".DS_Store"])
+def test_other_files_are_not_touched(store, name):
+    interrupt(store, name=name)
     assert store.recover() == []
     assert names(store) == [f"one/{name}"]
     assert store.runs() == []
 
 
-def test_a_run_may_be_done_while_another_process_looks(store, monkeypatch):
-    cut_off(store, owner=owner())
+def test_a_run_can_be_finished_while_another_process_recovers(store, monkeypatch):
+    interrupt(store, owner=owner())
     glob = type(store.folder).glob
 
     def late(folder, pattern):
@@ -233,8 +233,8 @@ def test_a_run_may_be_done_while_another_process_looks(store, monkeypatch):
     assert store.recover() == []
 
 
-def test_where_nothing_can_be_written_recovery_says_so(store, monkeypatch):
-    cut_off(store, owner=owner(pid=2**22 + 1))
+def test_recovery_reports_that_it_cannot_write(store, monkeypatch):
+    interrupt(store, owner=owner(pid=2**22 + 1))
 
     def refuse(*_):
         raise OSError(30, "Read-only file system")
@@ -247,7 +247,7 @@ def test_where_nothing_can_be_written_recovery_says_so(store, monkeypatch):
 # ---- names -------------------------------------------------------------------------------------
 
 
-def test_runs_are_found_by_name(store, monkeypatch):
+def test_a_run_is_found_by_its_folder_or_the_start_of_its_id(store, monkeypatch):
     one, two = keep(store), keep(store, "0199456789abcdef")
     other, failed = keep(store, "aa23456789abcdef", "two"), keep_failed(store, "bb", "two")
     for name in (ID, "012", "one/012", f"one/{ID}", f"one/{ID}/", str(one.folder)):
@@ -260,7 +260,7 @@ def test_runs_are_found_by_name(store, monkeypatch):
     assert store.runs() == [one, two, other, failed]
 
 
-def test_a_run_that_completed_goes_before_the_one_that_failed(store):
+def test_the_completed_run_is_found_before_the_failed_one(store):
     run = keep(store)
     failed = keep_failed(store)
     assert store.find(ID) == run
@@ -270,22 +270,21 @@ def test_a_run_that_completed_goes_before_the_one_that_failed(store):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("01", "more than one run is '01'"),
-        ("ff", "no run is 'ff'"),
-        ("two/0123", "no run is"),
+        ("01", "more than one run matches '01'"),
+        ("two/0123", "no run matches"),
         ("one/0123456789abcdeg", f"did you mean 'one/{ID}'"),
-        ("", "no run is ''"),
-        ("/", "no run is"),
-        ("a\0b", "no run is"),
+        ("", "no run matches ''"),
+        ("/", "no run matches"),
+        ("a\0b", "no run matches"),
     ],
 )
-def test_other_names_are_refused(store, name, message):
+def test_a_name_without_exactly_one_run_is_refused(store, name, message):
     keep(store), keep(store, "0199456789abcdef")
     with pytest.raises(ValueError, match=message):
         store.find(name)
 
 
-def test_json_is_the_same_bytes_for_the_same_value(tmp_path):
+def test_equal_values_give_the_same_bytes_of_json(tmp_path):
     write_json(tmp_path / "a.json", {"x": 0.1, "ü": [1, None]})
     assert (tmp_path / "a.json").read_text() == (
         '{\n  "x": 0.1,\n  "ü": [\n    1,\n    null\n  ]\n}\n'
@@ -295,6 +294,6 @@ def test_json_is_the_same_bytes_for_the_same_value(tmp_path):
     assert json.loads((tmp_path / "a.json").read_text())["x"] == 0.1
 
 
-def test_a_run_whose_files_are_gone_has_nothing_to_say(tmp_path):
+def test_a_run_without_files_has_empty_properties(tmp_path):
     run = Run(tmp_path / "one" / f"{ID}-failed")
     assert (run.parameters, run.provenance, run.failure) == ({}, {}, "unknown")

@@ -1,5 +1,5 @@
-// Puts the figure that turns in the place of its still picture, which stays for paper, and
-// wherever drawing fails (no WebGL, say).
+// Replace each still image by the interactive figure. The image remains for print, and where
+// drawing fails, for example without WebGL.
 for (const figure of document.querySelectorAll("figure.plotly")) {
   const still = figure.querySelector("img");
   const { data, layout = {}, config = {} } = JSON.parse(figure.querySelector("script").textContent);
@@ -10,7 +10,7 @@ for (const figure of document.querySelectorAll("figure.plotly")) {
   plot.style.height = `${layout.height || 480}px`;
   figure.append(plot);
   const { width, height, ...rest } = layout;
-  const give_up = () => { plot.remove(); figure.classList.remove("drawn"); };
+  const showImage = () => { plot.remove(); figure.classList.remove("drawn"); };
   figure.classList.add("drawn");
   Promise.resolve()
     .then(() => Plotly.newPlot(
@@ -19,6 +19,6 @@ for (const figure of document.querySelectorAll("figure.plotly")) {
       { margin: { l: 40, r: 40, t: 60, b: 40 }, ...rest, autosize: true },
       { ...config, responsive: true, displaylogo: false, showSendToCloud: false, plotlyServerURL: "" },
     ))
-    .then(() => { if (plot.querySelector(".no-webgl")) give_up(); })
-    .catch(give_up);
+    .then(() => { if (plot.querySelector(".no-webgl")) showImage(); })
+    .catch(showImage);
 }
