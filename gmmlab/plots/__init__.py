@@ -4,7 +4,7 @@ Functions draw into `ax`, or into a new figure, and return the Axes. `show` puts
 notebook together with its alt text. Fitted components are dashed and true ones solid. Colours stand
 for predicted labels and marker shapes for true labels.
 
-show         `show`: put a figure into a notebook, and its PNG and SVG files
+show         `show`: display a figure in a notebook, as PNG and SVG
 samples      samples, soft assignments and images
 components   ellipses, ellipsoids and densities of a mixture
 progress     the log-likelihood and the ELBO of a fit over its iterations

@@ -239,8 +239,8 @@ def look_along(figure: Figure, direction: Any) -> Figure:
     figure : plotly.graph_objects.Figure
         The figure, which is modified.
     direction : array_like, shape (3,)
-        The direction from the centre of the scene to the eye, in units of the data; any length
-        but 0.
+        The direction from the centre of the scene to the eye, in units of the data. Its length
+        has no effect, but must not be 0.
 
     Returns
     -------
@@ -341,9 +341,8 @@ def _fit_box(figure: Figure) -> Figure:
         for edge in (np.nanmin, np.nanmax)
     )
     low, high = low.min(axis=0), high.max(axis=0)
-    margin = 0.03 * (
-        (high - low).max() or np.abs(high).max() or 1.0
-    )  # a single point has no extent
+    extent = (high - low).max() or np.abs(high).max() or 1.0  # a single point has no extent
+    margin = 0.03 * extent
     low, high = low - margin, high + margin
     sides = (high - low) / (high - low).max()
     sides *= _DIAGONAL / np.linalg.norm(sides)

@@ -95,7 +95,7 @@ def criterion(comparison: Comparison, name: str = "bic", *, ax: Axes | None = No
 
 
 def merging_entropy(merging: Merging, *, ax: Axes | None = None) -> Axes:
-    """Draw the entropy at each number of clusters, with a line whose bend suggests the number.
+    """Draw the entropy at each number of clusters, and two lines that meet at the suggested number.
 
     Parameters
     ----------
