@@ -1,8 +1,9 @@
 """CSV tables that spreadsheets can open and save.
 
 Tables are comma-separated and in UTF-8. Excel recognises UTF-8 only by a byte order mark, and
-treats a cell that begins with `=` as a formula, whoever wrote it. Written tables therefore begin
-with the mark and have an apostrophe before such cells. Tables are read with or without both.
+treats a cell that begins with `=` as a formula, even if a student wrote it. Written tables
+therefore begin with the mark and have an apostrophe before such cells. Both are optional in tables
+that are read.
 """
 
 from __future__ import annotations

@@ -180,10 +180,11 @@ def _start_fits(weights: np.ndarray, means: np.ndarray, X: np.ndarray, spread: f
         )
     margin = 3 * np.sqrt(spread)
     low, high = X.min(axis=0) - margin, X.max(axis=0) + margin
-    if not np.isfinite(means).all() or ((means < low) | (means > high)).any():
+    outside = ~((means >= low) & (means <= high)).all(axis=1)  # or not finite
+    if outside.any():
         raise Wrong(
             "means outside the data",
-            f"Your start has a mean at {_short(means[0])}, but the samples are between "
+            f"Your start has a mean at {_short(means[outside.argmax()])}, but the samples are between "
             f"{_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Choose means on the scale of "
             "the data, for example some of the samples.",
         )
@@ -209,10 +210,11 @@ def _covariances_fit(covariances: np.ndarray, spread: float) -> None:
             "covariance of a few samples. The covariance of all data is safe.",
         )
     traces = values.sum(axis=1)
-    if (traces > 300 * spread).any() or (traces < spread / 3000).any():
+    odd = (traces > 300 * spread) | (traces < spread / 3000)
+    if odd.any():
         raise Wrong(
             "covariances not on the scale of the data",
-            f"A covariance of your start has trace {traces[0]:.3g}, but that of the data has "
+            f"A covariance of your start has trace {traces[odd.argmax()]:.3g}, but that of the data has "
             f"{spread:.3g}. Choose covariances on the scale of the data.",
         )
 

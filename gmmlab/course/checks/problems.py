@@ -98,7 +98,7 @@ def problem(
     spread : float, default 1.0
         Typical standard deviation, in data units.
     integers : bool, default False
-        Whether the samples are an array of integers.
+        Whether the samples are whole numbers, in an array of integers.
 
     Returns
     -------

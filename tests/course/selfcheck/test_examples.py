@@ -4,6 +4,8 @@ import pytest
 from courses import NAME, examples, source
 
 from gmmlab.course.cells import grade_id, is_graded, is_solution
+from gmmlab.course.checks import Wrong
+from gmmlab.course.grades import Graded, Task
 from gmmlab.course.selfcheck.examples import check_right, check_wrong, read_examples
 
 
@@ -34,10 +36,37 @@ wrong:
 """
 
 
-def test_examples_that_are_not_graded_as_described_are_found(scene, tmp_path):
+class InProcess:
+    """A stand-in for a scene that grades by running the cells in this process."""
+
+    def __init__(self, solved):
+        self.solved, self.submitted = solved, {}
+
+    def hand_in(self, student, notebook):
+        self.submitted[student] = notebook
+
+    def graded(self, students):
+        return {student: Graded(student, [*self.tasks(student)]) for student in students}
+
+    def tasks(self, student):
+        space = {}
+        for cell in self.submitted[student].cells:
+            if cell.cell_type == "code":
+                try:
+                    exec(cell.source, space)
+                    wrong = Wrong("", "")
+                except Wrong as error:
+                    wrong = error
+                if is_graded(cell):
+                    points = 0 if wrong.mistake else 2
+                    yield Task(grade_id(cell), points, 2, wrong.mistake, wrong.message)
+
+
+def test_examples_that_are_not_graded_as_described_are_found(assignment, tmp_path):
     path = tmp_path / f"{NAME}.yaml"
     path.write_text(EXAMPLES)
-    described = read_examples(path, scene.assignment.notebook)
+    described = read_examples(path, assignment.notebook)
+    scene = InProcess(assignment.notebook)
     findings = [*check_right(scene, described.right), *check_wrong(scene, described.wrong)]
     assert [finding.passed for finding in findings] == [True, False, False, False, True]
     messages = [finding.message for finding in findings]
