@@ -72,6 +72,9 @@ def sufficient_statistics(
     return samples.fold(engine.ResidualForm(mixture, about))
 
 
+sums = sufficient_statistics  # the old name
+
+
 # ---- M-step ------------------------------------------------------------------------------
 
 
