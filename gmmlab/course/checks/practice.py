@@ -184,9 +184,9 @@ def _start_fits(weights: np.ndarray, means: np.ndarray, X: np.ndarray, spread: f
     if outside.any():
         raise Wrong(
             "means outside the data",
-            f"Your start has a mean at {_short(means[outside.argmax()])}, but the samples are between "
-            f"{_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Choose means on the scale of "
-            "the data, for example some of the samples.",
+            f"Your start has a mean at {_short(means[outside.argmax()])}, but the samples are "
+            f"between {_short(X.min(axis=0))} and {_short(X.max(axis=0))}. Choose means on the "
+            "scale of the data, for example some of the samples.",
         )
 
 
@@ -214,8 +214,8 @@ def _covariances_fit(covariances: np.ndarray, spread: float) -> None:
     if odd.any():
         raise Wrong(
             "covariances not on the scale of the data",
-            f"A covariance of your start has trace {traces[odd.argmax()]:.3g}, but that of the data has "
-            f"{spread:.3g}. Choose covariances on the scale of the data.",
+            f"A covariance of your start has trace {traces[odd.argmax()]:.3g}, but that of the "
+            f"data has {spread:.3g}. Choose covariances on the scale of the data.",
         )
 
 
