@@ -144,11 +144,11 @@ def _fit_replicate(
         return None
     if "covariances" in found.free and diagnostics.degenerate(found.mixture, drawn):
         return None
-    ordered = _in_order(found.mixture, reference, found.free)
+    ordered = in_order(found.mixture, reference, found.free)
     return _Replicate(Parameters.of(ordered), found.converged)
 
 
-def _in_order(mixture: Mixture, reference: Mixture, free: frozenset[str]) -> Mixture:
+def in_order(mixture: Mixture, reference: Mixture, free: frozenset[str]) -> Mixture:
     """Return a mixture with its components in the order of the reference."""
     matched = mixture.take(diagnostics.match_mixtures(mixture, reference))
     # Known parameters identify their components, so matching must not permute them.

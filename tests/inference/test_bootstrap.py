@@ -9,7 +9,7 @@ from inference_helpers import assert_close, estimate, every_bootstrap, faithful,
 from scipy.stats import kstest
 
 from gmmlab import EEV, EII, VEI, VVE, Diagonal, Full, Mixture, Spherical, Tied, fit, start
-from gmmlab.inference.bootstrap import exponential_weights, multinomial_weights
+from gmmlab.inference.bootstrap import exponential_weights, in_order, multinomial_weights
 
 # ---- random weights ----------------------------------------------------------------------------
 
@@ -142,6 +142,12 @@ def test_components_of_replicates_are_in_the_order_of_the_fit():
     variances = estimate(found, X, "bootstrap").replicates.covariances
     assert (variances[:, 0, 0] < variances[:, 0, 1]).all()
     assert (variances[:, 1, 0] > variances[:, 1, 1]).all()
+
+
+def test_permuted_components_are_put_in_the_order_of_the_fit():
+    _, found = fitted(k=3)
+    permuted = found.mixture.take([2, 0, 1])
+    assert in_order(permuted, found.mixture, found.free).to_json() == found.mixture.to_json()
 
 
 def test_known_weights_keep_their_components():
