@@ -13,17 +13,20 @@ from gmmlab import Tied, datasets, plots, selection, start
 def comparison():
     X = datasets.old_faithful().X
     settings = {"rng": np.random.default_rng(0), "n_jobs": 1, "progress": False}
-    return selection.compare(X, [1, 2], ["EII", "VII", "EEE"], starts={"kmeans": 1}, **settings)
+    return selection.compare(X, [2, 3], ["EII", "VII", "EEE"], starts={"kmeans": 1}, **settings)
 
 
-@pytest.mark.parametrize("name", ["bic", "icl"])
-def test_a_criterion_has_a_line_for_each_structure_and_a_ring_around_the_best(comparison, name):
+@pytest.mark.parametrize(("name", "best"), [("bic", 3), ("icl", 2)])
+def test_a_criterion_has_a_line_for_each_structure_and_a_ring_around_the_best(
+    comparison, name, best
+):
     ax = plots.criterion(comparison, name)
     *lines, ring = ax.lines
     assert [line.get_label() for line in lines] == ["EII", "VII", "EEE"]
     values = comparison.to_frame().set_index("structure")[name]
     for line in lines:
         np.testing.assert_allclose(line.get_ydata(), values[line.get_label()])
+    assert ring.get_xdata() == [best]
     assert ring.get_ydata() == [values.min()]
     styles = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines}
     assert len(styles) == 3

@@ -11,7 +11,7 @@ from gmmlab import Mixture, Tied, plots
 
 
 def test_the_region_of_a_mean_contains_its_level_of_a_normal_distribution(axes):
-    level = 0.5
+    level = 0.8
     found = fit_uncertainty(level=level)
     plots.mean_regions(found, ax=axes)
     noise = np.random.default_rng(0).standard_normal((4000, 2))
