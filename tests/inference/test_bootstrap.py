@@ -187,7 +187,10 @@ def test_degenerate_replicates_are_counted_and_left_out(method):
         assert 5 < one.n_degenerate < 50
         assert f"{one.n_degenerate} of 60 replicates degenerated" in one.message
     floored = fit(X, found.mixture, floor=0.05, tol=1e-12)
-    assert estimate(floored, X, method, floor=0.05).n_degenerate <= one.n_degenerate
+    other = estimate(floored, X, method, floor=0.05, n_bootstrap=60)
+    assert other.n_degenerate <= one.n_degenerate
+    if method == "bootstrap":  # EM ends with a single sample in a cluster, which is too few
+        assert (43 * other.replicates.weights > 1.5).all()
 
 
 def test_a_majority_of_degenerate_replicates_warns():
