@@ -155,8 +155,8 @@ def make(
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         table = _Table(folder / "sweep.csv")
-        with closing(runner.make(tasks, settings)) as made:
-            for outcome in made:
+        with closing(runner.make(tasks, settings)) as finished:
+            for outcome in finished:
                 outcomes[outcome.task.id] = outcome
                 table.add(row(outcome))
                 on_outcome(outcome)

@@ -6,7 +6,7 @@ import pytest
 from gmmlab.workbook.recording import differences, record
 
 
-@pytest.mark.parametrize("value", [np.nan, [1.0, np.inf], {"a": float("nan")}])
+@pytest.mark.parametrize("value", [np.inf, {"a": [1.0, float("nan")]}])
 def test_only_finite_numbers_can_be_recorded(value):
     with pytest.raises(ValueError, match="gain must be finite"):
         record(gain=value)

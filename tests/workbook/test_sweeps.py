@@ -222,6 +222,7 @@ def test_the_command_reads_sets_from_options_and_files(workbook):
         (["-g", "k", "1", "-g", "k", "2"], "k is given twice"),
         (["-g", "k", "1", "-f", "k.yaml"], "swept by both"),
         (["-g", "k", "1", "-p", "k", "2"], "either swept or fixed"),
+        (["-g", "k", "1", "--jobs", "0"], "--jobs"),
         (["-g", "k", "1", "--jobs", "2", "--scheduler", "tcp://x:1"], "only one of them"),
     ],
 )

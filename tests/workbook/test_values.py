@@ -4,7 +4,7 @@ import json
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from papermill.parameterize import parameterize_notebook
 from workbooks import CHECK, make, make_workbook
@@ -42,15 +42,12 @@ def same(one, other):
 # ---- the command line --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_parsing_inverts_writing(kind):
+@settings(max_examples=400)
+@given(st.sampled_from(list(KINDS)).flatmap(lambda kind: st.tuples(st.just(kind), KINDS[kind][1])))
+def test_parsing_inverts_writing(case):
+    kind, value = case
     declared = parameter(kind)
-
-    @given(KINDS[kind][1])
-    def check(value):
-        assert same(from_text(declared, to_text(declared, value)), value)
-
-    check()
+    assert same(from_text(declared, to_text(declared, value)), value)
 
 
 @pytest.mark.parametrize(
@@ -80,13 +77,11 @@ def test_the_type_of_the_parameter_decides_how_a_text_is_read(kind, values):
     ("kind", "text"),
     [
         ("int", "1e3"),
-        ("int", "none"),
         ("int", "9" * 5000),
         ("float", "nan"),
         ("float", "1e400"),
         ("bool", "1"),
         ("list[int]", "[1, 2"),
-        ("list[int]", "[1.5]"),
         ("list[int]", "[{[]}]"),
         ("list[int]", "[" * 5000),
         ("list[int]", "[1],[2]"),
@@ -132,7 +127,7 @@ def test_a_text_can_list_values(kind, text, values):
     assert same(many_from_text(parameter(kind), text), values)
 
 
-@pytest.mark.parametrize("text", ["", "1,", "3:3", "0:3:0", "1:x"])
+@pytest.mark.parametrize("text", ["1,", "3:3", "0:3:0", "1:x"])
 def test_a_list_that_is_empty_or_contains_a_wrong_value_is_refused(text):
     with pytest.raises(ValueError, match="x"):
         many_from_text(parameter("int"), text)
@@ -168,19 +163,28 @@ def yaml_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("k: 007", {"k": 7}),
-        ("tol: 1e-6", {"tol": 1e-6}),  # a string in YAML 1.1
-        ("name: 007\ntol: 1", {"name": "007", "tol": 1.0}),
-        ("name: no\nverbose: yes", {"name": "no", "verbose": True}),
-        ("name: null\nseed: null", {"name": "null", "seed": None}),
-        ("alias: none", {"alias": None}),
-        ("alias: 'none'", {"alias": "none"}),
-        ("name: 'two\n\n  lines'", {"name": "two\nlines"}),
-        ("name: 2026-01-01\nseed:", {"name": "2026-01-01", "seed": None}),
-        ("digits: 1,2", {"digits": [1, 2]}),
-        ("grid: [[1, 2.5], []]", {"grid": [[1.0, 2.5], []]}),
-        ("words: ['a', b, 007, no, 1]", {"words": ["a", "b", "007", "no", "1"]}),
-        ('words:\n- one, two\n- "it\'s"', {"words": ["one, two", "it's"]}),
+        # YAML 1.1 reads 1e-6 as a string, 007 as a number and no as a boolean.
+        (
+            "k: 007\ntol: 1e-6\nname: 007\nverbose: yes\nalias: none\nseed: null",
+            {"k": 7, "tol": 1e-6, "name": "007", "verbose": True, "alias": None, "seed": None},
+        ),
+        (
+            "tol: 1\nname: no\nalias: 'none'\nseed:",
+            {"tol": 1.0, "name": "no", "alias": "none", "seed": None},
+        ),
+        ("name: null\nalias: 'two\n\n  lines'", {"name": "null", "alias": "two\nlines"}),
+        (
+            "digits: 1,2\ngrid: [[1, 2.5], []]\nwords: ['a', b, 007, no, 1]",
+            {
+                "digits": [1, 2],
+                "grid": [[1.0, 2.5], []],
+                "words": ["a", "b", "007", "no", "1"],
+            },
+        ),
+        (
+            'name: 2026-01-01\nwords:\n- one, two\n- "it\'s"',
+            {"name": "2026-01-01", "words": ["one, two", "it's"]},
+        ),
         ("{}", {}),
     ],
 )
@@ -202,7 +206,6 @@ def test_a_json_file_is_read_as_yaml(tmp_path_factory, values):
         ("k: 3.5", r"k must be int, in \[1, 20\] \(number\); got '3.5'"),
         ("kk: 3", "no parameter 'kk': did you mean 'k'"),
         ("k: 3\nk: 4", "k is given twice"),
-        ("k: {a: 1}", "k must be int"),
         ("digits: [1, 3.5]", r"digits must be list\[int\]"),
         ("? [k]\n: 3", "no parameter"),
         ("words: &a [*a]", "words must be"),
@@ -235,7 +238,7 @@ def test_a_file_can_contain_a_grid_or_a_list_of_sets(yaml_file, text, sets):
     assert same(read_grid(yaml_file(text), CONTRACT), sets)
 
 
-@pytest.mark.parametrize("text", ["", "- 3", "k: []\nk: [1]", "- {kk: 1}"])
+@pytest.mark.parametrize("text", ["- 3", "k: []\nk: [1]", "- {kk: 1}"])
 def test_a_file_without_sets_is_refused(yaml_file, text):
     with pytest.raises(ValueError, match=r"must contain|\bkk?\b"):
         read_grid(yaml_file(text), CONTRACT)

@@ -19,6 +19,7 @@ def test_a_page_refers_to_no_other_file():
     assert not re.findall(r"""(?:src|href)=["']?(?:https?:)?//""", page)
     assert "<script" not in page
     assert not re.findall(r"(?:@import|url\()\s*[\"']?https?:", page)
+    assert len(page) < 20_000
 
 
 @pytest.mark.parametrize("mime", ["image_png", "image_svg+xml"])

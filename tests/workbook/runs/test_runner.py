@@ -98,11 +98,10 @@ def test_a_task_that_occurs_twice_is_made_once(workbook):
     assert executions(workbook) == ["3"]
 
 
-@pytest.mark.parametrize("given", [{"kk": 1}, {"k": "3"}])
-def test_a_wrong_parameter_is_refused_before_a_kernel_starts(workbook, given, monkeypatch):
+def test_a_wrong_parameter_is_refused_before_a_kernel_starts(workbook, monkeypatch):
     monkeypatch.setattr(runner, "Kernels", None)
-    with pytest.raises(ValueError, match=r"no parameter 'kk'|must be"):
-        run("quick", given, workbook=workbook)
+    with pytest.raises(ValueError, match=r"no parameter 'kk'.*k must be"):
+        run("quick", {"kk": 1, "k": "3"}, workbook=workbook)
     assert folders(workbook) == []
 
 
