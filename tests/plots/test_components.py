@@ -47,6 +47,8 @@ def test_fitted_ellipses_are_dashed_in_colour_and_true_ones_solid_black(axes):
     colours = [to_rgb(patch.get_edgecolor()) for patch in axes.patches]
     assert styles == ["--", "--", "-", "-"]
     assert colours == [to_rgb(c) for c in (plots.colour(0), plots.colour(1), "black", "black")]
+    means = [(line.get_marker(), to_rgb(line.get_color())) for line in axes.lines]
+    assert means == list(zip("++xx", colours, strict=True))
     fitted, true = axes.patches[:2], axes.patches[2:]
     assert [p.angle for p in fitted] == [p.angle for p in true]
     assert not any(patch.get_fill() for patch in axes.patches)
