@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from problems import FOUR, STRUCTURES, some_structures
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import EII, VVE, Diagonal, Full, Spherical, Tied, start
+from gmmlab import EII, EVE, VVE, Diagonal, Full, Spherical, Tied, start
 
 
 def from_random_labels(X, n_components, rng, *, structure=Full):
@@ -154,6 +154,16 @@ def test_samples_may_lie_in_fewer_dimensions(draw, structure):
     X = np.column_stack([X, X @ [1, 1]])
     mixture = draw(X, 3, np.random.default_rng(0), structure=structure)
     assert (mixture.covariance.moments.conditioning(mixture.covariance.stack) > 1e-10).all()
+
+
+@pytest.mark.parametrize("structure", [EVE, VVE], ids=lambda s: s.__name__)
+def test_thin_clusters_with_common_axes_are_widened_until_none_is_thin(structure):
+    """Widening one cluster turns the common axes, so others can become thin."""
+    rng = np.random.default_rng(0)
+    lines = [10 * k + rng.normal(size=(3, 1)) * rng.normal(size=3) for k in range(4)]
+    X = np.concatenate([rng.normal(size=(20, 3)), *lines])
+    labels = np.repeat(np.arange(5), [20, 3, 3, 3, 3])
+    assert shares(start.from_labels(X, labels, structure=structure), X).min() > 1e-6
 
 
 # ---- Ward's method -----------------------------------------------------------------------
@@ -437,7 +447,7 @@ def test_random_points_are_drawn_uniformly():
 
 def test_random_responsibilities_are_uniform_on_the_simplex():
     X = np.random.default_rng(0).normal(size=(2000, 2))
-    starts = [start.random_responsibilities(X, 4, np.random.default_rng(s)) for s in range(20)]
+    starts = [start.random_responsibilities(X, 4, np.random.default_rng(s)) for s in range(100)]
     # Each r is Beta(1, 3), with mean 1/4 and variance 3/80; so these are the standard errors.
     weight, mean = np.sqrt(3 / 80 / 2000), 4 * np.sqrt(3 / 80 / 2000) * X.std(axis=0)
     weights = np.array([mixture.weights for mixture in starts]) - 1 / 4
@@ -455,6 +465,17 @@ def test_given_parameters_are_kept():
     np.testing.assert_array_equal(mixture.means, means)
     np.testing.assert_array_equal(mixture.weights, weights)
     np.testing.assert_array_equal(mixture.covariance.values, covariances)
+
+
+# ---- missing entries ---------------------------------------------------------------------
+
+
+def test_missing_entries_are_completed_by_the_mean_of_the_feature():
+    X = np.array([[1.0, 5.0], [2.0, np.nan], [6.0, 7.0], [np.nan, 0.0]])
+    expected = [[1, 5], [2, 4], [6, 7], [3, 0]]
+    np.testing.assert_allclose(start.completed(X), expected, rtol=1e-14)
+    with pytest.raises(ValueError, match="X contains only NaN in feature 1"):
+        start.completed([[1.0, np.nan], [2.0, np.nan]])
 
 
 # ---- errors ------------------------------------------------------------------------------
@@ -502,6 +523,7 @@ def test_samples_must_be_a_finite_matrix(X, error, message):
         ([0, 2, 2], None, ValueError, "labels must be 0 to 2, each at least once"),
         ([-1, 0, 1], None, ValueError, "labels must be 0 to 1"),
         ([1, 1, 1], None, ValueError, "labels must be 0 to 1"),
+        ([-1, -1, -1], None, ValueError, "labels must be 0 to 0"),
         ([[0, 1, 0]], None, ValueError, "labels must be a non-empty 1-D array"),
         ([0.0, 1.0, 1.0], None, TypeError, "labels must be integers"),
         ([0, 1, 1], 1, ValueError, "labels must be 0 to 0"),
