@@ -16,13 +16,14 @@ seed: int | None = None  # seed of the draws; >= 0
 digits: list[int] = [3, 8]  # which digits; in [0, 9]
 grid: list[list[float]] = [[0.5, 1], [2.0]]  # nested numbers; > 0
 verbose: bool = False  # whether to print
+size: int = 1  # a number without a rule
 """
 PARAMETERS = read_parameters(CELL)
 
 
 def test_the_cell_is_read_without_running_it():
     assert list(PARAMETERS) == [
-        "k", "tol", "n_noise", "kind", "title", "seed", "digits", "grid", "verbose"
+        "k", "tol", "n_noise", "kind", "title", "seed", "digits", "grid", "verbose", "size"
     ]  # fmt: skip
     assert PARAMETERS["title"].default == "a = b; # c"
     assert PARAMETERS["seed"].default is None
@@ -54,7 +55,7 @@ def test_allowed_values_pass():
     ("name", "value", "message"),
     [
         ("k", 0, r"k must be int, in \[1, 20\] \(number of components\); got 0"),
-        ("k", True, "k must be int.*got True"),
+        ("size", True, r"size must be int \(a number without a rule\); got True"),
         ("k", None, "k must be int.*got None"),
         ("tol", 0, "tol must be float, > 0"),
         ("tol", float("nan"), "tol must be float"),
