@@ -121,7 +121,7 @@ def fill(
             if not tasks:
                 break
             cells |= each(search_from_neighbours, tasks, f"round {number + 1}")
-    return {key: _with_verdict(cell, cells) for key, cell in cells.items()}
+    return {key: with_verdict(cell, cells) for key, cell in cells.items()}
 
 
 # ---- search of one cell --------------------------------------------------------------------
@@ -234,7 +234,7 @@ def _exceeds(low: Cell, high: Cell) -> bool:
     return bool(high.degenerate) or low.fit.log_likelihood > high.fit.log_likelihood + slack
 
 
-def _with_verdict(cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
+def with_verdict(cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
     """Return the cell, marked as degenerate if a special case of it still fits better."""
     if cell.degenerate:
         return cell

@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from gmmlab import EEE, EII, DegenerateError, datasets, selection
+from gmmlab import EEE, EII, VVV, DegenerateError, datasets, selection
 
 # The face of the wing has a function of the same name.
 module = importlib.import_module("gmmlab.selection.bootstrap_test")
 
-QUICK = {
-    **{"n_jobs": 1, "progress": False, "n_bootstrap": 19},
-    **{"starts": {"kmeans": 1}, "rounds": ((12, 1),), "tol": 1e-6},
-}
+FAST = {"starts": {"kmeans": 1}, "rounds": ((12, 1),), "tol": 1e-6}
+QUICK = {"n_jobs": 1, "progress": False, "n_bootstrap": 19, **FAST}
 
 
 def rng(seed=0):
@@ -89,6 +87,12 @@ def test_the_null_fit_of_a_replicate_is_no_worse_than_the_mixture_it_was_drawn_f
     assert len(nulls) == 5
     for X, null in nulls:
         assert null.log_likelihood >= test.null.mixture.log_prob(X).sum()
+
+
+@pytest.mark.parametrize("settings", [{}, {"floor": 0.01}], ids=["raised", "floored"])
+def test_data_without_a_sound_fit_raise(settings):
+    with pytest.raises(DegenerateError):
+        bootstrap_test([[0.0], [0.1], [9.0]], 2, structure=VVV, **settings)
 
 
 def test_p_values_are_about_uniform_under_the_null_hypothesis():

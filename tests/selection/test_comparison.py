@@ -37,6 +37,8 @@ def test_cells_are_ordered_by_structure_and_number(faithful):
         (structure, k) for structure in (EII, EEE, VVV) for k in (1, 2, 3)
     ]
     assert faithful.cell("VVV", 2) is faithful.cell(VVV, 2) is faithful.cells[7]
+    unsorted = compare([[0.0], [1.0], [3.0]], [2, 1, 2], ["EII"])
+    assert [cell.key for cell in unsorted.cells] == [(EII, 1), (EII, 2)]
 
 
 # ---- parallel ----------------------------------------------------------------------------------
@@ -130,10 +132,17 @@ def test_the_best_cell_has_the_lowest_value(faithful, criterion):
 def test_known_blocks_are_not_counted_as_parameters():
     X = datasets.old_faithful().X
     means = np.array([[2.0, 54.5], [4.3, 80.0]])
-    found = compare(X, [2], ["VVV"], free={"weights", "covariances"}, given={"means": means})
-    (cell,) = found.cells
-    np.testing.assert_array_equal(cell.fit.mixture.means, means)
-    assert found.to_frame().n_parameters[0] == 1 + 2 * 3
+    found = compare(X, [2], ["EEE", "VVV"], free={"weights", "covariances"}, given={"means": means})
+    for cell in found.cells:
+        np.testing.assert_array_equal(cell.fit.mixture.means, means)
+    assert list(found.to_frame().n_parameters) == [1 + 3, 1 + 2 * 3]
+
+
+def test_cells_that_differ_by_rounding_are_ranked_in_their_order(faithful):
+    best = faithful.best_cell("bic")
+    higher = best.fit.log_likelihood + 1e-12 * abs(best.fit.log_likelihood)
+    other = replace(best, fit=replace(best.fit, log_likelihood=higher))
+    assert replace(faithful, cells=(best, other)).ranked("bic")[0] is best
 
 
 def test_equal_models_are_ranked_in_the_order_of_the_cells():

@@ -54,10 +54,11 @@ def test_held_out_samples_count_by_their_weight():
     np.testing.assert_allclose(weighted.values, copied.values, atol=1e-6)
 
 
-def test_a_fold_without_a_sound_fit_has_no_value():
-    """Without the first fold, both components cannot have two samples each."""
-    X = np.array([[0.0], [0.1], [9.0], [9.1], [5.0]])
-    fold = np.array([0, 0, 1, 1, 1])
-    mixture = fit(X, start.from_labels(X, [0, 0, 1, 1, 1]), floor=0.01).mixture
-    score = cross_validated(as_samples(X), VVV, mixture, fold, rng(), {})
-    assert np.isnan(score.values).any()
+@pytest.mark.parametrize("settings", [{}, {"floor": 0.01}], ids=["raised", "floored"])
+def test_a_fold_without_a_sound_fit_has_no_value(settings):
+    """Without either fold there are too few samples for two components of two samples each."""
+    X = np.array([[0.0], [0.1], [9.0], [9.1]])
+    fold = np.array([0, 0, 1, 1])
+    mixture = fit(X, start.from_labels(X, fold), floor=0.01).mixture
+    score = cross_validated(as_samples(X), VVV, mixture, fold, rng(), settings)
+    assert np.isnan(score.values).all()

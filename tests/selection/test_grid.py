@@ -64,7 +64,9 @@ def nested(cells):
     ids=["iris", "iris-all", "faithful", "clusters", "noise"],
 )
 def test_more_components_or_a_looser_structure_never_fit_worse(X, numbers, structures):
-    pairs = list(nested(filled(X, numbers, structures)))
+    cells = filled(X, numbers, structures)
+    assert not any(cell.degenerate for cell in cells)  # as a cell that fits worse would be
+    pairs = list(nested(cells))
     assert len(pairs) >= len(structures)
     for low, high in pairs:
         fall = low.fit.log_likelihood - high.fit.log_likelihood
@@ -84,6 +86,17 @@ def test_a_poor_cell_starts_from_the_fit_of_its_special_case(monkeypatch, struct
     found = grid.search_from_neighbours(problem, high, [low], rng())
     assert found.fit.log_likelihood >= low.fit.log_likelihood - 1e-6
     assert found.tried == {low.key: low.fit.log_likelihood}
+
+
+def test_a_cell_that_fits_worse_than_its_special_case_is_degenerate():
+    X = datasets.old_faithful().X
+    low, high = filled(X, [1, 2], ["VVV"])
+    worse = grid.Cell(VVV, 2, fit(X, start.random_points(X, 2, rng()), max_iter=0))
+    assert worse.fit.log_likelihood < low.fit.log_likelihood
+    for cell, expected in ((high, ""), (worse, "EM from the fit of VVV with 1 components")):
+        found = grid.with_verdict(cell, {low.key: low, cell.key: cell})
+        assert found.degenerate.startswith(expected)
+        assert bool(found.degenerate) == bool(expected)
 
 
 def test_no_cell_is_worse_than_a_fit_from_the_true_labels():

@@ -49,6 +49,7 @@ def test_each_merge_lowers_the_entropy_most(seed):
         )
         assert merging.entropies[k - 2] == pytest.approx(least, abs=1e-9)
     assert (np.diff(merging.entropies) >= -1e-9).all()
+    assert (merging.entropies >= 0).all()
     assert merging.entropies[0] == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(merging.merged[0], len(X))
 
