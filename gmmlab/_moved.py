@@ -2,7 +2,6 @@
 
 import sys
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -35,7 +34,7 @@ def module(name: str) -> ModuleType:
     return import_module(f"gmmlab.{MODULES[name]}")
 
 
-class _Finder(MetaPathFinder, Loader):
+class _Finder:
     """Import an old name, such as ``gmmlab.player``, as the module that replaces it."""
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
