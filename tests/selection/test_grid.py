@@ -27,15 +27,16 @@ from gmmlab.engine import as_samples
 from gmmlab.selection import grid, is_tighter
 
 FEW = {"hierarchical": 1, "kmeans": 1, "random_from_data": 1}
+POOR = {"random": 1}  # so that without starts from neighbours some cells fit worse
 
 
 def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def filled(X, numbers, structures):
+def filled(X, numbers, structures, starts=FEW):
     """Return the cells of a grid."""
-    settings = {"rng": rng(), "n_jobs": 1, "progress": False, "starts": FEW}
+    settings = {"rng": rng(), "n_jobs": 1, "progress": False, "starts": starts}
     return selection.compare(X, numbers, structures, **settings).cells
 
 
@@ -51,7 +52,7 @@ def nested(cells):
 @pytest.mark.parametrize(
     ("X", "numbers", "structures"),
     [
-        (datasets.iris().X, (1, 2, 3, 4), (EII, VII, EEE, VEV, VVV)),
+        (datasets.iris().X, (1, 2, 3), (EII, VII, EEE, VEV, VVV)),
         (datasets.iris().X, (2,), STRUCTURES),
         (datasets.old_faithful().X, (1, 2, 3), (EII, EEE, VVV)),
         (
@@ -64,7 +65,7 @@ def nested(cells):
     ids=["iris", "iris-all", "faithful", "clusters", "noise"],
 )
 def test_more_components_or_a_looser_structure_never_fit_worse(X, numbers, structures):
-    cells = filled(X, numbers, structures)
+    cells = filled(X, numbers, structures, POOR)
     assert not any(cell.degenerate for cell in cells)  # as a cell that fits worse would be
     pairs = list(nested(cells))
     assert len(pairs) >= len(structures)
