@@ -133,6 +133,14 @@ def test_a_spurious_optimum_on_a_few_points_is_set_aside(place, seed):
     )
 
 
+def test_while_all_full_runs_degenerate_the_next_best_are_continued():
+    X = with_a_tight_group([2, 9])
+    found = search(X, 3, rng(), starts={"random_from_data": 20}, rounds=((1, 1),))
+    assert len(found.fits) > 1  # one at a time
+    assert not found.degenerate
+    assert len(found.set_aside) == len(found.fits) - 1
+
+
 def test_if_all_fits_are_degenerate_the_best_of_them_is_returned_with_a_message():
     """Four samples, three components: a covariance needs three samples, and rests on the floor."""
     X = rng().normal(size=(4, 2))
@@ -185,6 +193,19 @@ def test_no_fit_has_more_than_max_iter_iterations(clusters, max_iter):
     assert all(one.n_iter <= max_iter for one in found.fits)
 
 
+def test_max_iter_0_keeps_the_start_in_every_round(clusters):
+    mixture = start.random_points(clusters, 3, rng())
+    rounds = ((5, 1), (5, 1))
+    found = search(clusters, 3, rng(), begin=[mixture], starts={}, rounds=rounds, max_iter=0)
+    assert found.best.mixture == mixture
+
+
+def test_each_round_keeps_the_given_number_of_fits(clusters):
+    rounds = ((2, 5), (4, 3))
+    found = search(clusters, 3, rng(), structure=Tied, starts={"kmeans": 8}, rounds=rounds)
+    assert len(found.fits) == 3
+
+
 # ---- arguments of fit --------------------------------------------------------------------------
 
 
@@ -234,6 +255,17 @@ def test_missing_entries_are_integrated_out(structure):
     near = fit(X, found.best.mixture).mixture
     again = fit(holes, near, tol=1e-9, missing="marginalise", max_iter=5000)
     assert found.best.log_likelihood == pytest.approx(again.log_likelihood, abs=1e-3)
+
+
+def test_fits_are_accelerated_by_default():
+    X = datasets.old_faithful().X
+    begin = start.kmeans(X, 3, rng(), structure=Tied)
+    once = {"begin": [begin], "starts": {}, "structure": Tied, "rounds": ((1, 1),)}
+    fast, same, slow = (
+        search(X, 3, rng(), **once, **settings).best
+        for settings in ({}, {"accelerate": True}, {"accelerate": False})
+    )
+    assert fast.n_iter == same.n_iter < slow.n_iter / 2
 
 
 @pytest.mark.parametrize("settings", [{"floor": 1e-3}, {"ridge": 1e-6}, {"accelerate": False}])
