@@ -1,9 +1,9 @@
 """Reading a fit: agreement with the truth, convergence of EM, degenerate components.
 
-labels      `confusion`, `match_labels`, `accuracy`, `adjusted_rand_index`
-components  `match_components`, `match_mixtures`
-convergence `falls`, `remaining_gain`
-degeneracy  `degenerate`
+labels       `confusion`, `match_labels`, `accuracy`, `adjusted_rand_index`
+components   `match_components`, `match_mixtures`
+convergence  `falls`, `remaining_gain`
+degeneracy   `degenerate`
 
 The numbers of components are arbitrary, so labels are matched before they are compared.
 """

@@ -1,11 +1,8 @@
 """Starting points for EM: every function returns a valid mixture on the scale of the data.
 
-from k-means, k-means++, random samples, random responsibilities or Ward's method:
-    `kmeans`, `kmeans_plus_plus`, `random_points`, `random_responsibilities`, `hierarchical`
-from what is known:
-    `from_labels`, `from_responsibilities`, `from_parameters`
-preparation of the data:
-    `completed` fills missing entries; `subsample` draws from data that are large or not in memory
+drawn     `kmeans`, `kmeans_plus_plus`, `random_points`, `random_responsibilities`, `hierarchical`
+given     `from_labels`, `from_responsibilities`, `from_parameters`
+the data  `completed` fills missing entries; `subsample` draws from data that are large
 
 Weights sum to 1 and covariances are positive definite under every structure, even where a cluster
 has a single sample or a feature is constant.
@@ -213,7 +210,7 @@ def hierarchical(
     return _from_responsibilities(samples, _one_hot(labels - 1, n_components), structure)
 
 
-# ---- starts from what is known -----------------------------------------------------------
+# ---- starts that are given ---------------------------------------------------------------
 
 
 def from_labels(
