@@ -852,6 +852,15 @@ def test_labels_and_responsibilities_start_the_fit(X, covariance_type):
         np.testing.assert_allclose(model.covariances_, wanted.covariance.values, rtol=1e-10)
 
 
+def test_responsibilities_may_be_in_single_precision(X):
+    soft = np.random.default_rng(0).dirichlet(np.ones(3), size=300)
+    one, other = (
+        GaussianMixture(3, responsibilities_init=given, max_iter=0).fit(X)
+        for given in (soft, soft.astype(np.float32))
+    )
+    np.testing.assert_allclose(other.means_, one.means_, rtol=1e-4)
+
+
 @unconverged
 def test_given_blocks_replace_those_from_responsibilities(X):
     labels = np.arange(300) // 100
