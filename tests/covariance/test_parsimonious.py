@@ -95,6 +95,27 @@ def test_an_update_is_never_less_likely_than_the_value_before(seed, structure, k
         assert after <= before + 1e-11 * (abs(before) + counts.sum() * d)
 
 
+@pytest.mark.parametrize(("structure", "seed"), [(EVE, 24), (VVE, 52)])
+def test_an_update_keeps_axes_that_are_better_than_those_it_starts_from(structure, seed):
+    """From the axes of the features alone, the search ends in a worse minimum here."""
+    counts, moments = moments_of_clouds(np.random.default_rng(seed), 4, 4)
+    best = structure.estimate(counts, moments)
+    new, _ = best.update(counts, moments)
+    lowest = cost(counts, best.dense(4, 4), moments)
+    assert cost(counts, new.dense(4, 4), moments) <= lowest + 1e-11 * abs(lowest)
+
+
+@pytest.mark.parametrize("structure", [EEV, gmmlab.VEV, EVE, VVE], ids=lambda s: s.__name__)
+def test_structures_that_units_do_not_preserve_use_the_largest_floor_for_all_features(structure):
+    counts, moments = moments_of_clouds(np.random.default_rng(0), 3, 2)
+    old = random_structure(structure, np.random.default_rng(1), 3, 2)
+    new, touched = old.update(counts, moments, np.array([1e-3, 2.0]))
+    same, _ = old.update(counts, moments, np.array([2.0, 2.0]))
+    assert new == same
+    assert touched.any()
+    structure(new.values)  # the constructor checks that it is of the structure
+
+
 # ---- published fits ----------------------------------------------------------------------------
 
 
