@@ -291,9 +291,10 @@ class _EM:
     ) -> engine.Point | None:
         """Return the point that an M-step from `point` leads to."""
         iteration = point.iteration + 1 if iteration is None else iteration
+        statistics = sufficient_statistics(self.options.samples, step.mixture)
         elbo_m_step = step.expected_log_joint + point.entropy
-        new = self.evaluate(step.mixture, iteration, elbo_m_step=elbo_m_step, event=event)
-        return new._replace(gain=new.log_likelihood - point.log_likelihood)
+        gain = statistics.log_likelihood - point.log_likelihood
+        return engine.Point(iteration, step.mixture, statistics, elbo_m_step, gain, event)
 
     def problem(self, point: engine.Point, step: Step) -> str:
         """Describe what is degenerate after an M-step from a point; "" if nothing is."""

@@ -62,8 +62,11 @@ class MatrixCovariance(Covariance):
     def whitening(self) -> np.ndarray:
         """C⁻¹, in the shape of `stack`."""
         inverse = np.empty_like(self.cholesky)
-        for index in np.ndindex(inverse.shape[:-2]):
-            inverse[index] = dtrtri(self.cholesky[index], lower=1)[0]
+        d = inverse.shape[-1]
+        for factor, place in zip(
+            self.cholesky.reshape(-1, d, d), inverse.reshape(-1, d, d), strict=True
+        ):
+            place[:] = dtrtri(factor, lower=1)[0]
         return inverse
 
     @cached_property

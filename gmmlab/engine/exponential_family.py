@@ -10,6 +10,8 @@ the data, so it is used only if `exponential_family_centre` shows that no digits
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from gmmlab._numerics import blocks, normalise
@@ -58,17 +60,16 @@ class Pairs:
     @staticmethod
     def coefficients(moments: np.ndarray) -> np.ndarray:
         """Return the coefficients of zᵀ M z in the products, shape (k, p)."""
-        rows, columns, entries = upper_triangle(moments.shape[-1])
-        return moments[..., rows, columns] * entries
+        d = moments.shape[-1]
+        rows, columns, entries = upper_triangle(d)
+        flat = moments.reshape(*moments.shape[:-2], d * d)
+        return flat.take(rows * d + columns, axis=-1) * entries
 
     @staticmethod
     def moments(totals: np.ndarray, n_features: int) -> np.ndarray:
         """Return sums of the products, (k, p), as second moments."""
-        rows, columns, _ = upper_triangle(n_features)
-        moments = np.empty((*totals.shape[:-1], n_features, n_features))
-        moments[..., rows, columns] = totals
-        moments[..., columns, rows] = totals
-        return moments
+        moments = totals.take(_pair_of_entry(n_features), axis=-1)
+        return moments.reshape(*totals.shape[:-1], n_features, n_features)
 
     @staticmethod
     def times(precisions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -119,6 +120,16 @@ class Squares:
         return (precisions * extent**2).sum(axis=-1)
 
 
+@cache
+def _pair_of_entry(d: int) -> np.ndarray:
+    """Return for each entry of a symmetric matrix, row by row, the number of its product."""
+    rows, columns, _ = upper_triangle(d)
+    numbers = np.empty((d, d), dtype=np.intp)
+    numbers[rows, columns] = numbers[columns, rows] = np.arange(len(rows))
+    return numbers.ravel()
+
+
+@cache
 def products_of(structure: type[Covariance]) -> type[Pairs] | type[Squares]:
     """Return the products of coordinates that the second moments of a structure are sums of."""
     return Squares if issubclass(structure, DiagonalCovariance) else Pairs

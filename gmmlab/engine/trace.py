@@ -126,15 +126,15 @@ class Recorder:
 
     def add(self, point: Point) -> None:
         """Record a point."""
-        expected = point.statistics.expected_log_joint
+        expected, entropy = point.statistics.expected_log_joint, point.entropy
         self.rows.append(
             Row(
                 iteration=point.iteration,
                 log_likelihood=point.log_likelihood,
-                elbo_e_step=expected + point.entropy,
+                elbo_e_step=expected + entropy,
                 elbo_m_step=point.elbo_m_step,
                 expected_log_joint=expected,
-                entropy=point.entropy,
+                entropy=entropy,
                 smallest_eigenvalue=np.nan,  # `trace` fills this in
                 smallest_weight=float(point.mixture.weights.min()),
                 event=point.event,
