@@ -17,14 +17,17 @@ import numpy as np
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
 from gmmlab.convergence import remaining_gain as estimated_gain
 from gmmlab.em import maximise, sufficient_statistics
-from gmmlab.engine import THIN, Samples, as_samples, one_blas_thread, whole_covariance
+from gmmlab.engine import (
+    ON_FLOOR,
+    SHORT,
+    THIN,
+    Samples,
+    as_samples,
+    one_blas_thread,
+    whole_covariance,
+)
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
-
-# Expected counts are not integers: a component lacks samples if it is this many short of the need.
-_SHORT = 0.5
-# A variance up to this factor above the floor is on it: the rest is rounding.
-_ON_FLOOR = 1 + 1e-9
 
 # ---- agreement of labels -----------------------------------------------------------------
 
@@ -399,7 +402,7 @@ def degenerate(
         Degeneracy(
             int(j), f"has {counts[j]:.1f} samples, but its covariance needs at least {needed}"
         )
-        for j in np.flatnonzero(counts < needed - _SHORT)
+        for j in np.flatnonzero(counts < needed - SHORT)
     ]
     shares = np.broadcast_to(covariance.relative_to(whole_covariance(samples, type(covariance))), k)
     found += [
@@ -410,7 +413,7 @@ def degenerate(
         for j in np.flatnonzero(shares < thin)
     ]
     if floor is not None:
-        on_floor = covariance.clipped(check_floor(floor, d) * _ON_FLOOR)[1]
+        on_floor = covariance.clipped(check_floor(floor, d) * ON_FLOOR)[1]
         found += [
             Degeneracy(int(j), "is on the floor")
             for j in np.flatnonzero(np.broadcast_to(on_floor, k))

@@ -12,6 +12,8 @@ threads             one thread for each core, and one BLAS thread in each
 """
 
 from gmmlab.engine.degeneracy import (
+    ON_FLOOR,
+    SHORT,
     THIN,
     can_be_evaluated,
     degenerate_components,
@@ -38,6 +40,8 @@ from gmmlab.engine.threads import one_blas_thread
 from gmmlab.engine.trace import Point, Recorder, Row, Trace
 
 __all__ = [
+    "ON_FLOOR",
+    "SHORT",
     "THIN",
     "DaskSamples",
     "ExponentialFamilyForm",

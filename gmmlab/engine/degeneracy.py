@@ -15,11 +15,17 @@ from gmmlab.mixture import Mixture
 #: A component has *collapsed* in a fit when its smallest variance is below this fraction of the
 #: variance of the data.
 COLLAPSED = 1e-12
-#: A finished fit counts as collapsed from this fraction on: `diagnostics.degenerate`.
+#: A finished fit counts as collapsed below this fraction (`diagnostics.degenerate`), and starts are
+#: widened to it.
 THIN = 1e-6
 #: A component is *empty* when it has fewer expected samples than this; if the weights sum to
 #: less than 1, when it has less than this fraction of their sum.
 EMPTY = 1e-6
+#: A component is *short of samples* when it has this many fewer than its covariance needs; expected
+#: counts are not integers.
+SHORT = 0.5
+#: A variance is on the floor when it is at most this multiple of it; the rest is rounding.
+ON_FLOOR = 1 + 1e-9
 #: The data are singular when the smallest eigenvalue of their correlation matrix is below this.
 SINGULAR = 1e-13
 #: A feature is constant when its range is at most this many rounding errors of its values.
