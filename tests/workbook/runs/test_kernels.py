@@ -222,7 +222,7 @@ import sys
 from pathlib import Path
 from test_kernels import Kernels, start
 kernels = Kernels()
-start(kernels, kernels.folder)
+kernel = start(kernels, kernels.folder)  # kept: a kernel ends with its connection
 print(kernels.folder, kernels._fork_server.pid, flush=True)
 sys.stdin.read()
 """
