@@ -1,7 +1,8 @@
-"""The six structures with an M-step in closed form.
+"""The six linear structures: all of a covariance is shared, or nothing.
 
-Either every component has a covariance of its own (`Full`, `Diagonal`, `Spherical`), or all
-components share one (`Tied`, `EEI`, `EII`).
+In `Full`, `Diagonal` and `Spherical` each component has its own covariance; in `Tied`, `EEI` and
+`EII` all components share one. The structures whose components share a part of it, such as VEV,
+are in `parsimonious`.
 """
 
 from __future__ import annotations
