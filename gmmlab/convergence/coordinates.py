@@ -5,17 +5,35 @@ have the coordinates log πₖ / π_K. Every vector is a mixture, and 0 is the o
 sample from component k are y for its mean and the second Hermite polynomials of y for its
 covariance (I2). They are uncorrelated and have variance 1, so a step of length 1 changes the
 likelihood of a sample by about the same amount in every direction.
+
+Arrays have leading axes for the mixtures of a stack: each has an origin of its own.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import NamedTuple
+
 import numpy as np
 
+from gmmlab._validation import BLOCKS
 from gmmlab.mixture import Mixture
+
+# Weights are positive, also where they would underflow.
+_TINY = np.finfo(float).tiny
 
 
 class Coordinates:
     """Coordinates about `origin` of the free blocks.
+
+    They are in the order weights, means, covariances, and within a block component by component.
+
+    Parameters
+    ----------
+    origin : Mixture
+        One mixture, or a stack.
+    free : frozenset of str
+        The blocks that have coordinates.
 
     Attributes
     ----------
@@ -27,65 +45,91 @@ class Coordinates:
         covariance has the same positions for all components.
     columns : dict of str to slice
         The columns of `places` that belong to each free block.
+    shared : bool
+        Whether covariances are free and all components have the same one.
     """
 
     def __init__(self, origin: Mixture, free: frozenset[str]) -> None:
         self.origin = origin
         self.free = free
-        k, d = origin.means.shape
-        parts: dict[str, np.ndarray] = {}
-        begin = 0
-        if "weights" in free:
-            parts["weights"] = np.append(np.arange(k - 1), -1)[:, None]
-            begin = k - 1
-        if "means" in free:
-            parts["means"] = begin + np.arange(k * d).reshape(k, d)
-            begin += k * d
-        if "covariances" in free:
-            rows, q = len(origin.covariance.stack), origin.covariance.n_parameters(1, d)
-            places = begin + np.arange(rows * q).reshape(rows, q)
-            parts["covariances"] = np.broadcast_to(places, (k, q))
-            begin += rows * q
-        self.size = begin
-        self.places = np.hstack(list(parts.values()))
-        self.places[self.places < 0] = self.size
-        ends = np.cumsum([part.shape[1] for part in parts.values()])
-        self.columns = {
-            block: slice(end - part.shape[1], end)
-            for (block, part), end in zip(parts.items(), ends, strict=True)
-        }
+        k, d = origin.means.shape[-2:]
+        self._lead = origin.means.shape[:-2]
+        self._rows = origin.covariance.stack.shape[len(self._lead)]
+        q = origin.covariance.n_parameters(1, d)
+        layout = _layout(k, d, self._rows, q, free)
+        self.size, self.places, self.columns, self.shared, self._owners, self._parts = layout
 
     def of(self, mixture: Mixture) -> np.ndarray:
-        """Return the coordinates of a mixture, shape (p,)."""
-        parts, origin = [], self.origin
-        k, d = origin.means.shape
+        """Return the coordinates of a mixture, shape (…, p)."""
+        parts, origin, lead = [], self.origin, self._lead
         if "weights" in self.free:
-            logs = np.log(mixture.weights) - np.log(origin.weights)
-            parts.append((logs - logs[-1])[:, None])
+            logs = np.log(mixture.weights / origin.weights)
+            parts.append(logs[..., :-1] - logs[..., -1:])
         if "means" in self.free:
-            moved = (mixture.means - origin.means)[:, :, None]
-            parts.append(origin.covariance.whiten(moved)[:, :, 0])
+            moved = (mixture.means - origin.means)[..., None]
+            parts.append(origin.covariance.whiten(moved).reshape(*lead, -1))
         if "covariances" in self.free:
-            found = origin.covariance.chart(d).of(mixture.covariance)
-            parts.append(np.broadcast_to(found, (k, found.shape[1])))
-        coordinates = np.empty(self.size + 1)
-        coordinates[self.places] = np.hstack(parts)
-        return coordinates[: self.size]
+            found = origin.covariance.chart(origin.n_features).of(mixture.covariance)
+            parts.append(found.reshape(*lead, -1))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
     def mixture(self, coordinates: np.ndarray) -> Mixture:
-        """Return the mixture with these coordinates."""
-        origin = self.origin
-        d = origin.n_features
+        """Return the mixture with these coordinates (…, p)."""
+        origin, lead = self.origin, self._lead
+        k, d = origin.means.shape[-2:]
         weights, means, covariance = origin.weights, origin.means, origin.covariance
-        parts = np.append(coordinates, 0.0)[self.places]
         if "weights" in self.free:
-            logs = np.log(weights) + parts[:, 0]
-            weights = np.exp(logs - logs.max())
-            weights = np.maximum(weights / weights.sum(), np.finfo(float).tiny)
-            parts = parts[:, 1:]
+            logs = np.zeros(weights.shape)
+            logs[..., :-1] = coordinates[..., self._parts["weights"]]
+            logs -= logs.max(axis=-1, keepdims=True)
+            weights = weights * np.exp(logs)
+            weights /= weights.sum(axis=-1, keepdims=True)
+            np.maximum(weights, _TINY, out=weights)
         if "means" in self.free:
-            means = means + covariance.colour(parts[:, :d, None])[:, :, 0]
-            parts = parts[:, d:]
+            moved = coordinates[..., self._parts["means"]].reshape(*lead, k, d, 1)
+            means = means + origin.covariance.colour(moved)[..., 0]
         if "covariances" in self.free:
-            covariance = covariance.chart(d).at(parts[: len(covariance.stack)])
+            mine = coordinates[..., self._parts["covariances"]].reshape(*lead, self._rows, -1)
+            covariance = covariance.chart(d).at(mine)
         return Mixture.unchecked(weights, means, covariance)
+
+    def per_coordinate(self, values: np.ndarray) -> np.ndarray:
+        """Return the sum of values (…, k) over the components of each coordinate, shape (…, p)."""
+        if self.shared:
+            values = np.concatenate([values, values.sum(axis=-1, keepdims=True)], axis=-1)
+        return values[..., self._owners]
+
+
+class _Layout(NamedTuple):
+    """Where the coordinates are; see `Coordinates`."""
+
+    size: int
+    places: np.ndarray
+    columns: dict[str, slice]
+    shared: bool
+    owners: np.ndarray  # the component of each coordinate, k for what all components share, (p,)
+    parts: dict[str, slice]  # the coordinates of each free block
+
+
+@lru_cache(maxsize=64)
+def _layout(k: int, d: int, rows: int, q: int, free: frozenset[str]) -> _Layout:
+    """Return the layout for k components, d features and `rows` covariances of q coordinates."""
+    shapes = {"weights": (k - 1, 1), "means": (k, d), "covariances": (rows, q)}
+    shared = "covariances" in free and rows < k
+    size, width = 0, 0
+    places, owners, parts, columns = [], [], {}, {}
+    for block in (block for block in BLOCKS if block in free):
+        count, each = shapes[block]
+        mine = size + np.arange(count * each).reshape(count, each)
+        if block == "weights":
+            mine = np.append(mine, [[-1]], axis=0)  # past the end of all blocks
+        places.append(np.broadcast_to(mine, (k, each)))
+        of_all = block == "covariances" and shared
+        owners.append(np.repeat([k] if of_all else np.arange(count), each))
+        parts[block] = slice(size, size + count * each)
+        columns[block] = slice(width, width + each)
+        size, width = parts[block].stop, columns[block].stop
+    joined = np.hstack(places)
+    joined[joined < 0] = size
+    joined.setflags(write=False)
+    return _Layout(size, joined, columns, shared, np.concatenate(owners), parts)
