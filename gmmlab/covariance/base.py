@@ -5,12 +5,15 @@ fourteen structures derive from one of those and define what the components shar
 the coordinates of the structures near one of them.
 
 Shapes: k components, d features, b samples in a block. Samples are on the last axis, so that the
-long axis is contiguous.
+long axis is contiguous. Every array may have leading axes, of many fits; all axes are counted from
+the end. A structure that holds the covariances of many fits is a *stack*. What a singular
+covariance makes undefined is NaN, for this covariance only.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -54,6 +57,8 @@ class Covariance(ABC):
     curved: ClassVar[bool] = False
     #: the form of the second moments from which the structure is estimated
     moments: ClassVar[Moments]
+    #: names of cached tuples of arrays that go along when fits are selected or joined
+    carried: ClassVar[tuple[str, ...]] = ()
     #: the coordinates that `chart` returns
     chart_class: ClassVar[type[Chart]]
 
@@ -77,7 +82,7 @@ class Covariance(ABC):
     def unchecked(cls, values: np.ndarray) -> Self:
         """Build a structure without checks, for values that EM has computed.
 
-        They may be singular; what needs a positive definite matrix then raises a `LinAlgError`.
+        They may be singular, and they may be a stack, with leading axes.
         """
         self = object.__new__(cls)
         values = np.asarray(values)
@@ -114,7 +119,52 @@ class Covariance(ABC):
 
     def take(self, order: np.ndarray) -> Self:
         """Return the structure with its components in the given order."""
-        return self.unchecked(self.values[order])
+        return self.unchecked(self.values.take(order, axis=-len(self.shape)))
+
+    # ---- stacks --------------------------------------------------------------------------
+
+    @classmethod
+    def stacked(cls, members: Sequence[Self]) -> Self:
+        """Return a stack of structures of the same shape."""
+        return cls._joined(lambda *values: np.stack(values), *members)
+
+    def select(self, fits: Any) -> Self:
+        """Return the covariances of some fits of a stack.
+
+        `fits` is an index of the leading axis, a slice, an array of indices, or a mask.
+        """
+        return self._joined(lambda values: values[fits], self)
+
+    def where(self, mask: np.ndarray, other: Self) -> Self:
+        """Return a stack with the fits of this one where `mask` is true, and of the other's."""
+
+        def chosen(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            shape = *mask.shape, *[1] * (mine.ndim - mask.ndim)
+            return np.where(mask.reshape(shape), mine, theirs)
+
+        return self._joined(chosen, self, other)
+
+    def replaced(self, fits: Any, by: Self) -> Self:
+        """Return a stack in which the covariances of some fits are those of another stack."""
+
+        def changed(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+            values = mine.copy()
+            values[fits] = theirs
+            return values
+
+        return self._joined(changed, self, by)
+
+    @classmethod
+    def _joined(cls, change: Callable[..., np.ndarray], *members: Self) -> Self:
+        """Apply a change to the values, and to those of `carried` that all members have."""
+        new = cls.unchecked(change(*(member.values for member in members)))
+        for name in cls.carried:
+            if all(name in member.__dict__ for member in members):
+                arrays = zip(*(member.__dict__[name] for member in members), strict=True)
+                new.__dict__[name] = tuple(change(*each) for each in arrays)
+        return new
+
+    # ---- parts ---------------------------------------------------------------------------
 
     @abstractmethod
     def marginal(self, features: np.ndarray) -> Covariance:
@@ -213,7 +263,11 @@ class Covariance(ABC):
         estimators start from the current value, so the result is never less likely than that.
         """
         new = self.estimate(counts, moments)
-        return (new, np.zeros(len(new.stack), dtype=bool)) if floor is None else new.clipped(floor)
+        return (new, new.untouched()) if floor is None else new.clipped(floor)
+
+    def untouched(self) -> np.ndarray:
+        """Return False for each component, shape (k,), or (1,) if all share one covariance."""
+        return np.zeros(self.stack.shape[: -self.moments.ndim], dtype=bool)
 
     @abstractmethod
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from gmmlab.covariance._linalg import eigh, solve
 from gmmlab.covariance.base import Chart, Covariance
 from gmmlab.covariance.moments import upper_products, upper_triangle
 
@@ -27,19 +28,21 @@ class MatrixChart(Chart):
     def scores(self, y: np.ndarray) -> np.ndarray:
         _, _, entries = upper_triangle(self.n_features)
         scores = upper_products(y)
-        scores[entries == 1] -= 1
-        scores[entries == 1] /= np.sqrt(2)
+        scores[..., entries == 1, :] -= 1
+        scores[..., entries == 1, :] /= np.sqrt(2)
         return scores
 
     def of(self, new: Covariance) -> np.ndarray:
         rows, columns, entries = upper_triangle(self.n_features)
-        eigenvalues, vectors = np.linalg.eigh(self.origin.whiten_moments(new.stack))
-        logarithm = (vectors * np.log(eigenvalues)[..., None, :]) @ vectors.swapaxes(-1, -2)
+        eigenvalues, vectors = eigh(self.origin.whiten_moments(new.stack))
+        with np.errstate(divide="ignore", invalid="ignore"):  # of singular covariances
+            logs = np.log(eigenvalues)[..., None, :]
+            logarithm = (vectors * logs) @ vectors.swapaxes(-1, -2)
         # √2 A = log C⁻¹ Σ' C⁻ᵀ; an entry off the diagonal stands for two
         return logarithm[..., rows, columns] * np.sqrt(entries / 2)
 
     def at(self, coordinates: np.ndarray) -> Covariance:
-        eigenvalues, vectors = np.linalg.eigh(self._logarithm(coordinates))
+        eigenvalues, vectors = eigh(self._logarithm(coordinates))
         relative = (vectors * np.exp(eigenvalues)[..., None, :]) @ vectors.swapaxes(-1, -2)
         values = self.origin.colour_moments(relative)
         return self.origin.unchecked(values.reshape(self.origin.values.shape))
@@ -60,14 +63,22 @@ class MatrixChart(Chart):
         return logarithm
 
 
-class DiagonalChart(Chart):
+class _VarianceChart(Chart):
+    """Base class of coordinates that are logarithms of variances."""
+
+    def _logs(self, new: Covariance) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):  # of variances that are 0
+            return np.log(new.stack * self.origin.precisions)
+
+
+class DiagonalChart(_VarianceChart):
     """Coordinates of variances: logarithms of their ratios, divided by √2."""
 
     def scores(self, y: np.ndarray) -> np.ndarray:
         return (y * y - 1) / np.sqrt(2)
 
     def of(self, new: Covariance) -> np.ndarray:
-        return np.log(new.stack / self.origin.stack) / np.sqrt(2)
+        return self._logs(new) / np.sqrt(2)
 
     def at(self, coordinates: np.ndarray) -> Covariance:
         variances = self.origin.stack * np.exp(np.sqrt(2) * coordinates)
@@ -77,7 +88,7 @@ class DiagonalChart(Chart):
         return self.origin.stack[..., None, :] * (np.sqrt(2) * np.eye(self.n_features))
 
 
-class RoundChart(Chart):
+class RoundChart(_VarianceChart):
     """The one coordinate of a variance that is the same in every direction."""
 
     def scores(self, y: np.ndarray) -> np.ndarray:
@@ -85,7 +96,7 @@ class RoundChart(Chart):
         return ((y * y).sum(axis=-2, keepdims=True) - d) / np.sqrt(2 * d)
 
     def of(self, new: Covariance) -> np.ndarray:
-        return np.log(new.stack / self.origin.stack) * np.sqrt(self.n_features / 2)
+        return self._logs(new) * np.sqrt(self.n_features / 2)
 
     def at(self, coordinates: np.ndarray) -> Covariance:
         variances = self.origin.stack * np.exp(coordinates / np.sqrt(self.n_features / 2))
@@ -112,15 +123,17 @@ class OrientedChart(MatrixChart):
         diagonal = np.diagonal(rotation, axis1=-2, axis2=-1)
         signs = np.where(diagonal < 0, -1.0, 1.0)
         far = np.abs(diagonal).argmin(axis=-1)[..., None]
-        reflected = np.linalg.det(rotation * signs[..., None, :]) < 0
+        with np.errstate(invalid="ignore"):  # of axes that are NaN
+            reflected = np.linalg.det(rotation * signs[..., None, :]) < 0
         far_signs = np.take_along_axis(signs, far, axis=-1)
         far_signs = np.where(reflected[..., None], -far_signs, far_signs)
         np.put_along_axis(signs, far, far_signs, axis=-1)
         rotation *= signs[..., None, :]
         one = np.eye(self.n_features)
-        skew = np.linalg.solve(rotation + one, rotation - one)
+        skew = solve(rotation + one, rotation - one)
         angles = 2 * skew[..., *np.triu_indices(self.n_features, 1)]
-        logs = np.log(new_variances / variances) / np.sqrt(2)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of singular covariances
+            logs = np.log(new_variances / variances) / np.sqrt(2)
         angles = np.broadcast_to(angles, (*logs.shape[:-1], angles.shape[-1]))
         return np.concatenate([logs, angles], axis=-1)
 
@@ -132,5 +145,5 @@ class OrientedChart(MatrixChart):
         # Axes that all components share are those of the first one's coordinates.
         skew[..., rows, columns] = coordinates[..., : axes.shape[-3], d:] / 2
         skew -= skew.swapaxes(-1, -2)
-        axes = axes @ np.linalg.solve(one - skew, one + skew)
+        axes = axes @ solve(one - skew, one + skew)
         return self.origin.composed(variances * np.exp(np.sqrt(2) * coordinates[..., :d]), axes)

@@ -9,25 +9,31 @@ Raftery 1993; Celeux and Govaert 1995). Each function minimises
 over covariances that share the named parts, for second moments Mₖ. Moments are matrices (k, d, d),
 or variances (k, d) along known axes. With `bounded`, the minimum is subject to Σₖ ⪰ I. Searches
 start from `near`, log-volumes (k,), if it is given; the result does not depend on it.
+
+Counts (k,), moments and `near` may have the same leading axes, of n fits. The searches of all fits
+take their steps together, and a fit that has converged leaves the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-#: variances (k, d) of the moments along some axes → the variances Λₖ that minimise (P1)
-Estimator = Callable[[np.ndarray], np.ndarray]
+from gmmlab.covariance._linalg import cholesky, eigh, inverse_of_lower, solve
+
+#: counts (k,) and variances (k, d) of the moments along some axes → the variances Λₖ that minimise
+#: (P1)
+Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 # Log-volumes have converged when a step changes them by at most this. The error after a Newton
 # step is about the square of the step, so that tolerance is larger than that of alternating steps.
 _NEWTON, _ALTERNATING = 1e-5, 1e-12
-# Newton steps that are shorter are taken without a check that the cost falls: near the minimum,
-# rounding hides the change.
-_NEAR = 1e-3
+# Newton steps that are shorter are taken without a check that the cost falls. The third derivative
+# of the cost along a step is at most about its length times the second, so they cannot fail.
+_NEAR = 0.1
 _MOST_STEPS = 1000
 # Two axes are not rotated if (P1) for each sample changes with the angle by at most `_ROUND`: all
 # components are round in their plane. The search stops when a sweep gains at most `_GAIN` for each
@@ -48,7 +54,7 @@ _COLLAPSED = 1e-14
 
 def pooled(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return Σₖ Nₖ Mₖ / n: the estimate where all components share one covariance."""
-    return _mixed(counts / counts.sum(), moments)
+    return _mixed(_shares(counts), moments)
 
 
 # ---- volumes and shapes --------------------------------------------------------------------
@@ -73,7 +79,7 @@ def equal(
 ) -> np.ndarray:
     """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): the components share volume and shape."""
     del near
-    one = pooled(counts, moments)
+    one = pooled(counts, moments)[..., None, :]
     return np.broadcast_to(np.maximum(one, 1) if bounded else one, moments.shape)
 
 
@@ -90,78 +96,149 @@ def proportional(
     (1995) alternate between C and λₖ = tr(C⁻¹ Mₖ) / d, which reaches the same point more slowly.
     With a bound, the steps alternate, subject to C ⪰ I and λₖ ≥ 1.
     """
-    d = moments.shape[1]
+    d = moments.shape[-1]
+    weights, inner = _flat(counts, moments)
     if bounded:
-        return _proportional_bounded(counts, moments)
-    size = _traces(moments)
+        return _proportional_bounded(weights, inner).reshape(moments.shape)
+    size = _traces(weights, inner) / d
     alive = size > 0  # a component at a single point has no volume
-    if not counts[alive].any():
-        return moments
-    weights, inner = counts[alive] / counts[alive].sum(), moments[alive]
-    logs = np.log(size[alive] / d) if near is None else near[alive]
-    try:
-        cost, relative = _profile(weights, inner, logs)
-        for _ in range(_MOST_STEPS):
-            shares = _traces(relative) / d
-            flat = relative.reshape(len(relative), -1)
-            # Row k is divided by its weight. A common factor of the volumes changes nothing, so
-            # the matrix is singular until the weights are added.
-            curvature = np.diag(shares) + weights - flat @ flat.T * weights / d
-            step = np.linalg.solve(curvature, shares - 1)
-            tried = _profile(weights, inner, logs + step)
-            while not tried[0] <= cost and np.abs(step).max() > _NEAR:
-                step = step / 2
-                tried = _profile(weights, inner, logs + step)
-            fell = tried[0] < cost
-            logs = logs + step
-            cost, relative = tried
-            if np.abs(step).max() <= _NEWTON or not fell:  # rounding hides the rest
+    everyone = bool(alive.all())
+    if not everyone:
+        weights = weights * alive
+        size = np.where(alive, size, 1)
+    with np.errstate(all="ignore"):  # the data of a fit may lie in a subspace
+        weights = _shares(weights)
+        logs = first = np.log(size)
+        if near is not None:
+            logs = near.reshape(first.shape)
+            logs = np.where(np.isfinite(logs) & alive, logs, first)
+        logs = _log_volumes(weights, inner, logs)
+        logs = np.where(np.isfinite(logs), logs, first)
+        volumes = np.exp(logs)
+        common = _mixed(weights / volumes, inner)
+        found = _per(volumes, inner) * common[:, None]
+    if not everyone:
+        found = np.where(_per(alive, inner), found, inner)
+        found = np.where(_per(weights.sum(axis=-1) > 0, inner), found, inner)
+    return found.reshape(moments.shape)
+
+
+def _log_volumes(weights: np.ndarray, moments: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Return the log-volumes (n, k) that minimise (P1), or NaN; by Newton's method.
+
+    Components of weight 0 keep theirs.
+    """
+    found = logs.copy()
+    left = np.arange(len(found))  # the fits that have not converged
+    (n, k), d = logs.shape, moments.shape[-1]
+    alive = weights > 0
+    if alive.all():
+        alive = None
+    last = promised = np.full(n, np.inf)
+    here = _profile(weights, moments, logs)
+    for _ in range(_MOST_STEPS):
+        shares = _traces(weights, here.relative) / d
+        if alive is not None:
+            shares = np.where(alive, shares, 1)
+        rows = here.relative.reshape(*weights.shape, -1)
+        # Row k is divided by its weight. A common factor of the volumes changes nothing, so the
+        # matrix is singular until the weights are added.
+        curvature = (1 - rows @ rows.swapaxes(-1, -2) / d) * weights[:, None, :]
+        curvature += shares[..., None] * np.eye(k)
+        step = solve(curvature, shares[..., None] - 1)[..., 0]
+        size = np.abs(step).max(axis=-1)
+        go = size > _NEWTON  # not NaN
+        if not go.any():
+            found[left] = logs + step
+            break
+        # Rounding hides the rest if steps near the minimum no longer promise less and less.
+        gain = (weights * (shares - 1) * step).sum(axis=-1)
+        go &= (last > _NEAR) | (gain < promised / 2)
+        if (size > _NEAR).any():
+            step = _shortened(weights, moments, logs, here, step, size)
+        logs = logs + step
+        found[left] = logs
+        last, promised = size, gain
+        if not go.all():
+            left, weights, moments, logs = left[go], weights[go], moments[go], logs[go]
+            last, promised = last[go], promised[go]
+            alive = None if alive is None else alive[go]
+            if len(left) == 0:
                 break
-    except np.linalg.LinAlgError:  # the data lie in a subspace
-        logs = np.log(size[alive] / d)
-    volumes = np.zeros(len(moments))
-    volumes[alive] = np.exp(logs)
-    common = _mixed(weights / volumes[alive], inner)
-    return _per(volumes, moments) * common
+        here = _profile(weights, moments, logs)
+    return found
 
 
-def _profile(
-    weights: np.ndarray, moments: np.ndarray, logs: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return (P1), up to a constant, and Pₖ as functions of the log-volumes."""
+def _shortened(
+    weights: np.ndarray,
+    moments: np.ndarray,
+    logs: np.ndarray,
+    here: _Profile,
+    step: np.ndarray,
+    size: np.ndarray,
+) -> np.ndarray:
+    """Return steps, halved until (P1) does not rise or they are short."""
+    cost = here.cost(weights, logs)
+    while True:
+        tried = _profile(weights, moments, logs + step).cost(weights, logs + step)
+        rises = ~(tried <= cost) & (size > _NEAR)
+        if not rises.any():
+            return step
+        factor = np.where(rises, 0.5, 1)
+        step, size = step * factor[:, None], size * factor
+
+
+class _Profile(NamedTuple):
+    """What the best C for given log-volumes makes of the moments."""
+
+    relative: np.ndarray  # Pₖ
+    scale: np.ndarray  # C, or the diagonal of its Cholesky factor, (n, d)
+
+    def cost(self, weights: np.ndarray, logs: np.ndarray) -> np.ndarray:
+        """Return (P1) of each fit, up to a constant, shape (n,)."""
+        d, times = self.scale.shape[-1], self.relative.ndim - weights.ndim
+        log_det = times * np.log(self.scale).sum(axis=-1)
+        return d * (weights * logs).sum(axis=-1) + log_det
+
+
+def _profile(weights: np.ndarray, moments: np.ndarray, logs: np.ndarray) -> _Profile:
     scaled = moments * _per(np.exp(-logs), moments)
     common = _mixed(weights, scaled)
-    if moments.ndim == 2:
-        if not (common > 0).all():
-            raise np.linalg.LinAlgError("a feature has no variance")
-        return len(common) * (weights @ logs) + np.log(common).sum(), scaled / common
-    factor = np.linalg.cholesky(common)
-    whitening = np.linalg.inv(factor)
-    log_det = 2 * np.log(np.diagonal(factor)).sum()
-    return len(common) * (weights @ logs) + log_det, whitening @ scaled @ whitening.T
+    if common.ndim == 2:
+        return _Profile(scaled / common[:, None], common)
+    factor = cholesky(common)
+    whitening = inverse_of_lower(factor)[:, None]
+    relative = whitening @ scaled @ whitening.swapaxes(-1, -2)
+    return _Profile(relative, factor.diagonal(axis1=-2, axis2=-1))
 
 
 def _proportional_bounded(counts: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    d = moments.shape[1]
-    logs = np.zeros(len(moments))
-    for _ in range(_MOST_STEPS):
-        common = _raised(pooled(counts, moments * _per(np.exp(-logs), moments)))
-        if moments.ndim == 2:
-            size = (moments / common).sum(axis=1)
-        else:
-            size = np.einsum("ij,kji->k", np.linalg.inv(common), moments)
-        last, logs = logs, np.log(np.maximum(size / d, 1))
-        if np.abs(logs - last).max() <= _ALTERNATING:
-            break
-    return _per(np.exp(logs), moments) * common
+    weights, d = _shares(counts), moments.shape[-1]
+    found = np.empty(moments.shape)
+    left, logs = np.arange(len(found)), np.zeros(weights.shape)
+    with np.errstate(all="ignore"):  # moments may be infinite
+        for _ in range(_MOST_STEPS):
+            common = _raised(_mixed(weights, moments * _per(np.exp(-logs), moments)))
+            if common.ndim == 2:
+                size = (moments / common[:, None]).sum(axis=-1)
+            else:
+                size = (solve(common, np.eye(d))[:, None] * moments).sum(axis=(-1, -2))
+            last, logs = logs, np.log(np.maximum(size / d, 1))
+            found[left] = _per(np.exp(logs), moments) * common[:, None]
+            go = np.abs(logs - last).max(axis=-1) > _ALTERNATING
+            if not go.any():
+                break
+            if not go.all():
+                left, weights, moments, logs = left[go], weights[go], moments[go], logs[go]
+    return found
 
 
-def _raised(moment: np.ndarray) -> np.ndarray:
-    """Return variances (d,), or a matrix (d, d), with eigenvalues below 1 raised to 1."""
-    if moment.ndim == 1:
-        return np.maximum(moment, 1)
-    eigenvalues, vectors = np.linalg.eigh(moment)
-    return (vectors * np.maximum(eigenvalues, 1)) @ vectors.T
+def _raised(moments: np.ndarray) -> np.ndarray:
+    """Return variances (n, d), or matrices (n, d, d), with eigenvalues below 1 raised to 1."""
+    if moments.ndim == 2:
+        return np.maximum(moments, 1)
+    eigenvalues, vectors = eigh(moments)
+    return (vectors * np.maximum(eigenvalues, 1)[..., None, :]) @ vectors.swapaxes(-1, -2)
 
 
 def equal_volume(
@@ -181,30 +258,51 @@ def equal_volume(
     del near
     if bounded:
         return _equal_volume_bounded(counts, variances)
-    whole = (variances > 0).all(axis=1)
-    own = np.exp(np.log(np.where(whole[:, None], variances, 1)).mean(axis=1))
-    volume = counts @ (own * whole) / counts.sum()
-    return variances * np.where(whole, volume / own, 1)[:, None]
+    positive = variances > 0
+    if positive.all():
+        return variances * equalising(counts, np.log(variances).mean(axis=-1))[..., None]
+    whole = positive.all(axis=-1)
+    logs = np.log(np.where(whole[..., None], variances, 1)).mean(axis=-1)
+    factor = equalising(counts, np.where(whole, logs, -np.inf))
+    return variances * np.where(whole, factor, 1)[..., None]
+
+
+def equalising(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
+    """Return factors (k,) that make volumes equal: λ / λₖ with λ = Σₖ Nₖ λₖ / n.
+
+    `logs` are log λₖ. A component with log λₖ = −∞ adds nothing to λ.
+    """
+    volumes = np.exp(logs)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        volume = (counts * volumes).sum(axis=-1) / counts.sum(axis=-1)
+        return volume[..., None] / volumes
 
 
 def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
-    from scipy.optimize import brentq
-
-    weights = counts / counts.sum()
     logs = np.log(np.maximum(variances, np.finfo(float).tiny))
-    sums = np.cumsum(-np.sort(-logs, axis=1), axis=1)  # of the 1, 2, … largest
-    parts = np.arange(1, logs.shape[1] + 1)
-
-    def shifts(c: float) -> np.ndarray:
-        # Σⱼ max(0, log Mₖⱼ + t) is the largest of its sums over the 1, 2, … largest
-        return ((c - sums) / parts).min(axis=1)
-
-    def slope(c: float) -> float:
-        return 1 - weights @ np.exp(np.minimum(-shifts(c), 700))
-
-    largest = np.maximum(logs, 0).sum(axis=1).max()
-    c = 0.0 if slope(0.0) >= 0 else brentq(slope, 0.0, largest + 1e-9, xtol=1e-14, rtol=1e-15)
-    return np.exp(np.maximum(logs + shifts(c)[:, None], 0))
+    sums = np.cumsum(-np.sort(-logs, axis=-1), axis=-1)  # of the 1, 2, … largest
+    parts = np.arange(1, logs.shape[-1] + 1)
+    with np.errstate(all="ignore"):
+        weights = np.log(_shares(counts))
+        # Σⱼ max(0, log Mₖⱼ + t) = c if t is the smallest of (c − sum) / part. The logarithm of
+        # Σₖ Nₖ exp(−tₖ) / n is convex in c and falls. So Newton steps from the left do not
+        # overshoot its root; the minimum is at c = 0 if there is none to the right of it.
+        c = np.zeros(variances.shape[:-2])
+        for _ in range(_MOST_STEPS):
+            each = (c[..., None, None] - sums) / parts
+            least = each.argmin(axis=-1)
+            shifts = np.take_along_axis(each, least[..., None], axis=-1)[..., 0]
+            terms = weights - shifts
+            top = terms.max(axis=-1, keepdims=True)
+            terms = np.exp(terms - top)
+            total = terms.sum(axis=-1)
+            excess = top[..., 0] + np.log(total)
+            step = excess * total / (terms / parts[least]).sum(axis=-1)
+            going = step > 4 * np.finfo(float).eps * np.maximum(c, 1)
+            if not going.any():
+                break
+            c = np.where(going, c + step, c)
+        return np.exp(np.maximum(logs + shifts[..., None], 0))
 
 
 # ---- axes ----------------------------------------------------------------------------------
@@ -216,7 +314,7 @@ def own_axes(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     These axes are also the best if components share their shape: tr Σ⁻¹ M is smallest if Σ and M
     have the same eigenvectors, with eigenvalues in the same order (von Neumann's inequality).
     """
-    variances, axes = np.linalg.eigh(moments)
+    variances, axes = eigh(moments)
     return np.maximum(variances, 0), axes
 
 
@@ -224,7 +322,7 @@ def common_axes(
     counts: np.ndarray,
     moments: np.ndarray,
     estimate: Estimator,
-    begin: Iterable[np.ndarray],
+    begin: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
 
@@ -232,9 +330,10 @@ def common_axes(
     ----------
     counts, moments : ndarray, shapes (k,) and (k, d, d)
     estimate : callable
-        Returns the Λₖ that minimise (P1), for variances of Mₖ along known axes.
-    begin : iterable of ndarray, shape (d, d)
-        Axes to start from. The best of the results is returned.
+        Returns the Λₖ that minimise (P1), for counts and variances of Mₖ along known axes.
+    begin : ndarray, shape (n_starts, d, d)
+        Axes to start from; leading axes, of many fits, are between these. The best of the results
+        is returned.
 
     Notes
     -----
@@ -246,16 +345,32 @@ def common_axes(
     times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ. Planes that have no axis in common are rotated together (Browne
     and McNicholas 2014 rotate all axes at once, by an MM algorithm). The result is a local minimum.
     """
-    shares = counts / counts.sum()
-    found = [_rotated(shares, moments, estimate, axes) for axes in begin]
-    return min(found, key=lambda each: each[0])[1:]
+    lead = *begin.shape[:1], *counts.shape[:-1]
+    shares, moments = (
+        np.broadcast_to(each, (*begin.shape[:1], *each.shape))
+        for each in (_shares(counts), moments)
+    )
+    d = moments.shape[-1]
+    with np.errstate(all="ignore"):  # (P1) has no minimum if a component is flat
+        found = _rotated(*_flat(shares, moments), estimate, begin.reshape(-1, d, d))
+    costs, variances, axes = (each.reshape(*lead, *each.shape[1:]) for each in found)
+    return best(costs, variances), best(costs, axes)
 
 
-def cost(counts: np.ndarray, variances: np.ndarray, moments: np.ndarray) -> float:
+def best(costs: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+    """Return for each fit the candidate of the lowest cost; both are along the first axis."""
+    if len(costs) == 1:
+        return candidates[0]
+    first = np.where(np.isnan(costs), np.inf, costs).argmin(axis=0)[None]
+    first = first.reshape(*first.shape, *[1] * (candidates.ndim - first.ndim))
+    return np.take_along_axis(candidates, first, axis=0)[0]
+
+
+def cost(counts: np.ndarray, variances: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return (P1) for variances and moments (k, d) along the same axes."""
     with np.errstate(divide="ignore", invalid="ignore"):
         each = np.log(variances) + np.where(moments > 0, moments / variances, 0)
-    return float(counts @ each.sum(axis=1))
+        return (counts * each.sum(axis=-1)).sum(axis=-1)
 
 
 def cost_along(
@@ -263,15 +378,16 @@ def cost_along(
     moments: np.ndarray,
     estimate: Estimator,
     axes: np.ndarray,
-) -> float:
+) -> np.ndarray:
     """Return (P1) for the best variances along given axes (d, d)."""
     variances = along(moments, axes)
-    return cost(counts, estimate(variances), variances)
+    return cost(counts, estimate(counts, variances), variances)
 
 
 def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Return the variances (k, d) of second moments along axes (d, d)."""
-    return np.maximum(np.einsum("ij,kil,lj->kj", axes, moments, axes), 0)
+    axes = axes[..., None, :, :]
+    return np.maximum((moments @ axes * axes).sum(axis=-2), 0)
 
 
 def _rotated(
@@ -279,145 +395,172 @@ def _rotated(
     moments: np.ndarray,
     estimate: Estimator,
     axes: np.ndarray,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return (P1), variances and axes at a minimum near `axes`, for counts that sum to 1."""
-    here = _view(counts, axes.T @ moments @ axes, estimate)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (P1), variances and axes at minima near `axes`, for counts that sum to 1."""
+    found = axes.copy()
+    left, weights = np.arange(len(axes)), counts  # of the fits whose axes still rotate
+    here = _view(weights, _turned(moments, axes), estimate)
+    # (P1) has no minimum for these; the next EM step reports a degenerate component.
+    go = ~_collapsed(weights, here.estimated)
     for _ in range(_MOST_ROTATIONS):
-        if _collapsed(counts, here.estimated):
-            break  # (P1) has no minimum; the next EM step reports a degenerate component
-        rotation, gain = _newton_rotation(counts, here, estimate)
-        if rotation is not None and gain <= _LAST:
-            axes = axes @ rotation
+        if not go.all():
+            left, weights, here = left[go], weights[go], here.of(go)
+            if len(left) == 0:
+                break
+        rotation, gain = _newton_rotation(weights, here, estimate)
+        last = gain <= _LAST
+        if last.all():
+            found[left] = found[left] @ rotation
             break
-        there = None
-        if rotation is not None:
-            there = _view(counts, rotation.T @ here.moments @ rotation, estimate)
-        if there is None or not there.cost < here.cost:
-            rotation, gain = _sweep(counts, here.moments, estimate)
-            there = _view(counts, rotation.T @ here.moments @ rotation, estimate)
-        axes, here = axes @ rotation, there
-        if gain <= _GAIN:
-            break
-    # A QR decomposition removes the rounding errors of many rotations; it keeps the order.
-    axes = np.linalg.qr(axes)[0]
-    along_axes = along(moments, axes)
-    variances = estimate(along_axes)
-    return cost(counts, variances, along_axes), variances, axes
+        there = _view(weights, _turned(here.moments, rotation), estimate)
+        worse = ~last & ~(there.cost < here.cost)
+        if worse.any():
+            some, part = weights[worse], here.moments[worse]
+            rotation[worse], gain[worse] = _sweep(some, part, estimate)
+            swept = _view(some, _turned(part, rotation[worse]), estimate)
+            for whole, each in zip(there, swept, strict=True):
+                whole[worse] = each
+        found[left] = found[left] @ rotation
+        here = there
+        go = ~last & (gain > _GAIN) & ~_collapsed(weights, here.estimated)
+    # One step of the iteration of Newton and Schulz makes the axes orthogonal again, after the
+    # rounding errors of many rotations.
+    found = found @ (1.5 * np.eye(axes.shape[-1]) - found.swapaxes(-1, -2) @ found / 2)
+    along_axes = along(moments, found)
+    variances = estimate(counts, along_axes)
+    return cost(counts, variances, along_axes), variances, found
 
 
 class _View(NamedTuple):
     """Moments along some axes, and the estimate from them."""
 
-    moments: np.ndarray  # in the coordinates of the axes, (k, d, d)
-    variances: np.ndarray  # their diagonals, (k, d)
-    estimated: np.ndarray  # the variances Λ that minimise (P1), (k, d)
-    cost: float  # (P1)
+    moments: np.ndarray  # in the coordinates of the axes, (n, k, d, d)
+    variances: np.ndarray  # their diagonals, (n, k, d)
+    estimated: np.ndarray  # the variances Λ that minimise (P1), (n, k, d)
+    cost: np.ndarray  # (P1), (n,)
+
+    def of(self, fits: np.ndarray) -> _View:
+        return _View(*(each[fits] for each in self))
 
 
 def _view(counts: np.ndarray, moments: np.ndarray, estimate: Estimator) -> _View:
-    k, d = moments.shape[:2]
-    variances = np.maximum(moments.reshape(k, -1)[:, :: d + 1], 0)
-    estimated = estimate(variances)
+    variances = np.maximum(moments.diagonal(axis1=-2, axis2=-1), 0)
+    estimated = estimate(counts, variances)
     return _View(moments, variances, estimated, cost(counts, estimated, variances))
 
 
-def _collapsed(counts: np.ndarray, variances: np.ndarray) -> bool:
-    """Return whether a component is flat along an axis."""
-    return bool((variances <= _COLLAPSED * (counts @ variances)).any())
+def _turned(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Return moments (n, k, d, d) in the coordinates of axes (n, d, d)."""
+    return axes.swapaxes(-1, -2)[:, None] @ moments @ axes[:, None]
+
+
+def _collapsed(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
+    """Return whether a component of a fit is flat along an axis, or NaN; shape (n,)."""
+    flat = _COLLAPSED * (counts[:, None, :] @ variances)
+    return ~(variances > flat).all(axis=(-1, -2))
 
 
 def _newton_rotation(
     counts: np.ndarray, here: _View, estimate: Estimator
-) -> tuple[np.ndarray | None, float]:
-    """Return a rotation (d, d) from the axes of a view, and the gain it promises.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rotations (n, d, d) from the axes of a view, and the gains they promise (n,).
 
-    The rotation is None if (P1) is not curved like a minimum, if it would be too far, or if
-    sweeps cost less.
+    The rotation is the identity and the gain NaN if (P1) is not curved like a minimum, if it would
+    be too far, or if sweeps cost less.
     """
     moments, variances = here.moments, here.variances
-    k, d = variances.shape
-    if d > _WIDE or not (variances > 0).all():
-        return None, np.nan
-    i, j, planes, terms = _planes(d)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        precisions = counts[:, None] / here.estimated
-        tilts = 2 * moments[:, i, j]
-        gradient = (tilts * (precisions[:, j] - precisions[:, i])).sum(axis=0)
-        # Part of the curvature with the precisions held fixed, a quadratic form for each column
-        # of what the rotation adds.
-        common = (precisions[:, :, None] * moments).sum(axis=0)
-        within = (precisions.T @ moments.reshape(k, -1)).reshape(d, d, d)
-        form = (2 * within - common - common.T).ravel()
-        curvature = sum(sign * form[at] for sign, at in terms)
-        # Part that comes from the precisions, which follow the variances.
-        slopes = np.zeros((len(i), k, d))
-        slopes[planes, :, j], slopes[planes, :, i] = tilts.T, -tilts.T
-        short = _SHORT / np.maximum(np.abs(slopes / variances).max(axis=(1, 2), initial=0), _SHORT)
-        moved = variances + short[:, None, None] * slopes
-        changes = np.array([counts[:, None] / estimate(each) - precisions for each in moved])
-        size = len(i), k * d
-        curvature = curvature + (changes.reshape(size) / short[:, None]) @ slopes.reshape(size).T
-    try:
-        factor = np.linalg.cholesky((curvature + curvature.T) / 2)
-    except np.linalg.LinAlgError:
-        return None, np.nan
-    half = np.linalg.solve(factor, -gradient)
-    step = np.linalg.solve(factor.T, half)
-    if not np.abs(step).max(initial=0) < _FAR:
-        return None, np.nan
-    skew = np.zeros((d, d))
-    skew[i, j], skew[j, i] = step / 2, -step / 2
+    n, k, d = variances.shape
     one = np.eye(d)
-    rotation = np.linalg.solve(one - skew, one + skew)  # Cayley transform
-    return rotation, float(half @ half) / 2
+    if d > _WIDE:
+        return np.broadcast_to(one, (n, d, d)).copy(), np.full(n, np.nan)
+    i, j, planes, places, signs, skews = _planes(d)
+    precisions = counts[..., None] / here.estimated
+    tilts = 2 * moments[..., i, j]
+    gradient = (tilts * (precisions @ planes.T)).sum(axis=-2)
+    # Part of the curvature with the precisions held fixed, a quadratic form for each column of
+    # what the rotation adds.
+    within = precisions.swapaxes(-1, -2) @ moments.reshape(*precisions.shape[:-1], d * d)
+    within = within.reshape(n, d, d, d)
+    common = within.diagonal(axis1=-3, axis2=-2)
+    form = 2 * within - (common + common.swapaxes(-1, -2))[:, None]
+    curvature = (form.reshape(n, -1)[:, places] * signs).sum(axis=1)
+    # Part that comes from the precisions, which follow the variances.
+    slopes = tilts.swapaxes(-1, -2)[..., None] * planes[:, None, :]  # (n, planes, k, d)
+    largest = np.abs(slopes / variances[:, None]).max(axis=(-1, -2))
+    short = _SHORT / np.maximum(largest, _SHORT)
+    moved = variances[:, None] + short[..., None, None] * slopes
+    changes = counts[:, None, :, None] / estimate(counts[:, None], moved) - precisions[:, None]
+    flat = *slopes.shape[:2], k * d
+    changes = changes.reshape(flat) / short[..., None]
+    curvature += changes @ slopes.reshape(flat).swapaxes(-1, -2)
+    curvature = (curvature + curvature.swapaxes(-1, -2)) / 2
+    convex = np.isfinite(cholesky(curvature)).all(axis=(-1, -2))
+    step = solve(curvature, -gradient[..., None])[..., 0]
+    gain = -(gradient * step).sum(axis=-1) / 2
+    bad = ~(convex & (np.abs(step).max(axis=-1, initial=0) < _FAR))
+    if bad.any():
+        step[bad], gain[bad] = 0, np.nan
+    skew = (step[:, None, :] @ skews).reshape(n, d, d)
+    return solve(one - skew, one + skew), gain  # Cayley transform
+
+
+class _Planes(NamedTuple):
+    """The planes of axes i < j.
+
+    A rotation in a plane adds e_i to column j and −e_j to column i.
+    """
+
+    i: np.ndarray
+    j: np.ndarray
+    #: e_j − e_i of each plane, (planes, d)
+    difference: np.ndarray
+    #: the terms of the curvature: the places in the quadratic forms of what two planes add to a
+    #: column that they share, and the signs, or 0 where they share none, (4, planes, planes)
+    places: np.ndarray
+    signs: np.ndarray
+    #: the skew matrices (e_i e_jᵀ − e_j e_iᵀ) / 2, as rows
+    skews: np.ndarray
 
 
 @cache
-def _planes(d: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[tuple[Any, np.ndarray]]]:
-    """Return the axes i < j of all planes, their numbers, and the terms of the curvature.
-
-    A rotation in a plane adds e_i to column j and −e_j to column i. Each term is a sign for every
-    two planes that share a column, and the place of their entry in the quadratic forms.
-    """
+def _planes(d: int) -> _Planes:
     i, j = np.triu_indices(d, 1)
     p, q = i[:, None], j[:, None]
 
     def at(column: np.ndarray, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         return (column * d + one) * d + other
 
-    terms = [
-        (1.0 * (q == j), at(q, p, i)),
-        (-1.0 * (q == i), at(q, p, j)),
-        (-1.0 * (p == j), at(p, q, i)),
-        (1.0 * (p == i), at(p, q, j)),
-    ]
-    return i, j, np.arange(len(i)), terms
+    places = np.stack([at(q, p, i), at(q, p, j), at(p, q, i), at(p, q, j)])
+    signs = np.stack([1.0 * (q == j), -1.0 * (q == i), -1.0 * (p == j), 1.0 * (p == i)])
+    one = np.eye(d)
+    skews = one[i][:, :, None] * one[j][:, None, :]
+    skews = (skews - skews.swapaxes(1, 2)).reshape(len(i), d * d) / 2
+    return _Planes(i, j, one[j] - one[i], places, signs, skews)
 
 
 def _sweep(
     counts: np.ndarray, moments: np.ndarray, estimate: Estimator
-) -> tuple[np.ndarray, float]:
-    """Return the product of one rotation in every plane (d, d), and the gain of all."""
-    d = moments.shape[1]
-    rotated, total, gained = moments.copy(), np.eye(d), 0.0
-    diagonal = np.diagonal(rotated, axis1=1, axis2=2)  # a view, which follows `rotated`
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return products of one rotation in every plane (n, d, d), and the gains of all (n,)."""
+    n, _, d, _ = moments.shape
+    total, gained = np.broadcast_to(np.eye(d), (n, d, d)), np.zeros(n)
     for i, j in _disjoint_planes(d):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            precisions = 1 / estimate(np.maximum(diagonal, 0))
-            wanted = counts[:, None] * (precisions[:, j] - precisions[:, i])
-            a = (wanted * (diagonal[:, i] - diagonal[:, j])).sum(axis=0) / 2
-            b = (wanted * rotated[:, i, j]).sum(axis=0)
-            length = np.hypot(a, b)
-            defined = (length > _ROUND) & (length < np.inf)
-            gain = np.where(a > 0, b * b / (length + a), length - a)
-        gained += gain[defined].sum()
+        diagonal = moments.diagonal(axis1=-2, axis2=-1)
+        precisions = 1 / estimate(counts, np.maximum(diagonal, 0))
+        wanted = counts[..., None] * (precisions[..., j] - precisions[..., i])
+        a = (wanted * (diagonal[..., i] - diagonal[..., j])).sum(axis=-2) / 2
+        b = (wanted * moments[..., i, j]).sum(axis=-2)
+        length = np.hypot(a, b)
+        defined = (length > _ROUND) & (length < np.inf)
+        gain = np.where(a > 0, b * b / (length + a), length - a)
+        gained += np.where(defined, gain, 0).sum(axis=-1)
         angle = np.where(defined, np.arctan2(b, a), 0) / 2
-        rotation = np.eye(d)
-        rotation[i, i] = rotation[j, j] = np.cos(angle)
-        rotation[j, i] = np.sin(angle)
-        rotation[i, j] = -rotation[j, i]
+        rotation = np.broadcast_to(np.eye(d), (n, d, d)).copy()
+        rotation[:, i, i] = rotation[:, j, j] = np.cos(angle)
+        rotation[:, j, i] = np.sin(angle)
+        rotation[:, i, j] = -rotation[:, j, i]
         total = total @ rotation
-        rotated[:] = rotation.T @ rotated @ rotation
+        moments = _turned(moments, rotation)
     return total, gained
 
 
@@ -442,16 +585,30 @@ def _disjoint_planes(d: int) -> list[tuple[np.ndarray, np.ndarray]]:
 # ---- helpers -------------------------------------------------------------------------------
 
 
+def _flat(counts: np.ndarray, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return counts (n, k) and moments with one leading axis, of all fits."""
+    k = counts.shape[-1]
+    return counts.reshape(-1, k), moments.reshape(-1, *moments.shape[counts.ndim - 1 :])
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    return counts / counts.sum(axis=-1, keepdims=True)
+
+
 def _per(values: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Return values (k,) in a shape that multiplies the moments of the components."""
-    return values.reshape(-1, *[1] * (moments.ndim - 1))
+    """Return values (…, k) in a shape that multiplies the moments of the components."""
+    return values.reshape(*values.shape, *[1] * (moments.ndim - values.ndim))
 
 
 def _mixed(weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """Return Σₖ wₖ Mₖ."""
-    return (weights @ moments.reshape(len(moments), -1)).reshape(moments.shape[1:])
+    rows = moments.reshape(*weights.shape, -1)
+    shape = *weights.shape[:-1], *moments.shape[weights.ndim :]
+    return (weights[..., None, :] @ rows).reshape(shape)
 
 
-def _traces(moments: np.ndarray) -> np.ndarray:
-    """Return tr Mₖ, shape (k,)."""
-    return moments.sum(axis=1) if moments.ndim == 2 else np.trace(moments, axis1=1, axis2=2)
+def _traces(weights: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Return tr Mₖ in the shape of the weights."""
+    if moments.ndim > weights.ndim + 1:
+        moments = moments.diagonal(axis1=-2, axis2=-1)
+    return moments.sum(axis=-1)

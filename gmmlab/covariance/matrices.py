@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Self
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
+from gmmlab.covariance._linalg import cholesky, eigh, inverse_of_lower, solve
 from gmmlab.covariance.base import Covariance
 from gmmlab.covariance.charts import MatrixChart
 from gmmlab.covariance.moments import MatrixMoments
@@ -55,19 +55,16 @@ class MatrixCovariance(Covariance):
 
     @cached_property
     def cholesky(self) -> np.ndarray:
-        """Lower triangular C with Σ = C Cᵀ, in the shape of `stack`."""
-        return np.linalg.cholesky(self.stack)
+        """Lower triangular C with Σ = C Cᵀ, in the shape of `stack`.
+
+        It is NaN where Σ is not positive definite.
+        """
+        return cholesky(self.stack)
 
     @cached_property
     def whitening(self) -> np.ndarray:
         """C⁻¹, in the shape of `stack`."""
-        inverse = np.empty_like(self.cholesky)
-        d = inverse.shape[-1]
-        for factor, place in zip(
-            self.cholesky.reshape(-1, d, d), inverse.reshape(-1, d, d), strict=True
-        ):
-            place[:] = dtrtri(factor, lower=1)[0]
-        return inverse
+        return inverse_of_lower(self.cholesky)
 
     @cached_property
     def precisions(self) -> np.ndarray:
@@ -94,7 +91,9 @@ class MatrixCovariance(Covariance):
         return np.einsum("...ij,...ij->...", self.whitening @ moments, self.whitening)
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        eigenvalues, vectors = np.linalg.eigh(self.moments.in_units(self.stack, floor))
+        if self.moments.all_above(self.stack, floor):
+            return self, self.untouched()
+        eigenvalues, vectors = eigh(self.moments.in_units(self.stack, floor))
         touched = eigenvalues[..., 0] < 1
         raised = (vectors * np.maximum(eigenvalues, 1)[..., None, :]) @ vectors.swapaxes(-1, -2)
         raised = self.moments.in_units(raised, 1 / floor)
@@ -111,7 +110,7 @@ class MatrixCovariance(Covariance):
         n = len(known)
         factor = self.marginal(np.concatenate([known, unknown])).cholesky
         transposed = factor.swapaxes(-1, -2)
-        coefficients = np.linalg.solve(transposed[..., :n, :n], transposed[..., :n, n:])
+        coefficients = solve(transposed[..., :n, :n], transposed[..., :n, n:])
         left = factor[..., n:, n:] @ transposed[..., n:, n:]
         left = left.reshape(*self.values.shape[:-2], *left.shape[-2:])
         return coefficients.swapaxes(-1, -2), self.marginal(unknown).unchecked(left)

@@ -11,12 +11,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cache
+from typing import ClassVar
 
 import numpy as np
+
+from gmmlab.covariance._linalg import eigvalsh
 
 
 class Moments(ABC):
     """Operations on second moments of one form."""
+
+    #: the number of axes of the second moment of one component
+    ndim: ClassVar[int]
 
     @abstractmethod
     def scatter(self, y: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
@@ -35,8 +41,15 @@ class Moments(ABC):
         """Return the smallest eigenvalue of each correlation matrix, shape (k,)."""
 
     @abstractmethod
+    def all_above(self, moments: np.ndarray, floor: np.ndarray) -> bool:
+        """Return whether all moments are above the floor (…, d): M − diag(floor) is positive.
+
+        It costs less than the eigenvalues, and is True if a moment is NaN.
+        """
+
+    @abstractmethod
     def in_units(self, moments: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """Return the second moments of features divided by the square roots of `units` (d,)."""
+        """Return the second moments of features divided by the square roots of `units` (…, d)."""
 
     @abstractmethod
     def of_variances(self, variances: np.ndarray) -> np.ndarray:
@@ -62,6 +75,8 @@ class Moments(ABC):
 class MatrixMoments(Moments):
     """Second moments as matrices, shape (k, d, d)."""
 
+    ndim = 2
+
     def scatter(self, y: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
         # BLAS needs half the multiplications for the product of a matrix and its own transpose.
         weighted = y * np.sqrt(responsibilities)[..., None, :]
@@ -72,24 +87,34 @@ class MatrixMoments(Moments):
         return (outer + outer.swapaxes(-1, -2)) / 2
 
     def smallest(self, moments: np.ndarray) -> np.ndarray:
-        return np.linalg.eigvalsh(moments)[..., 0]
+        return eigvalsh(moments)[..., 0]
 
     def conditioning(self, moments: np.ndarray) -> np.ndarray:
-        deviations = np.sqrt(np.diagonal(moments, axis1=-2, axis2=-1))
-        return self.smallest(moments / (deviations[..., :, None] * deviations[..., None, :]))
+        with np.errstate(divide="ignore", invalid="ignore"):  # of singular matrices
+            deviations = np.sqrt(moments.diagonal(axis1=-2, axis2=-1))
+            moments = moments / (deviations[..., :, None] * deviations[..., None, :])
+        return self.smallest(moments)
+
+    def all_above(self, moments: np.ndarray, floor: np.ndarray) -> bool:
+        try:
+            np.linalg.cholesky(moments - self.of_variances(floor[..., None, :]))
+        except np.linalg.LinAlgError:
+            return False
+        return True
 
     def in_units(self, moments: np.ndarray, units: np.ndarray) -> np.ndarray:
-        roots = np.sqrt(units)
+        roots = np.sqrt(units)[..., None, :]
         return moments / (roots[..., :, None] * roots[..., None, :])
 
     def of_variances(self, variances: np.ndarray) -> np.ndarray:
-        return variances[..., :, None] * np.eye(variances.shape[-1])
+        return variances[..., :, None] * _identity(variances.shape[-1])
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return matrices
 
     def dense(self, stack: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
-        return np.broadcast_to(stack, (n_components, n_features, n_features)).copy()
+        shape = *stack.shape[:-3], n_components, n_features, n_features
+        return np.broadcast_to(stack, shape).copy()
 
     def embedded(self, moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
         embedded = np.zeros((*moments.shape[:-2], n_features, n_features))
@@ -103,6 +128,8 @@ class MatrixMoments(Moments):
 class DiagonalMoments(Moments):
     """Second moments as variances only, shape (k, d)."""
 
+    ndim = 1
+
     def scatter(self, y: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
         return ((y * y) @ responsibilities[..., None])[..., 0]
 
@@ -115,8 +142,11 @@ class DiagonalMoments(Moments):
     def conditioning(self, moments: np.ndarray) -> np.ndarray:
         return np.ones(moments.shape[:-1])
 
+    def all_above(self, moments: np.ndarray, floor: np.ndarray) -> bool:
+        return not (moments < floor[..., None, :]).any()
+
     def in_units(self, moments: np.ndarray, units: np.ndarray) -> np.ndarray:
-        return moments / units
+        return moments / units[..., None, :]
 
     def of_variances(self, variances: np.ndarray) -> np.ndarray:
         return variances
@@ -125,8 +155,8 @@ class DiagonalMoments(Moments):
         return np.diagonal(matrices, axis1=-2, axis2=-1)
 
     def dense(self, stack: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
-        variances = np.broadcast_to(stack, (n_components, n_features))
-        return variances[..., :, None] * np.eye(n_features)
+        variances = np.broadcast_to(stack, (*stack.shape[:-2], n_components, n_features))
+        return variances[..., :, None] * _identity(n_features)
 
     def embedded(self, moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
         embedded = np.zeros((*moments.shape[:-1], n_features))

@@ -12,12 +12,13 @@ nearest value of the structure.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Self
 
 import numpy as np
 
 from gmmlab.covariance import estimation
+from gmmlab.covariance._linalg import cholesky, eigh
 from gmmlab.covariance.base import Covariance
 from gmmlab.covariance.charts import MatrixChart, OrientedChart
 from gmmlab.covariance.matrices import MatrixCovariance
@@ -41,8 +42,8 @@ class Curved(Covariance):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        k, d = self.values.shape[:2]
-        nearest = self.estimate(np.ones(k), self.values)
+        d = self.values.shape[-1]
+        nearest = self.estimate(self._ones(), self.values)
         # Twice the Kullback-Leibler divergence of each component
         excess = nearest.log_det(d) + nearest.trace(self.values) - self.log_det(d) - d
         rounding = 64 * np.finfo(float).eps / self.moments.conditioning(self.values).min()
@@ -71,16 +72,19 @@ class Curved(Covariance):
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
         """Return the most likely covariances of the structure, with Σₖ ⪰ I if `bounded`."""
-        begin = cls._log_volumes(near, moments)
-        return cls.unchecked(cls._shared(counts, moments, bounded, begin))
+        return cls.unchecked(cls._shared(counts, moments, bounded, cls._log_volumes(near)))
 
-    @staticmethod
-    def _log_volumes(near: Self | None, moments: np.ndarray) -> np.ndarray | None:
-        d = moments.shape[1]
-        try:
-            return None if near is None else near.log_det(d) / d
-        except np.linalg.LinAlgError:  # a singular covariance has no volume
+    @classmethod
+    def _log_volumes(cls, near: Self | None) -> np.ndarray | None:
+        """Return where to begin a search for variable volumes."""
+        if near is None or cls.model[0] == "E":
             return None
+        d = near.values.shape[-1]
+        return near.log_det(d) / d
+
+    def _ones(self) -> np.ndarray:
+        """Return equal counts, shape (k,)."""
+        return np.ones(self.values.shape[: -self.moments.ndim])
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
@@ -101,28 +105,49 @@ class Curved(Covariance):
         self, counts: np.ndarray, moments: np.ndarray, floor: np.ndarray | None = None
     ) -> tuple[Self, np.ndarray]:
         new = self._searched(counts, moments, self, bounded=False)
-        if floor is None or (new._relative(floor) >= 1).all():
-            return new, np.zeros(len(self.values), dtype=bool)
-        units = self._units(floor)
-        scaled = self.moments.in_units(moments, units)
-        new = self._searched(counts, scaled, self, bounded=True)._scaled(1 / units)
-        return new, new._relative(floor) <= _ON_FLOOR
+        touched = new.untouched()
+        low = None if floor is None else new._low(floor)
+        if low is None:
+            return new, touched
+        units = self._units(_of(floor, low))
+        scaled = self.moments.in_units(moments[low], units)
+        part = self._searched(counts[low], scaled, self.select(low), bounded=True)
+        part = part._scaled(1 / units)
+        touched[low] = part._relative(units) <= _ON_FLOOR
+        return new.replaced(low, part), touched
+
+    def _low(self, floor: np.ndarray) -> np.ndarray | None:
+        """Return a mask of the fits that are below the floor, or None if there are none.
+
+        The mask of one fit is a scalar, which selects a stack of one.
+        """
+        if self.moments.all_above(self.values, self._units(floor)):
+            return None
+        low = np.asarray(~(self._relative(floor) >= 1).all(axis=-1))
+        return low if low.any() else None
 
     def _relative(self, floor: np.ndarray) -> np.ndarray:
         """Return the smallest eigenvalue of each covariance in units of the floor, (k,)."""
         return self.moments.smallest(self.moments.in_units(self.values, self._units(floor)))
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        if (self._relative(floor) >= 1).all():
-            return self, np.zeros(len(self.values), dtype=bool)
-        return self.update(np.ones(len(self.values)), self.values, floor)
+        touched, low = self.untouched(), self._low(floor)
+        if low is None:
+            return self, touched
+        part = self.select(low)
+        part, touched[low] = part.update(part._ones(), part.values, _of(floor, low))
+        return self.replaced(low, part), touched
 
     def ridged(self, ridge: float) -> Self:
         if ridge == 0:
             return self
-        k, d = self.values.shape[:2]
-        widened = self.values + self.moments.of_variances(np.full((k, d), ridge))
-        return self._searched(np.ones(k), widened, self, bounded=False)
+        widened = self.values + ridge * self.moments.identity(self.values.shape[-1])
+        return self._searched(self._ones(), widened, self, bounded=False)
+
+
+def _of(floor: np.ndarray, fits: np.ndarray) -> np.ndarray:
+    """Return the floors (n, d) of some fits; a floor (d,) is that of all fits."""
+    return np.broadcast_to(floor, (*fits.shape, floor.shape[-1]))[fits]
 
 
 # ---- along the features, or of one orientation and shape --------------------------------------
@@ -174,8 +199,8 @@ class EVI(Curved, DiagonalCovariance):
     _shared = staticmethod(estimation.equal_volume)
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        kind = EVI if len(features) == self.values.shape[1] else Diagonal
-        return kind.unchecked(self.values[:, features])
+        kind = EVI if len(features) == self.values.shape[-1] else Diagonal
+        return kind.unchecked(self.values[..., features])
 
 
 class VEE(Curved, MatrixCovariance):
@@ -218,17 +243,17 @@ class Oriented(Curved, MatrixCovariance):
     @classmethod
     def composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
         """Return the structure with these variances along these axes."""
-        values = (axes * variances[..., None, :]) @ axes.swapaxes(-1, -2)
-        return cls.unchecked((values + values.swapaxes(-1, -2)) / 2)
+        factor = axes * np.sqrt(variances)[..., None, :]
+        return cls.unchecked(factor @ factor.swapaxes(-1, -2))
 
     @staticmethod
     def _units(floor: np.ndarray) -> np.ndarray:
         # Equal shapes or axes are preserved only if all features have the same unit.
-        return np.full(len(floor), floor.max())
+        return np.broadcast_to(floor.max(axis=-1, keepdims=True), floor.shape)
 
     def marginal(self, features: np.ndarray) -> Covariance:
-        kind = type(self) if len(features) == self.values.shape[1] else Full
-        return kind.unchecked(self.values[:, features[:, None], features])
+        kind = type(self) if len(features) == self.values.shape[-1] else Full
+        return kind.unchecked(self.values[..., features[:, None], features])
 
 
 class _OwnAxes(Oriented):
@@ -243,8 +268,8 @@ class _OwnAxes(Oriented):
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
         variances, axes = estimation.own_axes(moments)
-        begin = cls._log_volumes(near, moments)
-        return cls.composed(cls._shared(counts, variances, bounded, begin), axes)
+        found = cls._shared(counts, variances, bounded, cls._log_volumes(near))
+        return cls.composed(found, axes)
 
 
 class EEV(_OwnAxes):
@@ -319,15 +344,31 @@ class EVV(_OwnAxes):
     _units = staticmethod(Curved._units)
     chart_class = MatrixChart
 
+    @classmethod
+    def _searched(
+        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+    ) -> Self:
+        if bounded:
+            return super()._searched(counts, moments, near, bounded)
+        # Without a bound, determinants are enough.
+        logs = 2 * np.log(cholesky(moments).diagonal(axis1=-2, axis2=-1)).mean(axis=-1)
+        whole = np.isfinite(logs)
+        if whole.all():
+            factor = estimation.equalising(counts, logs)
+        else:  # a component without variance in some direction has no shape
+            factor = estimation.equalising(counts, np.where(whole, logs, -np.inf))
+            factor = np.where(whole, factor, 1)
+        return cls.unchecked(moments * factor[..., None, None])
+
 
 class _CommonAxes(Oriented):
     """Structures with one orientation and variable shapes."""
 
+    carried = ("decomposition",)
+
     @cached_property
     def decomposition(self) -> tuple[np.ndarray, np.ndarray]:
-        counts = np.ones(len(self.values))
-        variances, axes = self._axes(counts, self.values, None, bounded=False)
-        return variances, axes[None]
+        return self._axes(self._ones(), self.values, None, bounded=False)
 
     @classmethod
     def composed(cls, variances: np.ndarray, axes: np.ndarray) -> Self:
@@ -337,39 +378,36 @@ class _CommonAxes(Oriented):
 
     def _scaled(self, units: np.ndarray) -> Self:
         variances, axes = self.decomposition
-        return self.composed(variances / units, axes)
+        return self.composed(variances / units[..., None, :], axes)
 
     @classmethod
     def _searched(
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> Self:
-        variances, axes = cls._axes(counts, moments, near, bounded)
-        return cls.composed(variances, axes[None])
+        return cls.composed(*cls._axes(counts, moments, near, bounded))
 
     @classmethod
     def _axes(
         cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most likely variances (k, d) and the axes that all components share (d, d)."""
-
-        def shared(variances: np.ndarray) -> np.ndarray:
-            return cls._shared(counts, variances, bounded, None)
-
-        def cost(axes: np.ndarray) -> float:
-            return estimation.cost_along(counts, moments, shared, axes)
-
+        """Return the most likely variances (k, d), and the axes of all components (1, d, d)."""
+        shared = partial(cls._shared, bounded=bounded)
         # Start from the axes of VVI and EEE.
-        one = estimation.pooled(counts, moments)
-        begin = [np.eye(len(one)), np.linalg.eigh(one)[1]]
+        pooled = eigh(estimation.pooled(counts, moments))[1]
+        features = np.broadcast_to(np.eye(moments.shape[-1]), pooled.shape)
         if near is None:
             # Also from those of VEE, and of each component that is not flat.
-            multiple = estimation.proportional(counts, moments)
-            eigenvalues, axes = np.linalg.eigh(moments)
-            begin += [np.linalg.eigh(multiple[0])[1]]
-            begin += list(axes[eigenvalues[:, 0] > _FLAT * eigenvalues[:, -1]])
+            multiple = estimation.proportional(counts, moments)[..., 0, :, :]
+            eigenvalues, own = eigh(moments)
+            flat = ~(eigenvalues[..., 0] > _FLAT * eigenvalues[..., -1])
+            own = np.where(flat[..., None, None], features[..., None, :, :], own)
+            begin = np.stack([features, pooled, eigh(multiple)[1], *np.moveaxis(own, -3, 0)])
         else:  # an EM step starts from the best of them and of the current axes
-            begin = [min([*begin, near.decomposition[1][0]], key=cost)]
-        return estimation.common_axes(counts, moments, shared, begin)
+            begin = np.stack([features, pooled, near.decomposition[1][..., 0, :, :]])
+            costs = estimation.cost_along(counts, moments, shared, begin)
+            begin = estimation.best(costs, begin)[None]
+        variances, axes = estimation.common_axes(counts, moments, shared, begin)
+        return variances, axes[..., None, :, :]
 
 
 class EVE(_CommonAxes):

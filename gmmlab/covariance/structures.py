@@ -29,10 +29,6 @@ class _Own(Covariance):
 class _One(Covariance):
     """Structures of one covariance that all components share."""
 
-    @property
-    def stack(self) -> np.ndarray:
-        return self.values[None]
-
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
         return cls.unchecked(pooled(counts, moments))
@@ -82,6 +78,10 @@ class Tied(_One, MatrixCovariance):
     name, model = "tied", "EEE"
     shape = ("n_features", "n_features")
 
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values[..., None, :, :]
+
 
 class Diagonal(_Own, DiagonalCovariance):
     """Every component has its own variances, without correlations (VVI).
@@ -116,6 +116,10 @@ class EEI(_One, DiagonalCovariance):
     name = model = "EEI"
     shape = ("n_features",)
 
+    @property
+    def stack(self) -> np.ndarray:
+        return self.values[..., None, :]
+
 
 class _Round(DiagonalCovariance):
     """Structures with the same variance in every direction."""
@@ -127,8 +131,9 @@ class _Round(DiagonalCovariance):
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
         # σ² I ⪰ diag(floor) means that σ² is at least the largest floor.
-        least = floor.max()
-        return self.unchecked(np.maximum(self.values, least)), self.stack[..., 0] < least
+        least = floor.max(axis=-1)[..., None, None]
+        raised = np.maximum(self.stack, least).reshape(self.values.shape)
+        return self.unchecked(raised), (self.stack < least)[..., 0]
 
 
 class Spherical(_Round):
@@ -149,7 +154,7 @@ class Spherical(_Round):
 
     @property
     def stack(self) -> np.ndarray:
-        return self.values[:, None]
+        return self.values[..., None]
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
@@ -175,8 +180,8 @@ class EII(_One, _Round):
 
     @property
     def stack(self) -> np.ndarray:
-        return self.values[None, None]
+        return self.values[..., None, None]
 
     @classmethod
     def estimate(cls, counts: np.ndarray, moments: np.ndarray) -> Self:
-        return cls.unchecked(pooled(counts, moments).mean())
+        return cls.unchecked(pooled(counts, moments).mean(axis=-1))

@@ -29,10 +29,9 @@ class DiagonalCovariance(Covariance):
 
     @cached_property
     def _positive(self) -> np.ndarray:
-        # Raise the error of a Cholesky factorisation if a variance is not positive.
-        if not (self.stack > 0).all():
-            raise np.linalg.LinAlgError("variances must be above 0")
-        return self.stack
+        # NaN where there is no standard deviation, as in the Cholesky factor of a singular matrix
+        positive = self.stack > 0
+        return self.stack if positive.all() else np.where(positive, self.stack, np.nan)
 
     @cached_property
     def _deviations(self) -> np.ndarray:
@@ -49,20 +48,22 @@ class DiagonalCovariance(Covariance):
         return y * self._deviations[..., None]
 
     def whiten_moments(self, moments: np.ndarray) -> np.ndarray:
-        return moments / self.stack
+        return moments / self._positive
 
     def colour_moments(self, moments: np.ndarray) -> np.ndarray:
         return moments * self.stack
 
     def log_det(self, n_features: int) -> np.ndarray:
-        logs = 2 * np.log(self._deviations)
-        return np.broadcast_to(logs, (*logs.shape[:-1], n_features)).sum(axis=-1)
+        logs = np.log(self._positive)
+        return logs.sum(axis=-1) * (n_features // logs.shape[-1])
 
     def trace(self, moments: np.ndarray) -> np.ndarray:
         return (moments * self.precisions).sum(axis=-1)
 
     def clipped(self, floor: np.ndarray) -> tuple[Self, np.ndarray]:
-        return self.unchecked(np.maximum(self.values, floor)), (self.stack < floor).any(axis=-1)
+        floor = floor[..., None, :]  # the same for all components
+        touched = (self.stack < floor).any(axis=-1)
+        return self.unchecked(np.maximum(self.stack, floor).reshape(self.values.shape)), touched
 
     def marginal(self, features: np.ndarray) -> Covariance:
         return self.unchecked(self.values[..., features])

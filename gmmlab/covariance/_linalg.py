@@ -1,0 +1,82 @@
+"""Linear algebra of stacks in which single matrices may be singular or NaN.
+
+The functions of `numpy.linalg` raise an error for the whole stack if they fail for one of its
+matrices. These give NaN for that matrix, and raise nothing.
+
+Shapes: stacks of matrices (…, d, d).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.linalg.lapack import dtrtri
+
+# LAPACK takes a call for each matrix, and forward substitution takes a few for each row. The
+# second is faster for more than about 2 d matrices, if they are small.
+_MOST_ROWS = 12
+
+
+def cholesky(matrices: np.ndarray) -> np.ndarray:
+    """Return lower triangular C with C Cᵀ = Σ; NaN where Σ is not positive definite."""
+    return _each(np.linalg.cholesky, matrices)
+
+
+def solve(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the solutions (…, d, m) of linear systems; NaN where a matrix is singular."""
+    try:
+        return np.linalg.solve(matrices, right)
+    except np.linalg.LinAlgError:
+        return _each(np.linalg.inv, matrices) @ right
+
+
+def eigh(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return eigenvalues in ascending order and eigenvectors; NaN where Σ is not finite."""
+    try:
+        return np.linalg.eigh(matrices)
+    except np.linalg.LinAlgError:
+        finite = np.isfinite(matrices).all(axis=(-1, -2), keepdims=True)
+        values, vectors = np.linalg.eigh(np.where(finite, matrices, 0))
+        return np.where(finite[..., 0], values, np.nan), np.where(finite, vectors, np.nan)
+
+
+def eigvalsh(matrices: np.ndarray) -> np.ndarray:
+    """Return eigenvalues in ascending order; NaN where Σ is not finite."""
+    try:
+        return np.linalg.eigvalsh(matrices)
+    except np.linalg.LinAlgError:
+        return eigh(matrices)[0]
+
+
+def inverse_of_lower(factors: np.ndarray) -> np.ndarray:
+    """Return the inverses of lower triangular matrices."""
+    d = factors.shape[-1]
+    inverse = np.zeros(factors.shape)
+    if d > _MOST_ROWS or factors.size <= 2 * d**3:
+        places = inverse.reshape(-1, d, d)
+        for factor, place in zip(factors.reshape(-1, d, d), places, strict=True):
+            place[:] = dtrtri(factor, lower=1)[0]
+        return inverse
+    reciprocals = 1 / factors.diagonal(axis1=-2, axis2=-1)
+    inverse.reshape(*factors.shape[:-2], d * d)[..., :: d + 1] = reciprocals
+    rows = factors * -reciprocals[..., None]
+    for i in range(1, d):
+        np.matmul(rows[..., i : i + 1, :i], inverse[..., :i, :i], out=inverse[..., i : i + 1, :i])
+    return inverse
+
+
+def _each(function: Callable[[np.ndarray], np.ndarray], matrices: np.ndarray) -> np.ndarray:
+    """Return the results for all matrices; NaN where the function raises a `LinAlgError`.
+
+    A stack with a bad matrix is cut in half until that matrix is alone.
+    """
+    try:
+        return function(matrices)
+    except np.linalg.LinAlgError:
+        flat = matrices.reshape(-1, *matrices.shape[-2:])
+        if len(flat) == 1:
+            return np.full(matrices.shape, np.nan)
+        half = len(flat) // 2
+        parts = [_each(function, flat[:half]), _each(function, flat[half:])]
+        return np.concatenate(parts).reshape(matrices.shape)
