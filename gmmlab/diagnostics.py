@@ -1,9 +1,9 @@
 """Reading a fit: agreement with the truth, convergence of EM, degenerate components.
 
 labels       `confusion`, `match_labels`, `accuracy`, `adjusted_rand_index`
-components   `match_components`, `match_mixtures`
+components   `match_components`, `match_mixtures`; `match_many` for a stack
 convergence  `falls`, `remaining_gain`
-degeneracy   `degenerate`
+degeneracy   `degenerate`; `degenerate_many` for a stack
 
 The numbers of components are arbitrary, so labels are matched before they are compared.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
 from gmmlab.convergence import remaining_gain as estimated_gain
+from gmmlab.covariance._linalg import solve
 from gmmlab.em import maximise, sufficient_statistics
 from gmmlab.engine import (
     ON_FLOOR,
@@ -28,6 +29,11 @@ from gmmlab.engine import (
 )
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import Fit, check_fit
+
+# The distances of a slice of a stack need arrays of at most this many numbers.
+_ENTRIES = 2**18
+# Components that cannot be compared are this far apart; a sum of such distances is finite.
+_FAR = 1e300
 
 # ---- agreement of labels -----------------------------------------------------------------
 
@@ -219,13 +225,39 @@ def match_mixtures(mixture: Mixture, reference: Mixture) -> np.ndarray:
             "reference must have as many components and features as mixture, "
             f"{mixture.means.shape}; got {reference.means.shape}"
         )
-    ours, theirs = mixture.covariances[:, None], reference.covariances[None, :]
+    return match_many(mixture, reference)
+
+
+def match_many(mixtures: Mixture, reference: Mixture) -> np.ndarray:
+    """Return `match_mixtures` of each mixture of a stack and one reference, shape (…, k)."""
+    k, d = reference.means.shape
+    # A slice of the stack has a bounded number of entries in (k, k, d, d).
+    step = max(_ENTRIES // (k * d) ** 2, 1)
+    # A component without a proper covariance is no reason to warn.
+    with np.errstate(all="ignore"):
+        means = mixtures.means.reshape(-1, k, d)
+        covariances = mixtures.covariances.reshape(-1, k, d, d)
+        parts = [slice(begin, begin + step) for begin in range(0, len(means), step)]
+        costs = np.concatenate(
+            [_distances(means[part], covariances[part], reference) for part in parts]
+        )
+    # If each component of the reference is nearest to another one, this is the best assignment.
+    matched = costs.argmin(axis=-1)
+    repeated = (np.sort(matched, axis=-1) != np.arange(k)).any(axis=-1)
+    for fit in np.flatnonzero(repeated):
+        matched[fit] = _assigned(costs[fit])[1]
+    return matched.reshape(mixtures.weights.shape)
+
+
+def _distances(means: np.ndarray, covariances: np.ndarray, reference: Mixture) -> np.ndarray:
+    """Return Bhattacharyya distances from components of a reference to others, shape (…, k, k)."""
+    ours, theirs = covariances[..., None, :, :, :], reference.covariances[:, None]
     shared = (ours + theirs) / 2
-    apart = mixture.means[:, None] - reference.means[None, :]
-    across = np.linalg.solve(shared, apart[..., None])[..., 0]
+    apart = means[..., None, :, :] - reference.means[:, None]
+    across = solve(shared, apart[..., None])[..., 0]
     log_dets = [np.linalg.slogdet(matrices)[1] for matrices in (shared, ours, theirs)]
-    distances = (apart * across).sum(axis=2) / 8 + log_dets[0] / 2 - sum(log_dets[1:]) / 4
-    return _assigned(distances.T)[1]
+    distances = (apart * across).sum(axis=-1) / 8 + log_dets[0] / 2 - sum(log_dets[1:]) / 4
+    return np.where(np.isfinite(distances), distances, _FAR)
 
 
 # ---- convergence -------------------------------------------------------------------------
@@ -395,30 +427,41 @@ def degenerate(
     """
     samples = _samples(X, check_mixture(mixture), sample_weight)
     thin = check_number(thin, name="thin")
-    covariance = mixture.covariance
-    k, d = mixture.means.shape
-    counts, needed = sufficient_statistics(samples, mixture).counts, covariance.samples_needed(d)
-    found = [
-        Degeneracy(
-            int(j), f"has {counts[j]:.1f} samples, but its covariance needs at least {needed}"
-        )
-        for j in np.flatnonzero(counts < needed - SHORT)
-    ]
-    shares = np.broadcast_to(covariance.relative_to(whole_covariance(samples, type(covariance))), k)
-    found += [
-        Degeneracy(
-            int(j),
-            f"has collapsed: its smallest variance is {shares[j]:.1e} of the data's variance",
-        )
-        for j in np.flatnonzero(shares < thin)
-    ]
     if floor is not None:
-        on_floor = covariance.clipped(check_floor(floor, d) * ON_FLOOR)[1]
-        found += [
-            Degeneracy(int(j), "is on the floor")
-            for j in np.flatnonzero(np.broadcast_to(on_floor, k))
-        ]
-    return sorted(found)
+        floor = check_floor(floor, mixture.n_features)
+    return degenerate_many(mixture, samples, floor=floor, thin=thin)[0]
+
+
+def degenerate_many(
+    mixtures: Mixture, samples: Samples, *, floor: np.ndarray | None = None, thin: float = THIN
+) -> list[list[Degeneracy]]:
+    """Return `degenerate` of each mixture of a stack, in a list.
+
+    The floor has shape (…, n_features). A component whose parameters are not numbers is
+    degenerate too.
+    """
+    covariance, d = mixtures.covariance, mixtures.n_features
+    counts, needed = sufficient_statistics(samples, mixtures).counts, covariance.samples_needed(d)
+    shares = covariance.relative_to(whole_covariance(samples, type(covariance)))
+    on_floor = False if floor is None else covariance.clipped(floor * ON_FLOOR)[1]
+    shape = (-1, mixtures.n_components)
+    short, collapsed, on_floor = (
+        np.broadcast_to(mask, counts.shape).reshape(shape)
+        for mask in (~(counts >= needed - SHORT), ~(shares >= thin), on_floor)
+    )
+    shares = np.broadcast_to(shares, counts.shape).reshape(shape)
+    counts = counts.reshape(shape)
+    found: list[list[Degeneracy]] = [[] for _ in counts]
+    for i, j in np.argwhere(short | collapsed | on_floor).tolist():
+        if short[i, j]:
+            reason = f"has {counts[i, j]:.1f} samples, but its covariance needs at least {needed}"
+            found[i].append(Degeneracy(j, reason))
+        if collapsed[i, j]:
+            share = f"{shares[i, j]:.1e} of the data's variance"
+            found[i].append(Degeneracy(j, f"has collapsed: its smallest variance is {share}"))
+        if on_floor[i, j]:
+            found[i].append(Degeneracy(j, "is on the floor"))
+    return found
 
 
 # ---- shared steps ------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from problems import every_one_of_four, random_structure, some_structures
 from scipy.stats import norm
 
 from gmmlab import Diagonal, Fit, Full, Mixture, Spherical, Tied, diagnostics, fit
+from gmmlab.engine import Samples
 from gmmlab.result import Row, Trace
 
 some = settings(max_examples=100, deadline=None)
@@ -256,6 +257,43 @@ def test_matching_of_mixtures_undoes_a_permutation(structure):
         assert mixture.take(order).take(back) == mixture
 
 
+@some_structures
+@pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 2), (8, 6)])
+def test_a_stack_is_matched_as_its_members_are_alone(structure, k, d):
+    """Some in the order of the reference, some in another, and some without a clear one."""
+    rng = np.random.default_rng(k)
+    reference, *mixtures = (
+        Mixture(np.full(k, 1 / k), rng.normal(size=(k, d)), random_structure(structure, rng, k, d))
+        for _ in range(300)
+    )
+    near = [
+        Mixture(reference.weights, reference.means + 0.01 * i, reference.covariance).take(order)
+        for i, order in enumerate([np.arange(k), rng.permutation(k)])
+    ]
+    mixtures += near
+    found = diagnostics.match_many(Mixture.stacked(mixtures), reference)
+    assert found.shape == (len(mixtures), k)
+    for mixture, order in zip(mixtures, found, strict=True):
+        np.testing.assert_array_equal(diagnostics.match_mixtures(mixture, reference), order)
+
+
+@some_structures
+@pytest.mark.parametrize("factor", [0.0, np.nan, np.inf])
+def test_a_degenerate_mixture_is_matched_to_some_order_and_harms_no_other(structure, factor):
+    rng = np.random.default_rng(0)
+    reference, *mixtures = (
+        Mixture([0.2, 0.5, 0.3], rng.normal(size=(3, 2)), random_structure(structure, rng, 3, 2))
+        for _ in range(4)
+    )
+    one = mixtures[1]
+    broken = one.covariance.unchecked(factor * one.covariance.values)
+    mixtures.insert(1, Mixture.unchecked(one.weights, factor * one.means, broken))
+    found = diagnostics.match_many(Mixture.stacked(mixtures), reference)
+    assert sorted(found[1]) == [0, 1, 2]
+    wanted = [diagnostics.match_mixtures(mixtures[i], reference) for i in (0, 2, 3)]
+    np.testing.assert_array_equal(np.delete(found, 1, axis=0), wanted)
+
+
 def test_errors_of_match_mixtures_name_the_argument():
     mixture = mixture_at([[0.0], [1.0]])
     with pytest.raises(TypeError, match="mixture must be a Mixture"):
@@ -441,6 +479,55 @@ def test_a_component_is_listed_once_for_each_reason():
     found = diagnostics.degenerate(result.mixture, X, floor=1e-8)
     assert sorted(reasons(found)) == [(1, "collapsed"), (1, "floor"), (1, "samples")]
     assert all(isinstance(k, int) for k, _ in found)
+
+
+def troubled(structure):
+    """Return a sound mixture of two clusters, one with an empty and one with a thin component."""
+    rng = np.random.default_rng(0)
+    covariance = random_structure(structure, rng, 2, 2)
+    thin = covariance.unchecked(1e-9 * covariance.values)
+    means = np.array([[0.0, 0.0], [20.0, 20.0]])
+    return [
+        Mixture([0.5, 0.5], means, covariance),
+        Mixture([0.5, 0.5], means + np.array([[0.0], [1e3]]), covariance),
+        Mixture([0.5, 0.5], means, thin),
+    ]
+
+
+@some_structures
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("floor", [None, np.array([[1e-3] * 2, [1e3, 1e-3], [1e-12] * 2])])
+def test_the_findings_of_a_stack_are_those_of_its_members_alone(structure, weighted, floor):
+    X, mixtures = two_clusters(), troubled(structure)
+    weight = np.random.default_rng(0).exponential(size=(3, len(X))) if weighted else None
+    found = diagnostics.degenerate_many(
+        Mixture.stacked(mixtures), Samples(X, weight, n_fits=3), floor=floor
+    )
+    wanted = [
+        diagnostics.degenerate(
+            mixture,
+            X,
+            floor=None if floor is None else floor[i],
+            sample_weight=None if weight is None else weight[i],
+        )
+        for i, mixture in enumerate(mixtures)
+    ]
+    assert found == wanted
+    assert [bool(findings) for findings in found] == [False, True, True] or floor is not None
+
+
+@some_structures
+def test_a_mixture_of_useless_numbers_is_degenerate_and_harms_no_other(structure):
+    X, mixtures = two_clusters(), troubled(structure)
+    wanted = [diagnostics.degenerate(mixture, X) for mixture in mixtures]
+    one = mixtures[0]
+    for factor in (0.0, -1.0, np.nan):
+        values = factor * one.covariance.values
+        broken = Mixture.unchecked(one.weights, one.means, one.covariance.unchecked(values))
+        stack = Mixture.stacked([*mixtures[:1], broken, *mixtures[1:]])
+        first, second, *rest = diagnostics.degenerate_many(stack, Samples(X))
+        assert [first, *rest] == wanted
+        assert {finding.component for finding in second} == {0, 1}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,10 @@ where s is the score of a complete sample (McLachlan and Krishnan 2008, section 
 n (diag π − π πᵀ) for the weights.
 
 Along each eigenvector of I_com⁻¹ I_obs, with eigenvalue ε, an EM step multiplies the distance to
-the maximum by 1 − ε (I5; Dempster, Laird and Rubin 1977, section 3). So ε and the length of the
-last step give the remaining distance.
+the maximum by 1 − ε (I5; Dempster, Laird and Rubin 1977, section 3). So I_obs and the last step
+give the remaining distance.
+
+Arrays have leading axes for the fits of a stack.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 
 from gmmlab._numerics import blocks, normalise
 from gmmlab.convergence.coordinates import Coordinates
+from gmmlab.covariance._linalg import cholesky, solve
 from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 
@@ -33,49 +36,77 @@ _FLAT = 1e-12
 # An estimate of the remaining gain may always cost this many multiplications, and otherwise this
 # fraction of what the fit cost.
 _CHEAP, _FRACTION = 1e7, 0.1
+# The scores of a block of samples, and the matrices of a slice of a stack, have at most this many
+# numbers, so they stay in the cache.
+_ENTRIES = 2**16
+# A slice has so few fits that a block has this many samples; each fit has this many matrices.
+_ROWS, _MATRICES = 128, 4
 
 
 class Information(NamedTuple):
-    """Matrices (p, p) over the free coordinates."""
+    """Matrices (…, p, p) over the free coordinates."""
 
     observed: np.ndarray
     complete: np.ndarray
 
 
 class MissingInformation:
-    """Σᵢ Cov(s(xᵢ, z) | xᵢ) over a chunk of samples; the last row and column are to be dropped."""
+    """Σᵢ Cov(s(xᵢ, z) | xᵢ) over a chunk of samples, shape (…, p, p)."""
 
     def __init__(self, coordinates: Coordinates) -> None:
         self.coordinates = coordinates
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
-        """Return the matrix for a chunk (b, d) whose samples have these weights (b,)."""
+        """Return the matrix for a chunk (…, b, d) whose samples have these weights (…, b)."""
         mixture, places = self.coordinates.origin, self.coordinates.places
-        size = self.coordinates.size + 1
-        missing = np.zeros((size, size))
-        for rows in blocks(len(X), places.size + mixture.means.size):
-            whitened = mixture.whiten(X[rows])
-            r, _ = normalise(mixture.log_joint_whitened(whitened))
-            share = 1.0 if weight is None else weight[rows]
-            mean = np.zeros((size, r.shape[1]))  # E[s | x]
-            for component, mine in enumerate(places):
-                scores = self._scores(whitened[component])
-                weighted = r[component] * scores
-                missing[np.ix_(mine, mine)] += (weighted * share) @ scores.T
-                mean[mine] += weighted
-            missing -= (mean * share) @ mean.T
-        return missing
+        second = outer = 0.0
+        fits = mixture.weights.size // len(places)
+        # A thread does not inherit the error state, and a degenerate fit is no reason to warn.
+        with np.errstate(all="ignore"):
+            for rows in blocks(X.shape[-2], fits * places.size, _ENTRIES):
+                whitened = mixture.whiten(X[..., rows, :])
+                r, _ = normalise(mixture.log_joint_whitened(whitened))
+                share = r if weight is None else r * weight[..., None, rows]
+                scores = self._scores(whitened)
+                # BLAS needs half the multiplications for a matrix times its own transpose.
+                scores *= np.sqrt(share)[..., None, :]
+                second = second + scores @ scores.swapaxes(-1, -2)
+                scores *= np.sqrt(r)[..., None, :]
+                mean = self._mean(scores)
+                outer = outer + mean @ mean.swapaxes(-1, -2)
+            return self._joined(second) - outer
 
     def _scores(self, y: np.ndarray) -> np.ndarray:
-        """Return the scores of samples from a known component, (q, b), for y (d, b)."""
+        """Return the scores of samples from known components, (…, k, q, b), for y (…, k, d, b)."""
         free, parts = self.coordinates.free, []
         if "weights" in free:
-            parts.append(np.ones((1, y.shape[1])))
+            parts.append(np.ones((*y.shape[:-2], 1, y.shape[-1])))
         if "means" in free:
             parts.append(y)
         if "covariances" in free:
-            parts.append(self.coordinates.origin.covariance.chart(len(y)).scores(y))
-        return np.vstack(parts)
+            parts.append(self.coordinates.origin.covariance.chart(y.shape[-2]).scores(y))
+        return np.concatenate(parts, axis=-2)
+
+    def _mean(self, weighted: np.ndarray) -> np.ndarray:
+        """Return Σₖ of weighted scores (…, k, q, b) in coordinates, shape (…, p, b)."""
+        places, size = self.coordinates.places, self.coordinates.size
+        mean = np.empty((*weighted.shape[:-3], size + 1, weighted.shape[-1]))
+        mean[..., places, :] = weighted
+        if self.coordinates.shared:
+            mine = self.coordinates.columns["covariances"]
+            mean[..., places[0, mine], :] = weighted[..., mine, :].sum(axis=-3)
+        return mean[..., :size, :]
+
+    def _joined(self, second: np.ndarray) -> np.ndarray:
+        """Return Σₖ of matrices (…, k, q, q) in coordinates, shape (…, p, p)."""
+        places, size = self.coordinates.places, self.coordinates.size
+        joined = np.zeros((*second.shape[:-3], size + 1, size + 1))
+        joined[..., places[:, :, None], places[:, None, :]] = second
+        if self.coordinates.shared:
+            mine = self.coordinates.columns["covariances"]
+            place = places[0, mine]
+            joined[..., place[:, None], place] = second[..., mine, mine].sum(axis=-3)
+        return joined[..., :size, :size]
 
 
 def information(samples: Samples, coordinates: Coordinates, counts: np.ndarray) -> Information:
@@ -86,81 +117,99 @@ def information(samples: Samples, coordinates: Coordinates, counts: np.ndarray) 
     samples : Samples
         Complete data.
     coordinates : Coordinates
-        About a mixture near a maximum. Elsewhere the curvature of the log-likelihood has further
-        terms, which vanish with its gradient.
-    counts : ndarray, shape (n_components,)
+        About a mixture near a maximum, or a stack. Elsewhere the curvature of the log-likelihood
+        has further terms, which vanish with its gradient.
+    counts : ndarray, shape (…, n_components)
         Nₖ, from `sufficient_statistics`.
     """
-    size, places = coordinates.size, coordinates.places
-    diagonal = np.zeros(size + 1)
-    np.add.at(diagonal, places, counts[:, None])
-    complete = np.diag(diagonal[:size])
+    diagonal = coordinates.per_coordinate(counts)
+    complete = diagonal[..., None] * np.eye(coordinates.size)
     if "weights" in coordinates.free:
-        weights = coordinates.origin.weights[:-1]
-        of_weights = np.diag(weights) - np.outer(weights, weights)
-        complete[: len(weights), : len(weights)] = samples.total * of_weights
-    missing = samples.fold(MissingInformation(coordinates))[:size, :size]
+        weights = coordinates.origin.weights[..., :-1]
+        last = weights.shape[-1]
+        # n (diag π − π πᵀ)
+        of_weights = weights[..., None] * (np.eye(last) - weights[..., None, :])
+        complete[..., :last, :last] = np.asarray(samples.total)[..., None, None] * of_weights
+    missing = samples.fold(MissingInformation(coordinates))
     return Information(complete - missing, complete)
 
 
 def can_estimate_remaining_gain(
-    samples: Samples, mixture: Mixture, free: frozenset[str], n_iter: int
-) -> bool:
+    samples: Samples, mixture: Mixture, free: frozenset[str], n_iter: int | np.ndarray
+) -> bool | np.ndarray:
     """Return whether `remaining_gain` is defined and cheap compared with a fit of `n_iter` steps.
 
-    It is not defined for curved structures and for missing entries.
+    It is not defined for curved structures and for missing entries. The result has the shape of
+    `n_iter`.
     """
-    if samples.has_missing or ("covariances" in free and mixture.covariance.curved):
-        return False
-    k, d = mixture.means.shape
-    cost = samples.n_samples * mixture.n_parameters(free) ** 2
+    n_parameters = mixture.n_parameters(free)
+    curved = "covariances" in free and mixture.covariance.curved
+    defined = n_parameters > 0 and not curved and not samples.has_missing
+    k, d = mixture.means.shape[-2:]
+    cost = samples.n_samples * n_parameters**2
     fit_cost = samples.n_samples * n_iter * k * (d + 3) ** 2
-    return 0 < cost <= max(_CHEAP, _FRACTION * fit_cost)
+    return defined & (cost <= np.maximum(_CHEAP, _FRACTION * fit_cost))
 
 
 def remaining_gain(
     samples: Samples, mixture: Mixture, new: Mixture, counts: np.ndarray, free: frozenset[str]
-) -> float:
+) -> float | np.ndarray:
     """Estimate how much log-likelihood EM would still gain from `mixture` on.
 
     Parameters
     ----------
     samples : Samples
     mixture : Mixture
-        The current mixture.
+        The current mixture, or a stack.
     new : Mixture
         The mixture after one more EM step.
-    counts : ndarray, shape (n_components,)
+    counts : ndarray, shape (…, n_components)
         Nₖ at `mixture`.
     free : frozenset of str
         The blocks that EM estimates.
 
     Returns
     -------
-    float
+    float, or ndarray of shape (n_fits,) for a stack
         A total over the samples, in nats. It is infinite where the log-likelihood is not curved
         like a maximum: far from a maximum, on a plateau, or where a component collapses.
 
     Notes
     -----
     To second order the gain is the Newton decrement ½ gᵀ I_obs⁻¹ g (I6). The gradient g = I_com Δ
-    follows from the EM step Δ (I4; Lange 1995). In eigenvectors of I_com⁻¹ I_obs the decrement is
-    ½ Σ γ² / ε. The estimate is twice that.
+    follows from the EM step Δ (I4; Lange 1995). The estimate is twice that. It is infinite unless
+    every eigenvalue of I_com⁻¹ I_obs is above 10⁻¹².
     """
-    if mixture.n_parameters(free) == 0:
-        return 0.0
-    coordinates = Coordinates(mixture, free)
-    try:
+    lead = mixture.weights.shape[:-1]
+    size = mixture.n_parameters(free)
+    if not lead:
+        return float(_gain(samples, mixture, new, counts, free)) if size else 0.0
+    gains = np.zeros(lead)
+    if size:
+        k, d = mixture.means.shape[-2:]
+        of_scores = _ROWS * k * (1 + d + mixture.covariance.n_parameters(1, d))
+        of_matrices = _MATRICES * size**2
+        step = max(_ENTRIES // max(of_scores, of_matrices), 1)
+        for begin in range(0, len(gains), step):
+            fits = slice(begin, begin + step)
+            gains[fits] = _gain(
+                samples.select(fits), mixture.select(fits), new.select(fits), counts[fits], free
+            )
+    return gains
+
+
+def _gain(
+    samples: Samples, mixture: Mixture, new: Mixture, counts: np.ndarray, free: frozenset[str]
+) -> np.ndarray:
+    """Return `remaining_gain` where there are free parameters."""
+    # A collapsed component leads to divisions by 0; the estimate is then infinite.
+    with np.errstate(all="ignore"):
+        coordinates = Coordinates(mixture, free)
         step = coordinates.of(new)
         observed, complete = information(samples, coordinates, counts)
-        factor = np.linalg.cholesky(complete)
-        relative = np.linalg.solve(factor, np.linalg.solve(factor, observed).T)
-        if not (np.isfinite(relative).all() and np.isfinite(step).all()):
-            return np.inf
-        epsilon, vectors = np.linalg.eigh((relative + relative.T) / 2)
-    except np.linalg.LinAlgError:  # an empty or collapsed component
-        return np.inf
-    if not epsilon[0] > _FLAT:
-        return np.inf
-    gradient = vectors.T @ (factor.T @ step)
-    return float(_SAFETY * (gradient**2 / epsilon).sum() / 2)
+        gradient = complete @ step[..., None]
+        # The factor L is NaN unless every eigenvalue is large enough; ‖L⁻¹ g‖² = gᵀ I_obs⁻¹ g.
+        factor = cholesky(observed - _FLAT * complete)
+        scaled = solve(factor, gradient)[..., 0]
+        gain = _SAFETY / 2 * (scaled * scaled).sum(axis=-1)
+        return np.where(np.isfinite(gain), gain, np.inf)

@@ -195,6 +195,68 @@ def test_a_matrix_moves_by_the_matrix_exponential(seed, d, structure):
     np.testing.assert_allclose(found, wanted, atol=1e-11 * np.abs(wanted).max())
 
 
+# ---- stacks ------------------------------------------------------------------------------------
+
+
+@st.composite
+def stacks(draw, kinds=every):
+    """Draw origins of the same shape, as many other mixtures, and what is free."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    k, d, structure = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(kinds)
+    count = draw(st.integers(1, 4))
+    origins, others = (
+        [random_mixture(rng, k, d, structure) for _ in range(count)] for _ in range(2)
+    )
+    return origins, others, draw(st.sampled_from(FREE))
+
+
+@given(stacks())
+def test_coordinates_of_a_stack_are_those_of_its_members_alone(case):
+    """Conditions are below 1e6 relative to the origin, and 1e-9 is 1e6 roundings."""
+    origins, others, free = case
+    coordinates = Coordinates(Mixture.stacked(origins), free)
+    vectors = coordinates.of(Mixture.stacked(others))
+    assert vectors.shape == (len(origins), coordinates.size)
+    found = coordinates.mixture(vectors)
+    for i, (origin, other) in enumerate(zip(origins, others, strict=True)):
+        alone = Coordinates(origin, free)
+        np.testing.assert_array_equal(alone.places, coordinates.places)
+        np.testing.assert_allclose(vectors[i], alone.of(other), atol=1e-9)
+        assert_close(found.select(i), alone.mixture(vectors[i]), 1e-9)
+
+
+@given(stacks(), st.sampled_from([0.0, np.nan]))
+def test_a_degenerate_member_of_a_stack_harms_no_other(case, factor):
+    """As an origin, and as a mixture whose coordinates are wanted; all its numbers are useless."""
+    origins, others, free = case
+    broken = Mixture.unchecked(
+        factor * origins[0].weights,
+        factor * origins[0].means,
+        origins[0].covariance.unchecked(factor * origins[0].covariance.values),
+    )
+    wanted = Coordinates(Mixture.stacked(origins), free).of(Mixture.stacked(others))
+    with np.errstate(all="ignore"):
+        coordinates = Coordinates(Mixture.stacked([*origins, broken, origins[0]]), free)
+        vectors = coordinates.of(Mixture.stacked([*others, others[0], broken]))
+        found = coordinates.mixture(vectors)
+    np.testing.assert_allclose(vectors[:-2], wanted, atol=1e-9)
+    for i, origin in enumerate(origins):
+        assert_close(found.select(i), Coordinates(origin, free).mixture(wanted[i]), 1e-9)
+
+
+@given(stacks())
+def test_a_value_of_each_component_is_added_up_over_those_that_share_a_coordinate(case):
+    origins, others, free = case
+    coordinates = Coordinates(Mixture.stacked(origins), free)
+    values = np.stack([other.weights for other in others])
+    found = coordinates.per_coordinate(values)
+    for mine, theirs in zip(values, found, strict=True):
+        wanted = np.zeros(coordinates.size + 1)
+        np.add.at(wanted, coordinates.places, mine[:, None])
+        np.testing.assert_allclose(theirs, wanted[:-1], rtol=1e-14)
+        np.testing.assert_allclose(coordinates.per_coordinate(mine), theirs, rtol=1e-14)
+
+
 # ---- scores ------------------------------------------------------------------------------------
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from problems import FOUR, LINEAR, covering, every_linear
 
-from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, datasets, fit, start
-from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.convergence.information import information
+from gmmlab import Diagonal, Full, Mixture, Spherical, Tied, convergence, datasets, fit, start
+from gmmlab.convergence import Coordinates, can_estimate_remaining_gain, information
 from gmmlab.diagnostics import remaining_gain
 from gmmlab.em import maximise, sufficient_statistics
 from gmmlab.engine.samples import Samples
@@ -358,3 +357,118 @@ def test_what_is_no_fit_or_no_data_for_it_is_refused():
         remaining_gain(result, X[:, :1])
     with pytest.raises(ValueError, match="sample_weight must have one entry per sample"):
         remaining_gain(result, X, sample_weight=[1.0])
+
+
+# ---- stacks ------------------------------------------------------------------------------------
+
+
+def alone(X, weight, mixture, free):
+    """Return what `remaining_gain` needs for one fit, and its answer."""
+    samples = Samples(X, weight)
+    statistics = sufficient_statistics(samples, mixture)
+    new = maximise(statistics, mixture, frozenset(free)).mixture
+    counts = statistics.counts
+    gain = convergence.remaining_gain(samples, mixture, new, counts, frozenset(free))
+    return new, counts, gain
+
+
+def stack(structure, free, weighted=False, own_data=False, count=4, seed=0):
+    """Return samples for a stack, and mixtures, next mixtures, counts and gains of its members."""
+    rng = np.random.default_rng(seed)
+    data = datasets.random_mixture(120, 3, 2, separation=3, rng=rng)
+    X = data.X + 0.1 * rng.normal(size=(count, *data.X.shape)) if own_data else data.X
+    weight = rng.exponential(size=(count, len(data.X))) if weighted else None
+    mixtures, others = [], []
+    for i in range(count):
+        here = X[i] if own_data else X
+        share = None if weight is None else weight[i]
+        labels = np.where(rng.random(120) < 0.1, rng.integers(0, 3, 120), data.labels)
+        begin = start.from_labels(here, labels, structure=structure)
+        settings = {"free": free, "sample_weight": share, "tol": 1e-6}
+        mixtures.append(fit(here, begin, **settings).mixture)
+        others.append(alone(here, share, mixtures[-1], free))
+    news, counts, gains = zip(*others, strict=True)
+    return Samples(X, weight, n_fits=count), mixtures, list(news), np.stack(counts), np.array(gains)
+
+
+def gains_of(samples, mixtures, news, counts, free):
+    return convergence.remaining_gain(
+        samples, Mixture.stacked(mixtures), Mixture.stacked(news), counts, frozenset(free)
+    )
+
+
+@every_linear
+@covering(
+    free=[ALL, ALL - {"weights"}, ALL - {"means"}, {"means"}, {"covariances"}, {"weights"}],
+    weighted=[False, True],
+    own_data=[False, False, True],
+)
+def test_a_stack_has_the_information_and_gains_of_its_members_alone(
+    structure, free, weighted, own_data
+):
+    """Gains are sums of squares divided by shares of the information, of 10⁻³ and more here."""
+    samples, mixtures, news, counts, wanted = stack(structure, free, weighted, own_data)
+    assert np.isfinite(wanted).any()
+    np.testing.assert_allclose(gains_of(samples, mixtures, news, counts, free), wanted, rtol=1e-6)
+    coordinates = Coordinates(Mixture.stacked(mixtures), frozenset(free))
+    found = information(samples, coordinates, counts)
+    for i, mixture in enumerate(mixtures):
+        X = samples.X[i] if own_data else samples.X
+        one = Samples(X, samples.weight[i] if weighted else None)
+        _, (observed, complete) = at(one, mixture, free)
+        size = 1e-11 * one.total
+        np.testing.assert_allclose(found.observed[i], observed, atol=size)
+        np.testing.assert_allclose(found.complete[i], complete, atol=size)
+
+
+@few_linear
+def test_a_long_stack_goes_in_slices_and_in_any_order(structure):
+    """A slice holds a few dozen fits of this size."""
+    samples, *parts, wanted = stack(structure, ALL, weighted=True)
+    order = np.random.default_rng(0).integers(0, 4, size=200)
+    longer = Samples(samples.X, samples.weight[order], n_fits=200)
+    mixtures, news = ([part[i] for i in order] for part in parts[:2])
+    found = gains_of(longer, mixtures, news, parts[2][order], ALL)
+    np.testing.assert_allclose(found, wanted[order], rtol=1e-6)
+
+
+@few_linear
+@pytest.mark.parametrize("factor", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize("what", ["weights", "means", "covariances", "counts"])
+def test_a_degenerate_fit_has_an_infinite_gain_and_harms_no_other(structure, factor, what):
+    samples, mixtures, news, counts, wanted = stack(structure, ALL)
+    weights, means, covariance = mixtures[1].weights, mixtures[1].means, mixtures[1].covariance
+    if what == "counts":
+        counts[1, 0] *= factor
+    elif what == "covariances":
+        values = covariance.values.copy()
+        values[0] *= factor
+        covariance = covariance.unchecked(values)
+    elif what == "weights":
+        weights = weights * [factor, 1, 1]
+    else:
+        means = means * [[np.nan if factor == 0 else factor], [1], [1]]
+    mixtures[1] = Mixture.unchecked(weights, means, covariance)
+    found = gains_of(samples, mixtures, news, counts, ALL)
+    np.testing.assert_allclose(np.delete(found, 1), np.delete(wanted, 1), rtol=1e-6)
+    # A mean that is elsewhere is a proper mixture that is not near a maximum.
+    assert found[1] == np.inf or (what == "means" and found[1] > 0)
+
+
+@covering(free=[(), ("weights",)])
+def test_in_a_stack_without_free_parameters_nothing_remains(free):
+    X = datasets.old_faithful().X
+    mixture = Mixture([1.0], [[3.0, 70.0]], Full.unit(1, 2))
+    counts = np.full((3, 1), float(len(X)))
+    found = gains_of(Samples(X), [mixture] * 3, [mixture] * 3, counts, free)
+    np.testing.assert_array_equal(found, np.zeros(3))
+
+
+def test_what_an_estimate_may_cost_depends_on_the_iterations_of_each_fit():
+    X = np.random.default_rng(0).normal(size=(500, 40))
+    mixture = start.random_points(X, 2, np.random.default_rng(0))
+    samples, n_iter = Samples(X), np.array([1, 10, 100_000])
+    found = can_estimate_remaining_gain(samples, mixture, ALL, n_iter)
+    assert found.tolist() == [False, False, True]
+    assert [can_estimate_remaining_gain(samples, mixture, ALL, n) for n in n_iter] == found.tolist()
+    assert not can_estimate_remaining_gain(samples, mixture, frozenset(), n_iter).any()
