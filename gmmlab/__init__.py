@@ -51,6 +51,7 @@ _load, __dir__, __all__ = lazy_loader.attach(
         "engine": ["relative_floor"],
         "estimator": ["GaussianMixture"],
         "inference": ["uncertainty"],
+        "many": ["fit_many"],
         "mixture": ["Mixture"],
         "result": ["DegenerateError", "Fit"],
         "search": ["search"],

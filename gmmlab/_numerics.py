@@ -25,32 +25,32 @@ def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> I
 
 
 def normalise(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (k, b), into responsibilities (E2) and log p(xᵢ).
+    """Turn log πₖ N(xᵢ|μₖ, Σₖ), shape (…, k, b), into responsibilities (E2) and log p(xᵢ), (…, b).
 
     The logarithm of the sum of exponentials is taken relative to the largest term, so it neither
     overflows nor underflows (E5; Murphy 2022, section 2.5.4). `log_joint` is overwritten by the
     responsibilities.
     """
-    top = log_joint.max(axis=0)
+    top = log_joint.max(axis=-2, keepdims=True)
     log_joint -= top
     np.maximum(log_joint, _LOG_TINY[log_joint.dtype], out=log_joint)
     responsibilities = np.exp(log_joint, out=log_joint)
-    total = responsibilities.sum(axis=0)
+    total = responsibilities.sum(axis=-2, keepdims=True)
     responsibilities /= total
     top += np.log(total, out=total)
-    return responsibilities, top
+    return responsibilities, top[..., 0, :]
 
 
 def huge_squares(whitened: np.ndarray) -> np.ndarray:
-    """Return ‖y‖², or beyond 1e300 a finite number that still increases with ‖y‖.
+    """Return ‖y‖² for y (…, d, b), or beyond 1e300 a finite number that increases with ‖y‖.
 
     So a sample that far away belongs to the component that is nearest in standard deviations.
     """
     size = np.nan_to_num(np.abs(whitened), nan=_LARGEST**2, posinf=_LARGEST**2)
-    largest = size.max(axis=1)
+    largest = size.max(axis=-2)
     largest[largest == 0] = 1
     with np.errstate(over="ignore"):
-        norm = largest * np.linalg.norm(size / largest[:, None, :], axis=1)
+        norm = largest * np.linalg.norm(size / largest[..., None, :], axis=-2)
     norm = np.minimum(norm, np.finfo(float).max)
     beyond = np.log(np.maximum(norm / _LARGEST, 1))
     return np.minimum(norm, _LARGEST) ** 2 * (1 + 2 * beyond)

@@ -83,23 +83,28 @@ def is_dask(values: Any) -> bool:
     return dask_array is not None and isinstance(values, dask_array.Array)
 
 
-def check_weight(sample_weight: Any, n_samples: int, *, name: str = "sample_weight") -> np.ndarray:
-    """Return the weights of the samples: finite, non-negative and not all zero."""
+def check_weight(
+    sample_weight: Any, n_samples: int, *, name: str = "sample_weight", dimensions: int = 1
+) -> np.ndarray:
+    """Return the weights of the samples: finite, non-negative and not all zero.
+
+    With two `dimensions`, this holds for each row, which belongs to one fit of a stack.
+    """
     array = check_numeric(sample_weight, name=name)
-    if array.shape != (n_samples,):
+    if array.ndim != dimensions or array.shape[-1] != n_samples:
         raise ValueError(
             f"{name} must have one entry per sample, shape ({n_samples},); got {array.shape}"
         )
-    if (array < 0).any() or not array.any():
+    if (array < 0).any() or not array.any(axis=-1).all():
         raise ValueError(
             f"{name} must be non-negative and not all zero; got {array.min():g} as smallest entry"
         )
     with np.errstate(over="ignore"):
-        total = array.sum()
+        total = np.atleast_1d(array.sum(axis=-1))
     tiny, largest = np.finfo(float).tiny, np.finfo(float).max
-    if not tiny < total < np.inf:
+    if (wrong := ~((tiny < total) & (total < np.inf))).any():
         raise ValueError(
-            f"{name} must have a sum between {tiny:.1e} and {largest:.1e}; got {total:g}"
+            f"{name} must have a sum between {tiny:.1e} and {largest:.1e}; got {total[wrong][0]:g}"
         )
     return array
 

@@ -1,8 +1,11 @@
 """The EM algorithm for Gaussian mixtures (Dempster, Laird and Rubin 1977).
 
 Read it from top to bottom: `sufficient_statistics` (the E-step, as one pass over the data),
-`maximise` (the M-step), `fit` (the loop), and the same steps with explicit responsibilities
-(`e_step`, `m_step`, `elbo`).
+`maximise` (the M-step), `fit` and `fit_many` (the loop), and the same steps with explicit
+responsibilities (`e_step`, `m_step`, `elbo`).
+
+Arrays may have leading axes: `fit_many` runs a stack of fits of the same shape in lockstep, with
+the same formulas, and `fit` is a stack of one.
 
 Equation numbers such as (E1) are those of notebook 00, which derives and checks the equations.
 
@@ -61,15 +64,11 @@ def sufficient_statistics(
     ----------
     samples : Samples
     mixture : Mixture
-    about : ndarray, shape (n_components, n_features), optional
+        One mixture, or a stack.
+    about : ndarray, shape (…, n_components, n_features), optional
         The points that moments are taken about. By default, those that cost least.
     """
-    if samples.has_missing:
-        return samples.fold(engine.ObservedForm(mixture, about))
-    centre = engine.exponential_family_centre(samples, mixture) if about is None else None
-    if centre is not None:
-        return samples.fold(engine.ExponentialFamilyForm(mixture, centre))
-    return samples.fold(engine.ResidualForm(mixture, about))
+    return engine.Pass(samples, mixture, about).run()
 
 
 sums = sufficient_statistics  # the old name
@@ -82,10 +81,23 @@ class Step(NamedTuple):
     """The result of an M-step."""
 
     mixture: Mixture
-    #: Q', the expected complete log-likelihood of `mixture` (M5)
-    expected_log_joint: float
-    #: whether the floor raised each component's covariance
-    floored: np.ndarray
+    #: Q', the expected complete log-likelihood of `mixture` (M5), shape (…)
+    expected_log_joint: np.ndarray
+    #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
+    floored: np.ndarray | None
+
+    def select(self, fits: Any) -> Step:
+        """Return the step of some fits of a stack."""
+        floored = None if self.floored is None else self.floored[fits]
+        return Step(self.mixture.select(fits), self.expected_log_joint[fits], floored)
+
+    def where(self, mask: np.ndarray, other: Step) -> Step:
+        """Return this step where a mask (R,) is true, and another elsewhere."""
+        floored = self.floored
+        if floored is not None:
+            floored = np.where(mask[:, None], floored, other.floored)
+        expected = np.where(mask, self.expected_log_joint, other.expected_log_joint)
+        return Step(self.mixture.where(mask, other.mixture), expected, floored)
 
 
 def maximise(
@@ -99,50 +111,50 @@ def maximise(
 
     An engine.empty component keeps its mean and its covariance.
     """
-    alone = engine.empty(statistics.counts)
-    any_alone = alone.any()
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
-    floored = np.zeros(mixture.n_components, dtype=bool)
+    counts, floored = statistics.counts, None
+    alone = engine.empty(counts) if engine.may_be_empty(counts) else None
     if "weights" in free:
-        weights = statistics.divisor / statistics.divisor.sum()
-    if "means" in free:
-        found = statistics.means()
-        means = np.where(alone[:, None], means, found) if any_alone else found
-    moments = statistics.moments(type(covariance), means)
+        weights = statistics.divisor / statistics.divisor.sum(axis=-1, keepdims=True)
+    if "means" in free and alone is None:
+        means = statistics.means()
+        moments = statistics.moments(type(covariance))
+    else:
+        if "means" in free:
+            means = np.where(alone[..., None], means, statistics.means())
+        moments = statistics.moments(type(covariance), means)
     if "covariances" in free:
         target = moments
-        if any_alone:
+        if alone is not None:
             target = np.where(engine.per_component(alone, moments), covariance.stack, moments)
         if ridge:
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
-        covariance, floored = covariance.update(statistics.counts, target, floor)
+        covariance, floored = covariance.update(counts, target, floor)
     new = Mixture.unchecked(weights, means, covariance)
-    return Step(new, _expected_log_joint(new, statistics.counts, moments), floored)
+    expected = new.expected_log_joint(counts, engine.per_component(counts, moments) * moments)
+    return Step(new, expected, None if floor is None else floored)
 
 
-def _expected_log_joint(new: Mixture, counts: np.ndarray, moments: np.ndarray) -> float:
-    try:
-        return new.expected_log_joint(counts, engine.per_component(counts, moments) * moments)
-    except np.linalg.LinAlgError:  # a covariance is singular
-        return np.nan
-
-
-def _accurate_maximise(
+def _refined(
+    step: Step,
     statistics: engine.SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
     second_pass: Callable[[np.ndarray], engine.SufficientStatistics],
-    *,
+    dtype: np.dtype,
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
-    dtype: np.dtype,
 ) -> Step:
-    """Return `maximise`, after a second pass about the new means if the first loses digits."""
-    step = maximise(statistics, mixture, free, floor, ridge)
-    if not free >= {"means", "covariances"} or statistics.is_exact_for(step.mixture, dtype):
+    """Return an M-step, or where its moments have lost digits, that of a second pass."""
+    if not free >= {"means", "covariances"}:
         return step
-    about = np.where(engine.empty(statistics.counts)[:, None], mixture.means, statistics.means())
-    return maximise(second_pass(about), mixture, free, floor, ridge)
+    exact = statistics.is_exact_for(step.mixture, dtype)
+    if exact.all():
+        return step
+    alone = engine.empty(statistics.counts)[..., None]
+    about = np.where(alone, mixture.means, statistics.means())
+    again = maximise(second_pass(about), mixture, free, floor, ridge)
+    return again if exact.ndim == 0 else step.where(exact, again)
 
 
 # ---- the loop ----------------------------------------------------------------------------
@@ -241,158 +253,145 @@ def fit(
     >>> result.status, round(result.log_likelihood, 4)
     ('converged', -1130.264)
     """
+    samples = engine.as_samples(X, sample_weight, missing=engine.marginalises(missing))
     options = engine.Options.checked(
-        X, start, free=free, tol=tol, max_iter=max_iter, floor=floor, degenerate=degenerate,
-        restart=restart, callback=callback, ridge=ridge, sample_weight=sample_weight,
-        missing=missing, accelerate=accelerate, extra_step=extra_step,
+        samples, [start], name="start", free=free, tol=tol, max_iter=max_iter, floor=floor,
+        degenerate=degenerate, restart=restart, callback=callback, ridge=ridge,
+        accelerate=accelerate, extra_step=extra_step,
     )  # fmt: skip
+    [found] = fit_stack(options)
+    if found.status == "degenerate":
+        raise DegenerateError(found.message, found)
+    return found
+
+
+def fit_stack(options: engine.Options) -> list[Fit]:
+    """Return the fits of a stack, for checked arguments."""
     # A collapsing component divides by 0 before it is detected.
     with engine.one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        em = _EM(options)
-        if accelerate:
-            try:
-                return _iterate(em, Squarem(em, options), replace(options, degenerate="raise"))
-            except DegenerateError:
-                pass  # an extrapolation may lead to where EM does not: repeat without
-        return _iterate(em, em, options)
+        if not options.accelerate:
+            return _iterate(em := _EM(options), em)
+        em = _EM(replace(options, degenerate="raise"))
+        fits = _iterate(em, Squarem(em))
+        # An extrapolation may lead to where EM does not: repeat these fits without.
+        again = [number for number, one in enumerate(fits) if one.status == "degenerate"]
+        if again:
+            em = _EM(options.select(again))
+            for number, one in zip(again, _iterate(em, em), strict=True):
+                fits[number] = one
+        return fits
 
 
 class _EM:
-    """The EM map of one fit: the M-step from a point, and the E-step at the next."""
+    """The EM map of a stack of fits: the M-step from a point, and the E-step at the next."""
 
     def __init__(self, options: engine.Options) -> None:
         self.options = options
-        structure = type(options.start.covariance)
-        #: the covariance of the data, if components may collapse
-        self.reference = None
-        if options.may_collapse:
-            self.reference = engine.own_covariance(options.samples, structure)
 
-    def evaluate(self, mixture: Mixture, iteration: int, **known: Any) -> engine.Point:
-        """Return the point at a mixture: one pass over the data."""
+    def select(self, fits: Any) -> _EM:
+        """Return the map of some fits of the stack."""
+        return _EM(self.options.select(fits))
+
+    def evaluate(self, mixture: Mixture, iteration: np.ndarray) -> engine.Point:
+        """Return the point at mixtures that no EM step led to: one pass over the data."""
         statistics = sufficient_statistics(self.options.samples, mixture)
-        return engine.Point(iteration, mixture, statistics, **known)
+        unknown = np.full(len(iteration), np.nan)
+        return engine.Point(iteration, mixture, statistics, unknown, unknown + np.inf)
 
-    def m_step(self, point: engine.Point) -> Step:
-        """Return the M-step from a point."""
-        options = self.options
-        return _accurate_maximise(
-            point.statistics,
-            point.mixture,
-            options.free,
-            lambda about: sufficient_statistics(options.samples, point.mixture, about=about),
-            floor=options.floor,
-            ridge=options.ridge,
-            dtype=options.samples.dtype,
-        )
+    def m_step(self, point: engine.Point) -> tuple[Step, engine.Pass]:
+        """Return the M-step from a point, and the pass over the data that follows it."""
+        options, samples = self.options, self.options.samples
+        known = point.statistics, point.mixture, options.free
+        step = maximise(*known, options.floor, options.ridge)
+        following = engine.Pass(samples, step.mixture)
+        if following.surely.all():
+            return step, following
+
+        def second_pass(about: np.ndarray) -> engine.SufficientStatistics:
+            return sufficient_statistics(samples, point.mixture, about=about)
+
+        bounds = options.floor, options.ridge
+        step = _refined(step, *known, second_pass, samples.dtype, *bounds)
+        return step, engine.Pass(samples, step.mixture)
 
     def advance(
-        self, point: engine.Point, step: Step, event: str, iteration: int | None = None
-    ) -> engine.Point | None:
+        self, point: engine.Point, step: Step, following: engine.Pass
+    ) -> tuple[engine.Point, None]:
         """Return the point that an M-step from `point` leads to."""
-        iteration = point.iteration + 1 if iteration is None else iteration
-        statistics = sufficient_statistics(self.options.samples, step.mixture)
-        elbo_m_step = step.expected_log_joint + point.entropy
+        statistics = following.run()
         gain = statistics.log_likelihood - point.log_likelihood
-        return engine.Point(iteration, step.mixture, statistics, elbo_m_step, gain, event)
+        elbo_m_step = step.expected_log_joint + point.entropy
+        new = engine.Point(point.iteration + 1, step.mixture, statistics, elbo_m_step, gain)
+        return new, None
 
-    def problem(self, point: engine.Point, step: Step) -> str:
-        """Describe what is degenerate after an M-step from a point; "" if nothing is."""
-        counts, mixture, found = point.statistics.counts, step.mixture, ""
-        if self.options.free:
-            found = engine.degenerate_components(mixture, counts, self.reference)
-        if not found and not engine.can_be_evaluated(mixture):
-            found = "a covariance is singular to working precision"
-        return found
-
-    def rounding(self, point: engine.Point) -> float:
-        """Return a bound on the rounding error of a log-likelihood."""
-        samples, log_likelihood = self.options.samples, point.log_likelihood
-        return engine.log_likelihood_rounding(samples, point.mixture, log_likelihood)
-
-    def remaining_gain(self, point: engine.Point, n_iter: int) -> float:
+    def remaining_gain(self, point: engine.Point, n_iter: np.ndarray) -> np.ndarray:
         """Estimate the gain that further iterations would bring, or NaN if that is too costly."""
-        samples, mixture, free = self.options.samples, point.mixture, self.options.free
-        if not can_estimate_remaining_gain(samples, mixture, free, n_iter):
-            return np.nan
-        step = self.m_step(point)
-        if step.floored.any():  # a maximum under a bound has a gradient
-            return np.nan
-        return remaining_gain(samples, mixture, step.mixture, point.statistics.counts, free)
+        samples, free = self.options.samples, self.options.free
+        cheap = can_estimate_remaining_gain(samples, point.mixture, free, n_iter)
+        if not (self.options.remaining_gain and np.any(cheap)):
+            return np.full(len(n_iter), np.nan)
+        step, _ = self.m_step(point)
+        left = remaining_gain(samples, point.mixture, step.mixture, point.statistics.counts, free)
+        if step.floored is not None:  # a maximum under a bound has a gradient
+            cheap = cheap & ~step.floored.any(axis=-1)
+        return np.where(cheap, left, np.nan)
 
 
-def _iterate(em: _EM, iteration_map: _EM | Squarem, options: engine.Options) -> Fit:
-    """Alternate E-step and M-step until a reason to stop occurs.
+def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
+    """Alternate E-step and M-step in lockstep until every fit has a reason to stop.
 
-    `iteration_map` moves from one point to the next: `em` itself, or its acceleration.
+    `moves` goes from one point to the next: `em` itself, or its acceleration.
     """
-    total = options.samples.total
+    options = em.options
     # The next step of an accelerated fit may be longer than the last, so it has a sharper limit.
-    enough = options.tol * total * (1 if iteration_map is em else _ACCELERATED_TOL)
-    # If the data are as thin as the ridge, no component is held up by the ridge.
-    wide = (options.samples.extent**2 > 2 * options.ridge).all()
-    record = engine.Recorder(options.ridge if wide else 0.0)
+    stack = engine.Lockstep(options, 1 if moves is em else _ACCELERATED_TOL)
+    mixture, floored = options.raised(options.start)
+    before = point = em.evaluate(mixture, np.zeros(len(stack.fits), dtype=int))
+    events = engine.describe_each(floored, "floored")
 
-    def stop(
-        status: Status, message: str, at: engine.Point, n_iter: int, remaining: float = np.nan
-    ) -> Fit:
-        return Fit(
-            mixture=at.mixture,
-            status=status,
-            message=message,
-            n_iter=n_iter,
-            log_likelihood=at.log_likelihood,
-            trace=record.trace(),
-            n_samples=total,
-            free=options.free,
-            remaining_gain=remaining,
-        )
+    def stop(which: np.ndarray, status: Status, **known: Any) -> None:
+        remaining = None
+        if status in ("converged", "max_iter"):
+            n_iter = point.iteration[which]
+            remaining = em.select(which).remaining_gain(point.select(which), n_iter)
+        stack.close(which, status, point, before, remaining=remaining, **known)
 
-    mixture, event = options.raised(options.start)
-    before, point = None, em.evaluate(mixture, 0, event=event)
-    stop_at = np.inf  # the iteration from which on the fit counts as converged
     while True:
-        record.add(point)
+        stack.record(point, events)
         if options.callback is not None:
-            options.callback(point.iteration, point.mixture, point.log_likelihood)
+            options.callback(*point.single())
+        if reasons := stack.reasons(point):
+            for status, which in reasons.items():
+                stop(which, status, at=before if status == "not_increasing" else point)
+            if (going := stack.going()) is None:
+                break
+            em, moves, before, point = (each.select(going) for each in (em, moves, before, point))
 
-        gain, n_iter = point.gain, point.iteration
-        if before is not None and gain < np.inf:
-            if gain < 0 and options.ridge == 0 and -gain > em.rounding(point):
-                message = result.not_increasing_message(gain, n_iter)
-                return stop("not_increasing", message, before, n_iter)
-            if (abs(gain) if options.ridge else gain) <= enough:
-                stop_at = min(stop_at, n_iter + options.extra_step, options.max_iter)
-            if n_iter >= stop_at:
-                left = em.remaining_gain(point, n_iter)
-                gains = gain / total, options.tol, left / total
-                message = result.converged_message(*gains, record.last_event())
-                return stop("converged", message, point, n_iter, left)
-        if n_iter == options.max_iter:
-            break
-
-        step = em.m_step(point)
-        event = engine.describe(step.floored, "floored")
-        if problem := em.problem(point, step):
-            fresh = options.next_restart()
-            if fresh is not None:
-                event = f"restarted: {problem}"
-                before, point = None, em.evaluate(fresh, n_iter + 1, event=event)
-                stop_at = np.inf
+        step, following = em.m_step(point)
+        events = engine.describe_each(step.floored, "floored")
+        if problems := stack.problems(point, step.mixture, following):
+            if (fresh := options.next_restart()) is not None:  # there is only one fit
+                before, point = point, em.evaluate(Mixture.stacked([fresh]), point.iteration + 1)
+                events = {0: f"restarted: {problems[0]}"}
+                stack.restart()
                 continue
-            if options.degenerate != "floor" or not engine.can_be_evaluated(step.mixture):
-                message = result.degenerate_message(problem, n_iter, options.degenerate)
-                raise DegenerateError(message, stop("degenerate", message, point, n_iter))
-            event = "; ".join(filter(None, (event, problem)))
-        new = iteration_map.advance(point, step, event)
-        if new is None:
-            break
+            if lost := stack.lost(problems, step.mixture):
+                stop(np.array([*lost]), "degenerate", problems=[*lost.values()])
+                if (going := stack.going()) is None:
+                    break
+                em, moves, point, step = (each.select(going) for each in (em, moves, point, step))
+                following = engine.Pass(em.options.samples, step.mixture)
+                events = engine.describe_each(step.floored, "floored")
+            for position, problem in stack.problems(point, step.mixture, following).items():
+                events[position] = "; ".join(filter(None, (events.get(position), problem)))
+        new, exhausted = moves.advance(point, step, following)
+        if exhausted is not None:
+            stop(exhausted, "max_iter")
+            if (going := stack.going()) is None:
+                break
+            em, moves, point, new = (each.select(going) for each in (em, moves, point, new))
         before, point = point, new
-
-    left = em.remaining_gain(point, options.max_iter)
-    last = record.rows[-1].iteration, record.last_gain() / total
-    message = result.max_iter_message(*last, options.max_iter, options.tol, left / total)
-    return stop("max_iter", message, point, options.max_iter, left)
+    return [result.fit_of(ending, trace, options) for ending, trace in stack.ended()]
 
 
 # ---- step by step, with explicit responsibilities ----------------------------------------
@@ -479,15 +478,13 @@ def m_step(
     free = check_free(free)
     with engine.one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         samples = engine.Samples(X)
-        statistics = samples.fold(engine.ResidualForm(mixture), responsibilities)
-        step = _accurate_maximise(
-            statistics,
-            mixture,
-            free,
-            lambda about: samples.fold(engine.ResidualForm(mixture, about), responsibilities),
-            dtype=samples.dtype,
-        )
-    if free and (wrong := engine.degenerate_components(step.mixture, statistics.counts, None)):
+
+        def one_pass(about: np.ndarray | None = None) -> engine.SufficientStatistics:
+            return samples.fold(engine.ResidualForm(mixture, about), responsibilities)
+
+        known = one_pass(), mixture, free
+        step, counts = _refined(maximise(*known), *known, one_pass, samples.dtype), known[0].counts
+    if free and (wrong := engine.degenerate_components(step.mixture, counts, None)):
         raise ValueError(f"responsibilities must give every component some samples; {wrong}")
     new = step.mixture
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))

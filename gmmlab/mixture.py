@@ -10,7 +10,7 @@ the arrays of the first, so known parameters keep their values.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -31,6 +31,7 @@ from gmmlab._validation import (
 )
 from gmmlab.covariance import STRUCTURES, Covariance
 
+_LOG_2_PI = float(np.log(2 * np.pi))
 # Weights from files and printed pages are rounded; their sum may be off by this much.
 _SUM = 1e-8
 
@@ -100,7 +101,10 @@ class Mixture:
 
     @classmethod
     def unchecked(cls, weights: np.ndarray, means: np.ndarray, covariance: Covariance) -> Self:
-        """Build a mixture without checks, for arrays that are known to be valid."""
+        """Build a mixture without checks, for arrays that are known to be valid.
+
+        Arrays with leading axes make a stack of mixtures, which is processed in lockstep.
+        """
         self = object.__new__(cls)
         for name, array in (("weights", weights), ("means", means)):
             array.setflags(write=False)
@@ -128,12 +132,12 @@ class Mixture:
     @property
     def n_components(self) -> int:
         """Number of components k."""
-        return self.means.shape[0]
+        return self.means.shape[-2]
 
     @property
     def n_features(self) -> int:
         """Number of features d."""
-        return self.means.shape[1]
+        return self.means.shape[-1]
 
     @property
     def covariances(self) -> np.ndarray:
@@ -159,39 +163,74 @@ class Mixture:
         sizes = (k - 1, k * d, self.covariance.n_parameters(k, d))
         return sum(size for block, size in zip(BLOCKS, sizes, strict=True) if block in free)
 
+    # ---- stacks --------------------------------------------------------------------------
+
+    @classmethod
+    def stacked(cls, mixtures: Sequence[Mixture]) -> Self:
+        """Return mixtures of the same shape and structure as one stack."""
+        weights, means = (np.stack([getattr(one, name) for one in mixtures]) for name in BLOCKS[:2])
+        covariances = [one.covariance for one in mixtures]
+        return cls.unchecked(weights, means, type(covariances[0]).stacked(covariances))
+
+    @classmethod
+    def concatenated(cls, stacks: Sequence[Mixture]) -> Self:
+        """Return the mixtures of several stacks as one stack."""
+        weights, means = (
+            np.concatenate([getattr(one, name) for one in stacks]) for name in BLOCKS[:2]
+        )
+        covariances = [one.covariance for one in stacks]
+        return cls.unchecked(weights, means, type(covariances[0]).concatenated(covariances))
+
+    def select(self, fits: Any) -> Self:
+        """Return some mixtures of a stack, by an index, a slice, an array of indices or a mask."""
+        return self.unchecked(self.weights[fits], self.means[fits], self.covariance.select(fits))
+
+    def where(self, mask: np.ndarray, other: Mixture) -> Self:
+        """Return the mixtures of this stack where a mask is true, and those of another elsewhere."""
+        return self.unchecked(
+            np.where(mask[:, None], self.weights, other.weights),
+            np.where(mask[:, None, None], self.means, other.means),
+            self.covariance.where(mask, other.covariance),
+        )
+
     # ---- densities -----------------------------------------------------------------------
 
     def whiten(self, X: np.ndarray, about: np.ndarray | None = None) -> np.ndarray:
-        """Return yₖᵢ = Cₖ⁻¹ (xᵢ − μₖ), shape (k, d, b), for a validated block X (b, d).
+        """Return yₖᵢ = Cₖ⁻¹ (xᵢ − μₖ), shape (…, k, d, b), for a validated block X (…, b, d).
 
-        `about` (k, d) replaces the means.
+        `about` (…, k, d) replaces the means.
         """
         centres = self.means if about is None else about
-        return self.covariance.whiten(np.ascontiguousarray(X.T) - centres[:, :, None])
+        columns = np.ascontiguousarray(X.swapaxes(-1, -2))
+        return self.covariance.whiten(columns[..., None, :, :] - centres[..., None])
 
     def log_joint_whitened(self, whitened: np.ndarray) -> np.ndarray:
-        """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (k, b), for whitened y (E1)."""
+        """Return log πₖ − ½ (d log 2π + log|Σₖ| + ‖yₖᵢ‖²), shape (…, k, b), for whitened y (E1)."""
         with np.errstate(over="ignore"):
-            log_joint = np.einsum("kdb,kdb->kb", whitened, whitened)
+            log_joint = np.einsum("...db,...db->...b", whitened, whitened)
         if not np.isfinite(log_joint).all():
             log_joint = huge_squares(whitened)
         log_joint /= -2
-        log_joint += self.log_normaliser[:, None]
+        log_joint += self.log_normaliser[..., None]
         return log_joint
 
     @cached_property
     def log_normaliser(self) -> np.ndarray:
-        """The log-joint at the mean, log πₖ − ½ (d log 2π + log|Σₖ|), shape (k,)."""
-        d = self.n_features
-        return np.log(self.weights) - (d * np.log(2 * np.pi) + self.covariance.log_det(d)) / 2
+        """The log-joint at the mean, log πₖ − ½ (d log 2π + log|Σₖ|), shape (…, k).
 
-    def expected_log_joint(self, counts: np.ndarray, second: np.ndarray) -> float:
-        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ) from its sufficient statistics (G1, M5).
-
-        These are `counts` Nₖ = Σᵢ rᵢₖ, shape (k,), and `second`, Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in the
-        shape of the structure.
+        It is NaN where a covariance is singular.
         """
-        return float(counts @ self.log_normaliser - self.covariance.trace(second).sum() / 2)
+        d = self.n_features
+        return np.log(self.weights) - (d * _LOG_2_PI + self.covariance.log_det(d)) / 2
+
+    def expected_log_joint(self, counts: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """Return Σᵢₖ rᵢₖ log πₖ N(xᵢ|μₖ, Σₖ), shape (…), from its sufficient statistics (G1, M5).
+
+        These are `counts` Nₖ = Σᵢ rᵢₖ, shape (…, k), and `second`, Σᵢ rᵢₖ (xᵢ − μₖ)(xᵢ − μₖ)ᵀ in
+        the shape of the structure.
+        """
+        terms = counts * self.log_normaliser - self.covariance.trace(second) / 2
+        return terms.sum(axis=-1)
 
     def log_joint(self, X: np.ndarray) -> np.ndarray:
         """Return log πₖ N(xᵢ | μₖ, Σₖ), (P2).
@@ -285,7 +324,7 @@ class Mixture:
         """
         features = self._check_features(features)
         return Mixture.unchecked(
-            self.weights, self.means[:, features], self.covariance.marginal(features)
+            self.weights, self.means[..., features], self.covariance.marginal(features)
         )
 
     def conditional(self, features: Any, values: Any) -> Mixture:

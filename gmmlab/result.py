@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from gmmlab.engine import Ending, Options, Trace
 from gmmlab.engine import Row as Row
-from gmmlab.engine import Trace
 from gmmlab.mixture import Mixture
 
 # A remaining gain in mean log-likelihood below this is reported as negligible.
@@ -79,6 +79,32 @@ class Fit:
         of the responsibilities, McLachlan and Peel 2000, section 6.10.3).
         """
         return self.bic + 2 * self.entropy
+
+
+def fit_of(ending: Ending, trace: Trace, options: Options) -> Fit:
+    """Return the result of a fit that has ended."""
+    total = ending.total
+    gain, left = ending.gain / total, ending.remaining_gain / total
+    match ending.status:
+        case "converged":
+            message = converged_message(gain, options.tol, left, ending.event)
+        case "max_iter":
+            message = max_iter_message(ending.iteration, gain, options.max_iter, options.tol, left)
+        case "not_increasing":
+            message = not_increasing_message(ending.gain, ending.n_iter)
+        case _:
+            message = degenerate_message(ending.event, ending.n_iter, options.degenerate)
+    return Fit(
+        mixture=ending.mixture,
+        status=ending.status,
+        message=message,
+        n_iter=ending.n_iter,
+        log_likelihood=ending.log_likelihood,
+        trace=trace,
+        n_samples=total,
+        free=options.free,
+        remaining_gain=ending.remaining_gain,
+    )
 
 
 def check_fit(fit: Any) -> Fit:

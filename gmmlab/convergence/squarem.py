@@ -8,6 +8,8 @@ the EM map. The point
 is where many more such steps would lead (Varadhan and Roland 2008, scheme S3). It is computed in
 `Coordinates`, so θ' is a valid mixture for every α, and lengths are weighted by the share of the
 samples that each component has.
+
+Fits in lockstep extrapolate when each is ready: all arrays have a leading axis for the fits.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.engine import Options, Point, can_be_evaluated
+from gmmlab.engine import Options, Pass, Point, can_be_evaluated
 from gmmlab.mixture import Mixture
 
 # The longest step allowed at first, and the factor by which it grows or shrinks as
@@ -30,10 +32,12 @@ _SLOW = 1e-3
 class EMMap(Protocol):
     """The EM iteration that `Squarem` wraps."""
 
-    def evaluate(self, mixture: Mixture, iteration: int, **known: Any) -> Point:
-        """Return the point at a mixture."""
+    options: Options
 
-    def advance(self, point: Point, step: Any, event: str, iteration: int) -> Point:
+    def select(self, fits: Any) -> EMMap:
+        """Return the map of some fits of the stack."""
+
+    def advance(self, point: Point, step: Any, following: Pass) -> tuple[Point, None]:
         """Return the point that an M-step from `point` leads to."""
 
 
@@ -44,91 +48,156 @@ class Extrapolation:
     ----------
     free : frozenset of str
         The blocks that EM estimates.
+    n_fits : int
+        The number of fits in the stack.
     """
 
-    def __init__(self, free: frozenset[str]) -> None:
+    def __init__(self, free: frozenset[str], n_fits: int) -> None:
         self.free = free
-        self.longest = _FIRST
+        self.longest = np.full(n_fits, _FIRST)
+        # The mixtures before the first of two steps, and for which fits there are any.
         self._first: Mixture | None = None
+        self._waiting = np.zeros(n_fits, dtype=bool)
 
-    def propose(self, mixture: Mixture, new: Mixture) -> Mixture | None:
-        """Return an extrapolation after the EM step from `mixture` to `new`, or None.
+    def select(self, fits: Any) -> Extrapolation:
+        """Return the extrapolations of some fits of the stack."""
+        part = Extrapolation(self.free, 0)
+        part.longest, part._waiting = self.longest[fits], self._waiting[fits]
+        part._first = None if self._first is None else self._first.select(fits)
+        return part
 
-        An extrapolation needs two steps, so the first call of two returns None.
+    def propose(
+        self, mixture: Mixture, new: Mixture, slow: np.ndarray
+    ) -> tuple[np.ndarray, Mixture | None]:
+        """Return extrapolations after the EM step from `mixture` to `new`.
+
+        An extrapolation needs two steps, so there is none after the first step of two.
+
+        Parameters
+        ----------
+        mixture, new : Mixture
+        slow : ndarray of bool, shape (R,)
+            For which fits EM is slow.
+
+        Returns
+        -------
+        fits : ndarray of int
+            The positions of the fits that have an extrapolation.
+        farther : Mixture or None
+            The extrapolations of these fits.
         """
-        if self._first is None:
-            self._first = mixture
-            return None
-        origin, self._first = self._first, None
-        coordinates = Coordinates(origin, self.free)
-        r = coordinates.of(mixture)
-        v = coordinates.of(new) - 2 * r
-        weight = self._weight(coordinates)
-        bend = np.sqrt(weight @ v**2)
-        ratio = np.sqrt(weight @ r**2) / bend if bend > 0 else np.inf
-        alpha = min(ratio, self.longest)
-        if alpha == self.longest:
-            self.longest *= _FACTOR
-        if not alpha > 1:
-            return None
-        return coordinates.mixture(2 * alpha * r + alpha**2 * v)
+        ready = np.flatnonzero(slow & self._waiting)
+        farther = None
+        if len(ready):
+            ready, farther = self._farther(ready, mixture, new)
+        first = slow & ~self._waiting
+        if first.any():
+            self._first = mixture if first.all() else mixture.where(first, self._first or mixture)
+        self._waiting = first
+        return ready, farther
 
-    def reject(self) -> None:
-        """Shorten the longest step, because the last extrapolation lowered the log-likelihood."""
-        self.longest = max(self.longest / _FACTOR, _FIRST)
+    def _farther(
+        self, ready: np.ndarray, mixture: Mixture, new: Mixture
+    ) -> tuple[np.ndarray, Mixture | None]:
+        coordinates = Coordinates(self._first.select(ready), self.free)
+        r = coordinates.of(mixture.select(ready))
+        v = coordinates.of(new.select(ready)) - 2 * r
+        weight = self._weight(coordinates)
+        length, bend = (np.sqrt((weight * each**2).sum(axis=-1)) for each in (r, v))
+        longest = self.longest[ready]
+        alpha = np.minimum(np.where(bend > 0, length / bend, np.inf), longest)[:, None]
+        self.longest[ready] = np.where(alpha[:, 0] == longest, longest * _FACTOR, longest)
+        farther = coordinates.mixture(2 * alpha * r + alpha**2 * v)
+        longer = np.flatnonzero(alpha[:, 0] > 1)
+        return ready[longer], farther.select(longer) if len(longer) else None
+
+    def reject(self, fits: np.ndarray) -> None:
+        """Shorten the longest step of fits whose last extrapolation lowered the log-likelihood."""
+        self.longest[fits] = np.maximum(self.longest[fits] / _FACTOR, _FIRST)
 
     @staticmethod
     def _weight(coordinates: Coordinates) -> np.ndarray:
-        shares = np.zeros(coordinates.size + 1)
-        np.add.at(shares, coordinates.places, coordinates.origin.weights[:, None])
-        return shares[:-1]
+        """Return the weight of the components that each coordinate belongs to, shape (…, p)."""
+        weights = coordinates.origin.weights
+        shares = np.zeros((*weights.shape[:-1], coordinates.size + 1))
+        for component, places in enumerate(coordinates.places):
+            shares[..., places] += weights[..., component, None]
+        return shares[..., :-1]
 
 
 class Squarem:
     """An EM map that extrapolates where EM is slow.
 
-    Every second slow step is replaced by an extrapolation. If that lowers the log-likelihood,
-    the EM step is taken after all.
+    Every second slow step of a fit is replaced by an extrapolation. If that lowers the
+    log-likelihood, the EM step is taken after all.
 
     Parameters
     ----------
     em : EMMap
         The map to accelerate.
-    options : Options
-        The arguments of the fit.
+    extrapolation : Extrapolation, optional
+        A new one by default.
     """
 
-    def __init__(self, em: EMMap, options: Options) -> None:
+    def __init__(self, em: EMMap, extrapolation: Extrapolation | None = None) -> None:
         self.em = em
-        self.options = options
-        self.extrapolation = Extrapolation(options.free)
+        if extrapolation is None:
+            extrapolation = Extrapolation(em.options.free, len(em.options.start.weights))
+        self.extrapolation = extrapolation
 
-    def advance(self, point: Point, step: Any, event: str) -> Point | None:
-        """Return the next point: an extrapolation if it is not worse, otherwise EM's step.
+    def select(self, fits: Any) -> Squarem:
+        """Return the map of some fits of the stack."""
+        return Squarem(self.em.select(fits), self.extrapolation.select(fits))
 
-        Return None if a rejected extrapolation was the last iteration.
+    def advance(self, point: Point, step: Any, following: Pass) -> tuple[Point, np.ndarray | None]:
+        """Return the next point: extrapolations if they are not worse, otherwise EM's steps.
+
+        The second result are the positions of fits for which a rejected extrapolation was the last
+        iteration, or None.
         """
-        iteration = point.iteration + 1
-        farther = self._extrapolated(point, step.mixture)
-        if farther is not None:
-            leap = self.em.evaluate(farther, iteration, event=event)
-            if leap.log_likelihood >= point.log_likelihood:
-                return leap
-            self.extrapolation.reject()
-            iteration += 1
-            if iteration > self.options.max_iter:
-                return None
-        return self.em.advance(point, step, event, iteration)
+        options = self.em.options
+        slow = point.gain <= _SLOW * options.samples.total
+        if not slow.any():
+            return self.em.advance(point, step, following)
+        fits, farther = self._extrapolated(point.mixture, step.mixture, slow)
+        if not len(fits):
+            return self.em.advance(point, step, following)
+        n_fits = len(point.iteration)
+        leap = Pass(options.samples.select(fits), farther).run()
+        accepted = leap.log_likelihood >= point.log_likelihood[fits]
+        self.extrapolation.reject(fits[~accepted])
+        fits, rejected = fits[accepted], fits[~accepted]
+        iteration = point.iteration.copy()
+        iteration[rejected] += 1
+        exhausted = rejected[iteration[rejected] >= options.max_iter]
+        if not len(fits):
+            new, _ = self.em.advance(point._replace(iteration=iteration), step, following)
+            return new, exhausted if len(exhausted) else None
+        others = np.setdiff1d(np.arange(n_fits), fits)
+        leaps = Point(
+            iteration[fits] + 1,
+            farther.select(accepted),
+            leap.select(accepted),
+            np.full(len(fits), np.nan),
+            np.full(len(fits), np.inf),
+        )
+        if not len(others):
+            return leaps, None
+        rest = self.em.select(others)
+        before = point._replace(iteration=iteration).select(others)
+        mine = step.select(others)
+        steps, _ = rest.advance(before, mine, Pass(rest.options.samples, mine.mixture))
+        order = np.argsort(np.concatenate([fits, others]))
+        new = Point.joined([leaps, steps], order)
+        return new, exhausted if len(exhausted) else None
 
-    def _extrapolated(self, point: Point, new: Mixture) -> Mixture | None:
-        """Return a mixture to try in place of the EM step to `new`, or None."""
-        if not point.gain <= _SLOW * self.options.samples.total:
-            return None
-        try:
-            farther = self.extrapolation.propose(point.mixture, new)
-            if farther is None:
-                return None
-            farther, _ = self.options.raised(farther)
-            return farther if can_be_evaluated(farther) else None
-        except np.linalg.LinAlgError:
-            return None
+    def _extrapolated(
+        self, mixture: Mixture, new: Mixture, slow: np.ndarray
+    ) -> tuple[np.ndarray, Mixture | None]:
+        """Return the positions of the fits with mixtures to try in place of the EM step."""
+        fits, farther = self.extrapolation.propose(mixture, new, slow)
+        if not len(fits):
+            return fits, None
+        farther, _ = self.em.options.select(fits).raised(farther)
+        valid = can_be_evaluated(farther)
+        return fits[valid], farther.select(valid)

@@ -128,6 +128,11 @@ class Covariance(ABC):
         """Return a stack of structures of the same shape."""
         return cls._joined(lambda *values: np.stack(values), *members)
 
+    @classmethod
+    def concatenated(cls, stacks: Sequence[Self]) -> Self:
+        """Return the structures of several stacks as one stack."""
+        return cls._joined(lambda *values: np.concatenate(values), *stacks)
+
     def select(self, fits: Any) -> Self:
         """Return the covariances of some fits of a stack.
 

@@ -35,8 +35,13 @@ RIDGE = 2
 
 
 def empty(counts: np.ndarray) -> np.ndarray:
-    """Return a mask of the components with no effective samples, given Nₖ, shape (k,)."""
-    return counts < EMPTY * min(1.0, counts.sum())
+    """Return a mask of the components with no effective samples, given Nₖ, shape (…, k)."""
+    return counts < EMPTY * np.minimum(1.0, counts.sum(axis=-1, keepdims=True))
+
+
+def may_be_empty(counts: np.ndarray) -> bool:
+    """Return False if no component of a stack is empty, at the least cost."""
+    return not counts.min() >= EMPTY
 
 
 def degenerate_components(
@@ -62,7 +67,7 @@ def degenerate_components(
         f"component {k} is empty (fewer than {EMPTY:g} expected samples)"
         for k in np.flatnonzero(empty(counts))
     ]
-    if reference is not None and not _surely_wide(mixture.covariance, reference):
+    if reference is not None:
         shares = mixture.covariance.relative_to(reference)
         names = [f"component {k}" for k in range(len(shares))]
         if len(shares) < mixture.n_components:  # one covariance for all components
@@ -74,23 +79,24 @@ def degenerate_components(
     return "; ".join(found)
 
 
-def _surely_wide(covariance: Covariance, reference: Covariance) -> bool:
-    """Return True if no covariance can have collapsed, without computing eigenvalues.
+def are_sound(mixture: Mixture, counts: np.ndarray, reference: Covariance | None) -> np.ndarray:
+    """Return for which mixtures of a stack `degenerate_components` finds nothing, shape (…)."""
+    sound = ~empty(counts).any(axis=-1)
+    if reference is not None:
+        # The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
+        wide = (mixture.covariance.trace(reference.stack) < 1 / COLLAPSED).all(axis=-1)
+        if not wide.all():
+            wide = (mixture.covariance.relative_to(reference) >= COLLAPSED).all(axis=-1)
+        sound = sound & wide
+    return sound
 
-    The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
+
+def can_be_evaluated(mixture: Mixture) -> np.ndarray:
+    """Return whether the densities of a mixture are finite: no covariance is singular.
+
+    For a stack, the result has one entry for each mixture.
     """
-    try:
-        return bool(covariance.trace(reference.stack).max() < 1 / COLLAPSED)
-    except np.linalg.LinAlgError:
-        return False
-
-
-def can_be_evaluated(mixture: Mixture) -> bool:
-    """Return whether the densities of a mixture are finite: no covariance is singular."""
-    try:
-        return bool(np.isfinite(mixture.log_normaliser).all())
-    except np.linalg.LinAlgError:
-        return False
+    return np.isfinite(mixture.log_normaliser).all(axis=-1)
 
 
 def describe(components: np.ndarray, what: str) -> str:

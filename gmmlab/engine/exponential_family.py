@@ -1,16 +1,19 @@
 """Sufficient statistics by matrix products: a Gaussian as an exponential family.
 
 With φ(z) = (1, z, z zᵀ), all log πₖ N(x|μₖ, Σₖ) are one matrix product θ φ(z), and all statistics
-are another, r φ(z)ᵀ (W6; Bishop 2006, section 2.4). For few features, or for structures without
-correlations, this is several times as fast as whitened residuals and gives the same statistics.
+are another, r φ(z)ᵀ (W6; Bishop 2006, section 2.4). A stack of fits to the same data has the same
+two products with more rows. For few features, or for structures without correlations, this is
+several times as fast as whitened residuals and gives the same statistics.
 
 It subtracts large numbers if a component is narrow compared with its distance from the centre of
-the data, so it is used only if `exponential_family_centre` shows that no digits are lost.
+the data, so it is used only where `exact` shows that no digits are lost.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -54,32 +57,26 @@ class Pairs:
 
     @staticmethod
     def of(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the products of coordinates z (d, b), shape (p, b), written to `out` if given."""
+        """Return the products of coordinates z (…, d, b), (…, p, b), written to `out` if given."""
         return upper_products(z, out)
 
     @staticmethod
     def coefficients(moments: np.ndarray) -> np.ndarray:
-        """Return the coefficients of zᵀ M z in the products, shape (k, p)."""
+        """Return the coefficients of zᵀ M z in the products, shape (…, k, p)."""
         d = moments.shape[-1]
-        rows, columns, entries = upper_triangle(d)
-        flat = moments.reshape(*moments.shape[:-2], d * d)
-        return flat.take(rows * d + columns, axis=-1) * entries
+        places, entries = _entry_of_pair(d)
+        return moments.reshape(*moments.shape[:-2], d * d).take(places, axis=-1) * entries
 
     @staticmethod
     def moments(totals: np.ndarray, n_features: int) -> np.ndarray:
-        """Return sums of the products, (k, p), as second moments."""
+        """Return sums of the products, (…, k, p), as second moments."""
         moments = totals.take(_pair_of_entry(n_features), axis=-1)
         return moments.reshape(*totals.shape[:-1], n_features, n_features)
 
     @staticmethod
     def times(precisions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Return Σₖ⁻¹ v for vectors (k, d)."""
+        """Return Σₖ⁻¹ v for vectors (…, k, d)."""
         return (precisions @ vectors[..., None])[..., 0]
-
-    @staticmethod
-    def largest(precisions: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        """Return the sum of the terms of zᵀ Σₖ⁻¹ z in absolute value, for |zᵢ| = `extent`, (k,)."""
-        return np.einsum("...ij,...i,...j->...", np.abs(precisions), extent, extent)
 
 
 class Squares:
@@ -95,29 +92,24 @@ class Squares:
 
     @staticmethod
     def of(z: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Return the squares of coordinates z (d, b), written to `out` if given."""
+        """Return the squares of coordinates z (…, d, b), written to `out` if given."""
         return np.multiply(z, z, out=out)
 
     @staticmethod
     def coefficients(moments: np.ndarray) -> np.ndarray:
-        """Return the coefficients of zᵀ M z in the squares, shape (k, d)."""
+        """Return the coefficients of zᵀ M z in the squares, shape (…, k, d)."""
         return moments
 
     @staticmethod
     def moments(totals: np.ndarray, n_features: int) -> np.ndarray:
-        """Return sums of the squares, (k, d), as second moments."""
+        """Return sums of the squares, (…, k, d), as second moments."""
         del n_features
         return totals
 
     @staticmethod
     def times(precisions: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-        """Return Σₖ⁻¹ v for vectors (k, d)."""
+        """Return Σₖ⁻¹ v for vectors (…, k, d)."""
         return precisions * vectors
-
-    @staticmethod
-    def largest(precisions: np.ndarray, extent: np.ndarray) -> np.ndarray:
-        """Return zᵀ Σₖ⁻¹ z for |zᵢ| = `extent`, (k,)."""
-        return (precisions * extent**2).sum(axis=-1)
 
 
 @cache
@@ -130,6 +122,13 @@ def _pair_of_entry(d: int) -> np.ndarray:
 
 
 @cache
+def _entry_of_pair(d: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each product the place of its entry in a flat matrix, and how often it counts."""
+    rows, columns, entries = upper_triangle(d)
+    return rows * d + columns, entries
+
+
+@cache
 def products_of(structure: type[Covariance]) -> type[Pairs] | type[Squares]:
     """Return the products of coordinates that the second moments of a structure are sums of."""
     return Squares if issubclass(structure, DiagonalCovariance) else Pairs
@@ -138,94 +137,186 @@ def products_of(structure: type[Covariance]) -> type[Pairs] | type[Squares]:
 # ---- the form ------------------------------------------------------------------------------
 
 
-def exponential_family_centre(samples: Samples, mixture: Mixture) -> np.ndarray | None:
-    """Return a point about which `ExponentialFamilyForm` is exact, or None.
-
-    With many features, this is the origin if the data are near enough to it: subtracting the
-    centre of the data would take a copy.
-    """
-    d = mixture.n_features
-    if products_of(type(mixture.covariance)).count(d) > max(_MOST_PRODUCTS, d):
-        return None
-    if d >= _WIDE and _is_exact(samples, mixture, origin := np.zeros(d), samples.largest):
-        return origin
-    centre = samples.centre
-    return centre if _is_exact(samples, mixture, centre, samples.extent) else None
-
-
-def _is_exact(samples: Samples, mixture: Mixture, centre: np.ndarray, extent: np.ndarray) -> bool:
-    """Return whether terms are small enough for samples within `extent` of a centre."""
-    extent = np.maximum(extent, np.abs(mixture.means - centre))
-    precisions = mixture.covariance.precisions
-    size = float(products_of(type(mixture.covariance)).largest(precisions, extent).max())
-    if not size <= samples.n_features * _LARGEST[samples.dtype]:
-        return False
-    limit = _RANGE[samples.dtype] / samples.largest_weight
-    return extent.max() <= limit**0.5 and precisions.max() <= limit
-
-
 class ExponentialFamilyForm:
-    """The statistics of a chunk by matrix products with φ(z) = (1, z, z zᵀ), z = x − centre."""
+    """The statistics of a chunk by matrix products with φ(z) = (1, z, z zᵀ), z = x − centre.
 
-    def __init__(self, mixture: Mixture, centre: np.ndarray) -> None:
+    Parameters
+    ----------
+    mixture : Mixture
+        One mixture, or a stack.
+    centre : ndarray, shape (d,), or (…, d) if each fit has data of its own
+    features : ndarray, shape (…, p, n), optional
+        φ of all samples, if it has been computed already.
+    """
+
+    def __init__(
+        self, mixture: Mixture, centre: np.ndarray, features: np.ndarray | None = None
+    ) -> None:
+        self.mixture = mixture
         self.products = products_of(type(mixture.covariance))
         self.centre = centre
-        self.about = np.repeat(centre[None], mixture.n_components, axis=0)
+        self.means = mixture.means - centre[..., None, :]
         self.natural = natural_parameters(mixture, centre)
+        self.features = features
+        #: entries of the largest array, for each fit and each sample of a block
+        self.entries_of_a_fit = mixture.means.shape[-2]
+
+    def select(self, fits: Any) -> ExponentialFamilyForm:
+        """Return the form of some fits of a stack."""
+        part = copy(self)
+        part.mixture = self.mixture.select(fits)
+        part.means, part.natural = self.means[fits], self.natural[fits]
+        if self.centre.ndim == 2:  # the fits have data of their own
+            part.centre = self.centre[fits]
+            part.features = None if self.features is None else self.features[fits]
+        return part
+
+    def exact(self, samples: Samples, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return whether no digits are lost, and whether that holds by a wide margin.
+
+        Parameters
+        ----------
+        samples : Samples
+        extent : ndarray, shape (d,) or (…, d)
+            The largest distance of a sample from the centre, for each feature.
+
+        Returns
+        -------
+        exact, surely : ndarray of bool, shape (…)
+            With a wide margin, no component has collapsed, and the second moments about the next
+            means keep their digits.
+        """
+        d = self.means.shape[-1]
+        quadratic = np.abs(self.natural[..., d + 1 :])
+        if (np.abs(self.means) <= extent[..., None, :]).all():
+            # The sum of the terms of zᵀ Σₖ⁻¹ z in absolute value, for |zᵢ| = extent
+            reach = self._products_of(extent)
+            size = (quadratic @ reach[..., None])[..., 0]
+        else:
+            extent = np.maximum(extent[..., None, :], np.abs(self.means))
+            size = (quadratic * self._products_of(extent)).sum(axis=-1)
+        largest = 2 * size.max(axis=-1)
+        limit = _RANGE[samples.dtype] / samples.largest_weight
+        bound = _LARGEST[samples.dtype]
+        exact = largest <= d * bound
+        low, high = extent.min(), extent.max()
+        if not low * low * limit >= d * bound or high * high > limit:
+            fits = quadratic.max(axis=(-2, -1)) <= limit / 2
+            exact = exact & fits & (high * high <= limit)
+        return exact, exact & (largest <= bound / 4)
+
+    def _products_of(self, extent: np.ndarray) -> np.ndarray:
+        return self.products.of(extent[..., None])[..., 0]
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> SufficientStatistics:
-        """Return the statistics of a chunk (b, d) whose samples have these weights (b,)."""
-        d = X.shape[1]
-        k, p = self.natural.shape
+        """Return the statistics of a chunk (b, d) or (…, b, d) with weights (b,) or (…, b)."""
+        b, d = X.shape[-2:]
+        *stack, k, p = self.natural.shape
         natural = self.natural.astype(X.dtype, copy=False)
+        shared = X.ndim == 2
+        if shared:  # one product for all fits
+            natural = natural.reshape(-1, p)
         parts = [slice(0, p)] if d < _WIDE else [slice(0, 1), slice(1, d + 1), slice(d + 1, p)]
-        totals = np.zeros((k, p))
-        log_likelihood = 0.0
-        for rows in blocks(len(X), max(p, k), _BLOCK_PRODUCTS):
-            features = self._features(X[rows])
-            log_joint = natural[:, parts[0]] @ features[0]
+        totals, log_likelihood = None, 0.0
+        for rows in blocks(b, max(p, self.natural.size // p), _BLOCK_PRODUCTS):
+            features = self._features(X, rows)
+            log_joint = natural[..., parts[0]] @ features[0]
             for part, feature in zip(parts[1:], features[1:], strict=True):
-                log_joint += natural[:, part] @ feature
-            r, log_prob = normalise(log_joint)
+                log_joint += natural[..., part] @ feature
+            r, log_prob = normalise(log_joint.reshape(*stack, k, -1))
             if weight is not None:
-                r *= weight[rows]
-                log_prob *= weight[rows]
-            for part, feature in zip(parts, features, strict=True):
-                totals[:, part] += r @ feature.T
-            log_likelihood += float(log_prob.sum(dtype=np.float64))
+                r *= weight[..., None, rows]
+                log_prob *= weight[..., rows]
+            r = r.reshape(log_joint.shape)
+            found = [r @ feature.swapaxes(-1, -2) for feature in features]
+            found = found[0] if len(found) == 1 else np.concatenate(found, axis=-1)
+            totals = found.astype(np.float64, copy=False) if totals is None else totals + found
+            log_likelihood = log_likelihood + log_prob.sum(axis=-1, dtype=np.float64)
+        totals = totals.reshape(self.natural.shape)
         return SufficientStatistics(
-            totals[:, 0],
-            totals[:, 1 : d + 1],
-            self.products.moments(totals[:, d + 1 :], d),
+            totals[..., 0],
+            totals[..., 1 : d + 1],
+            self.products.moments(totals[..., d + 1 :], d),
             log_likelihood,
-            float(np.vdot(totals, self.natural)),
-            self.about,
+            (totals * self.natural).sum(axis=(-2, -1)),
+            np.broadcast_to(self.centre[..., None, :], self.means.shape),
         )
 
-    def _features(self, X: np.ndarray) -> list[np.ndarray]:
-        """Return φ(z), (p, b), as one array, or in three parts if z is too wide to be copied."""
-        b, d = X.shape
-        centre = self.centre.astype(X.dtype, copy=False)
-        if d >= _WIDE:
-            z = X.T - centre[:, None] if centre.any() else X.T
-            return [np.ones((1, b), dtype=X.dtype), z, self.products.of(z)]
-        features = np.empty((self.natural.shape[1], b), dtype=X.dtype)
-        features[0] = 1
-        z = np.subtract(X.T, centre[:, None], out=features[1 : d + 1])
-        self.products.of(z, out=features[d + 1 :])
-        return [features]
+    def _features(self, X: np.ndarray, rows: slice) -> list[np.ndarray]:
+        """Return φ(z), (…, p, b), as one array, or in three parts if z is too wide to be copied."""
+        if self.features is not None:
+            whole = rows.stop - rows.start == self.features.shape[-1]
+            return [self.features if whole else self.features[..., rows]]
+        X = X[..., rows, :]
+        if X.shape[-1] >= _WIDE:
+            z = X.swapaxes(-1, -2)
+            centre = self.centre.astype(X.dtype, copy=False)
+            z = z - centre[..., :, None] if centre.any() else z
+            return [np.ones((*z.shape[:-2], 1, z.shape[-1]), X.dtype), z, self.products.of(z)]
+        return [features_of(X, self.centre, self.products)]
+
+
+def exponential_family_form(
+    samples: Samples, mixture: Mixture
+) -> tuple[ExponentialFamilyForm | None, np.ndarray, np.ndarray]:
+    """Return the form for a mixture, and for which fits of a stack it is exact.
+
+    Returns
+    -------
+    form : ExponentialFamilyForm or None
+        None if there are too many products.
+    exact, surely : ndarray of bool, shape (…)
+        As from `ExponentialFamilyForm.exact`.
+
+    Notes
+    -----
+    With many features, the centre is the origin if the data are near enough to it: subtracting the
+    centre of the data would take a copy.
+    """
+    d, products = mixture.n_features, products_of(type(mixture.covariance))
+    nowhere = np.zeros(mixture.means.shape[:-2], dtype=bool)
+    if products.count(d) > max(_MOST_PRODUCTS, d):
+        return None, nowhere, nowhere
+    if d >= _WIDE:
+        form = ExponentialFamilyForm(mixture, np.zeros(samples.centre.shape))
+        exact, surely = form.exact(samples, samples.largest)
+        if exact.all():
+            return form, exact, surely
+    form = ExponentialFamilyForm(mixture, samples.centre, _kept_features(samples, products))
+    return form, *form.exact(samples, samples.extent)
 
 
 def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:
-    """Return θ (k, p), for which log πₖ N(x|μₖ, Σₖ) = θₖ φ(x − centre).
+    """Return θ (…, k, p), for which log πₖ N(x|μₖ, Σₖ) = θₖ φ(x − centre).
 
     θₖ = (log πₖ − ½ (d log 2π + log|Σₖ| + mᵀ Σₖ⁻¹ m), Σₖ⁻¹ m, −½ Σₖ⁻¹) with m = μₖ − centre (W6).
     """
     products, precisions = products_of(type(mixture.covariance)), mixture.covariance.precisions
-    means = mixture.means - centre
-    k, d = means.shape
-    natural = np.empty((k, 1 + d + products.count(d)))
-    natural[:, 1 : d + 1] = products.times(precisions, means)
-    natural[:, d + 1 :] = products.coefficients(precisions) / -2
-    natural[:, 0] = mixture.log_normaliser - (means * natural[:, 1 : d + 1]).sum(axis=1) / 2
+    means, d = mixture.means - centre[..., None, :], mixture.n_features
+    natural = np.empty((*means.shape[:-1], 1 + d + products.count(d)))
+    linear = natural[..., 1 : d + 1] = products.times(precisions, means)
+    natural[..., d + 1 :] = products.coefficients(precisions) / -2
+    natural[..., 0] = mixture.log_normaliser - (means * linear).sum(axis=-1) / 2
     return natural
+
+
+def features_of(X: np.ndarray, centre: np.ndarray, products: Any) -> np.ndarray:
+    """Return φ(x − centre), shape (…, p, b), for samples X (…, b, d)."""
+    *stack, b, d = X.shape
+    features = np.empty((*stack, 1 + d + products.count(d), b), dtype=X.dtype)
+    features[..., 0, :] = 1
+    z, centre = features[..., 1 : d + 1, :], centre.astype(X.dtype, copy=False)
+    np.subtract(X.swapaxes(-1, -2), centre[..., :, None], out=z)
+    products.of(z, out=features[..., d + 1 :, :])
+    return features
+
+
+def _kept_features(samples: Samples, products: Any) -> np.ndarray | None:
+    """Return φ of all samples, computed once, or None if they do not fit one block."""
+    d = samples.n_features
+    small = samples.n_samples <= 8192 and samples.n_samples * products.count(d) < _BLOCK_PRODUCTS
+    if d >= _WIDE or not small or not isinstance(samples.X, np.ndarray):
+        return None
+    if products not in samples.features:
+        samples.features[products] = features_of(samples.X, samples.centre, products)
+    return samples.features[products]

@@ -40,18 +40,22 @@ def _patterns(X: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     yield from zip(patterns, np.split(order, np.cumsum(counts)[:-1]), strict=True)
 
 
-class ObservedForm:
+class ObservedForm(ResidualForm):
     """The statistics of a chunk with missing entries, one pattern after the other."""
 
-    def __init__(self, mixture: Mixture, about: np.ndarray | None = None) -> None:
-        self.mixture = mixture
-        self.about = about
-
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> SufficientStatistics:
-        """Return the statistics of a chunk (b, d) whose samples have these weights (b,)."""
+        """Return the statistics of a chunk (b, d) or (…, b, d) with weights (b,) or (…, b)."""
+        if X.ndim == 3:  # the fits have patterns of their own
+            parts = []
+            for number, own in enumerate(X):
+                fit = slice(number, number + 1)
+                about = None if self.about is None else self.about[fit]
+                share = weight if weight is None or weight.ndim == 1 else weight[fit]
+                parts.append(ObservedForm(self.mixture.select(fit), about)(own, share))
+            return SufficientStatistics.joined(parts)
         found = []
         for seen, mine in _patterns(X):
-            share = None if weight is None else weight[mine]
+            share = None if weight is None else weight[..., mine]
             if seen.all():
                 found.append(ResidualForm(self.mixture, self.about)(X[mine], share))
             else:
@@ -63,7 +67,7 @@ class ObservedForm:
     ) -> list[SufficientStatistics]:
         """Return the statistics of each block of samples with the same observed features."""
         mixture, covariance = self.mixture, self.mixture.covariance
-        k, d = mixture.means.shape
+        *stack, k, d = mixture.means.shape
         about = mixture.means if self.about is None else self.about
         if len(seen):
             coefficients, left = covariance.given(seen, unseen)
@@ -72,32 +76,32 @@ class ObservedForm:
             coefficients, left, observed = np.zeros((1, d, 0)), covariance, None
         spread = covariance.moments.embedded(left.stack, unseen, d)
         found = []
-        for rows in blocks(len(X), k * d):
+        for rows in blocks(len(X), mixture.means.size):
             x = X[rows].T[seen].astype(np.float64)
             if observed is None:
-                r = np.repeat(mixture.weights[:, None], x.shape[1], axis=1)
-                log_prob = np.zeros(x.shape[1])
+                r = np.repeat(mixture.weights[..., None], x.shape[1], axis=-1)
+                log_prob = np.zeros((*stack, x.shape[1]))
             else:
                 r, log_prob = normalise(observed.log_joint_whitened(observed.whiten(x.T)))
             if weight is not None:
-                r *= weight[rows]
-                log_prob *= weight[rows]
-            residuals = np.empty((k, d, x.shape[1]))
-            residuals[:, seen] = x - mixture.means[:, seen, None]
-            residuals[:, unseen] = coefficients @ residuals[:, seen]
-            residuals += (mixture.means - about)[:, :, None]
-            counts = r.sum(axis=1)
+                r *= weight[..., None, rows]
+                log_prob *= weight[..., rows]
+            residuals = np.empty((*stack, k, d, x.shape[1]))
+            residuals[..., seen, :] = x - mixture.means[..., seen, None]
+            residuals[..., unseen, :] = coefficients @ residuals[..., seen, :]
+            residuals += (mixture.means - about)[..., None]
+            counts = r.sum(axis=-1)
             second = covariance.moments.scatter(residuals, r)
-            second = second + per_component(counts, spread) * spread
+            second = second + per_component(counts, second) * spread
             expected = mixture.expected_log_joint(counts, second)
             found.append(
                 SufficientStatistics(
                     counts,
-                    (residuals @ r[:, :, None])[:, :, 0],
+                    (residuals @ r[..., None])[..., 0],
                     second,
-                    float(log_prob.sum()),
-                    expected if self.about is None else np.nan,
-                    about,
+                    log_prob.sum(axis=-1),
+                    expected if self.about is None else np.full(expected.shape, np.nan),
+                    np.broadcast_to(about, mixture.means.shape),
                 )
             )
         return found

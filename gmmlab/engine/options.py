@@ -1,23 +1,26 @@
-"""The arguments of `fit`, checked before any work."""
+"""The arguments of `fit` and `fit_many`, checked before any work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from gmmlab._validation import check_choice, check_count, check_floor, check_free, check_number
-from gmmlab.engine.degeneracy import describe
-from gmmlab.engine.samples import Samples, as_samples
+from gmmlab.engine.samples import Samples
 from gmmlab.engine.scale import relative_floor
 from gmmlab.mixture import Mixture, check_mixture
 
 
 @dataclass(frozen=True)
 class Options:
-    """The checked arguments of a fit; `fit` documents them."""
+    """The checked arguments of a stack of fits; `fit` documents them.
+
+    The first axis of `start` numbers the fits. `floor` has the shape (…, n_features): the fits of
+    a stack may have floors of their own.
+    """
 
     samples: Samples
     start: Mixture
@@ -31,41 +34,45 @@ class Options:
     ridge: float
     accelerate: bool
     extra_step: bool
+    #: whether to estimate the remaining gain of each fit
+    remaining_gain: bool = True
 
     @classmethod
     def checked(
         cls,
-        X: Any,
-        start: Any,
+        samples: Samples,
+        starts: Sequence[Any],
         *,
+        name: str,
         free: Any,
         tol: Any,
         max_iter: Any,
         floor: Any,
         degenerate: Any,
-        restart: Any,
-        callback: Any,
         ridge: Any,
-        sample_weight: Any,
-        missing: Any,
         accelerate: Any,
         extra_step: Any,
+        restart: Any = None,
+        callback: Any = None,
     ) -> Self:
-        """Return the options, or raise an error that names the wrong argument."""
-        check_choice(missing, ("raise", "marginalise"), name="missing")
+        """Return the options, or raise an error that names the wrong argument.
+
+        `starts` have the same number of components and the same structure. Errors call one of them
+        `name`.
+        """
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None; got {callback!r}")
         if not isinstance(accelerate, bool | np.bool_):
             raise TypeError(f"accelerate must be True or False; got {accelerate!r}")
-        samples = as_samples(X, sample_weight, missing=missing == "marginalise")
-        if check_mixture(start, name="start").n_features != samples.n_features:
+        start = starts[0]
+        if check_mixture(start, name=name).n_features != samples.n_features:
             raise ValueError(
-                f"start must have as many features as X ({samples.n_features}); "
+                f"{name} must have as many features as X ({samples.n_features}); "
                 f"got {start.n_features}"
             )
         if samples.n_samples < start.n_components:
             raise ValueError(
-                "X must have at least as many samples as start has components "
+                f"X must have at least as many samples as {name} has components "
                 f"({start.n_components}); got {samples.n_samples}"
             )
         free = check_free(free)
@@ -80,7 +87,7 @@ class Options:
             floor = relative_floor(samples)
         return cls(
             samples=samples,
-            start=start,
+            start=Mixture.stacked(starts),
             free=free,
             tol=tol,
             max_iter=max_iter,
@@ -98,25 +105,39 @@ class Options:
         """Whether nothing keeps covariances from collapsing."""
         return "covariances" in self.free and self.floor is None and self.ridge == 0
 
-    def raised(self, mixture: Mixture) -> tuple[Mixture, str]:
-        """Return the mixture with its covariances raised to the floor, and the event if any."""
+    def select(self, fits: Any) -> Self:
+        """Return the options of some fits of the stack."""
+        floor = self.floor
+        if floor is not None and floor.ndim == 2:
+            floor = floor[fits]
+        return replace(
+            self, samples=self.samples.select(fits), start=self.start.select(fits), floor=floor
+        )
+
+    def raised(self, mixture: Mixture) -> tuple[Mixture, np.ndarray | None]:
+        """Return mixtures with covariances raised to the floor, and which have changed if any."""
         if "covariances" not in self.free or self.floor is None:
-            return mixture, ""
+            return mixture, None
         covariance, floored = mixture.covariance.clipped(self.floor)
-        raised = Mixture.unchecked(mixture.weights, mixture.means, covariance)
-        return raised, describe(floored, "floored")
+        return Mixture.unchecked(mixture.weights, mixture.means, covariance), floored
 
     def next_restart(self) -> Mixture | None:
         """Return the next start of `restart`, or None."""
         if self.degenerate != "restart" or (fresh := next(self.restarts, None)) is None:
             return None
-        same_shape = check_mixture(fresh, name="restart").means.shape == self.start.means.shape
+        shape = self.start.means.shape[-2:]
+        same_shape = check_mixture(fresh, name="restart").means.shape == shape
         if not same_shape or type(fresh.covariance) is not type(self.start.covariance):
             raise ValueError(
                 "restart must hold mixtures of the same shape and structure as start; got "
                 f"{fresh.means.shape} and {type(fresh.covariance).__name__}"
             )
         return fresh
+
+
+def marginalises(missing: Any) -> bool:
+    """Return whether the argument `missing` says that NaN marks a missing entry."""
+    return check_choice(missing, ("raise", "marginalise"), name="missing") == "marginalise"
 
 
 def _check_restart(restart: Iterable[Mixture] | None, degenerate: str) -> Iterator[Mixture]:

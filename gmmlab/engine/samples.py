@@ -1,7 +1,10 @@
-"""The data of a fit: weighted rows, processed in chunks in a fixed order.
+"""The data of a fit, or of a stack of fits: weighted rows, processed in chunks in a fixed order.
 
 Chunk boundaries depend only on the shape of the data, and the sums of the chunks are added in
 order. So the bits of a result do not depend on the number of threads.
+
+The fits of a stack have the same data, the same data with weights of their own, or data of their
+own. Axes of samples and features are counted from the end.
 
 `Samples` holds data in memory, `DaskSamples` a Dask array. The blocks of a Dask array fix the
 order too, so neither the scheduler nor the number of workers changes a bit.
@@ -50,11 +53,15 @@ class Samples:
     Parameters
     ----------
     X : array_like, shape (n_samples, n_features)
-        Real numbers. float32 stays float32; every other type becomes float64.
+        Real numbers. float32 stays float32; every other type becomes float64. With `n_fits`, the
+        shape may be (n_fits, n_samples, n_features).
     sample_weight : array_like, shape (n_samples,), optional
-        Non-negative weights; 1 for every sample by default.
+        Non-negative weights; 1 for every sample by default. With `n_fits`, the shape may be
+        (n_fits, n_samples).
     missing : bool, default False
         Whether NaN marks a missing entry; otherwise it is an error.
+    n_fits : int, optional
+        The number of fits, which may have data or weights of their own.
 
     Raises
     ------
@@ -62,29 +69,72 @@ class Samples:
         If the data are not a matrix of finite numbers, or the weights do not match them.
     """
 
-    def __init__(self, X: Any, sample_weight: Any = None, *, missing: bool = False) -> None:
-        self.X = self._read(X)
-        self.n_samples, self.n_features = self.X.shape
+    def __init__(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        *,
+        missing: bool = False,
+        n_fits: int | None = None,
+    ) -> None:
+        self.X = self._read(X, n_fits)
+        self.n_samples, self.n_features = self.X.shape[-2:]
         self.dtype: np.dtype = self.X.dtype
         #: results that `scale` computes once for all fits of a search
         self.cache: dict[tuple[str, type], Any] = {}
+        #: what the exponential-family form computes once for all passes
+        self.features: dict[Any, Any] = {}
         self.weight = None
-        #: number of samples, or the sum of their weights
-        self.total: float = self.n_samples
+        #: number of samples, or the sum of their weights; shape (n_fits,) if fits have weights of
+        #: their own
+        self.total: Any = self.n_samples
         if sample_weight is not None:
-            self.weight, self.total = self._weigh(sample_weight)
+            self.weight, self.total = self._weigh(sample_weight, n_fits)
         self._check(missing)
 
     @staticmethod
-    def _read(X: Any) -> np.ndarray:
+    def _read(X: Any, n_fits: int | None) -> Any:
         X = numeric(X, name="X", keep=_TYPES)
-        check_matrix(X.shape)
+        if n_fits is not None and X.ndim == 3:
+            check_stack("X", X.shape, n_fits)
+            check_matrix(X.shape[1:])
+        else:
+            check_matrix(X.shape)
         return X
 
-    def _weigh(self, sample_weight: Any) -> tuple[np.ndarray, float]:
+    def _weigh(self, sample_weight: Any, n_fits: int | None) -> tuple[Any, Any]:
         """Return the weights and their sum."""
+        if n_fits is not None and np.ndim(sample_weight) == 2:
+            check_stack("sample_weight", np.shape(sample_weight), n_fits)
+            weight = check_weight(sample_weight, self.n_samples, dimensions=2)
+            return weight, weight.sum(axis=-1)
         weight = check_weight(sample_weight, self.n_samples)
         return weight, float(weight.sum())
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """(n_fits,) if fits have data or weights of their own, otherwise ()."""
+        return np.shape(self.total) or self.X.shape[:-2]
+
+    def select(self, fits: Any) -> Samples:
+        """Return the samples of some fits of a stack: `self` if all have the same.
+
+        `fits` is a slice, an array of indices or a mask.
+        """
+        if not self.stack:
+            return self
+        part = object.__new__(type(self))
+        part.__dict__ |= self.__dict__
+        part.cache = {}
+        for name in ("weight", "total"):
+            if np.ndim(self.total) == 1:
+                setattr(part, name, getattr(self, name)[fits])
+        if self.X.ndim == 3:
+            part.X, part.low, part.high = self.X[fits], self.low[fits], self.high[fits]
+            part.features = {key: value[fits] for key, value in self.features.items()}
+        for name in ("spread", "centre", "extent", "largest"):
+            part.__dict__.pop(name, None)
+        return part
 
     def _check(self, missing: bool) -> None:
         """Compute the range of every feature and reject infinite entries, in one pass."""
@@ -99,9 +149,9 @@ class Samples:
                 "entries, fit with missing='marginalise' and make the start from "
                 "start.completed(X)"
             )
-        if (unseen := np.isnan(self.spread[0])).any():
+        if (unseen := _some(np.isnan(self.spread[0]))).any():
             raise ValueError(f"X contains only NaN in feature {listed(unseen)}; drop that feature")
-        if (wide := self.extent > _LARGEST_EXTENT).any():
+        if (wide := _some(self.extent > _LARGEST_EXTENT)).any():
             raise ValueError(
                 f"the range of each feature of X must be at most {2 * _LARGEST_EXTENT:g}, or its "
                 f"squares overflow; feature {listed(wide)} exceeds it: rescale the feature"
@@ -112,6 +162,12 @@ class Samples:
         """Smallest and largest value of each feature over the samples of positive weight."""
         if self.weight is None or self.weight.all():
             return self.low, self.high
+        if self.stack:
+            single = self.X.ndim == 2
+            each = zip([self.X] * len(self.weight) if single else self.X, self.weight, strict=True)
+            found = [_Range.counted(X, weight) for X, weight in each]
+            low, high = (np.stack([getattr(one, end) for one in found]) for end in ("low", "high"))
+            return low.astype(np.float64), high.astype(np.float64)
         found = self.fold(_Range.counted)
         return found.low.astype(np.float64), found.high.astype(np.float64)
 
@@ -142,15 +198,17 @@ class Samples:
     def fold(self, function: Callable[..., Sum], *aligned: np.ndarray) -> Sum:
         """Return the sum over all chunks of ``function(X, weight, *aligned)``.
 
-        `weight` is None if there are no weights. `aligned` are further arrays with one row for
-        each sample.
+        `weight` is None if there are no weights. `aligned` are further arrays (…, n, m) with one
+        row for each sample.
         """
-        on_rows = partial(_on_rows, function, (self.X, self.weight, *aligned))
+        if len(self._chunks) == 1:
+            return function(self.X, self.weight, *aligned)
+        on_rows = partial(_on_rows, function, self.X, self.weight, aligned)
         return reduce(add, parallel_map(on_rows, self._chunks))
 
     @cached_property
     def _chunks(self) -> list[slice]:
-        return _chunks(self.X.shape)
+        return _chunks(self.X.shape[-2:])
 
 
 class DaskSamples(Samples):
@@ -172,7 +230,8 @@ class DaskSamples(Samples):
     """
 
     @staticmethod
-    def _read(X: Any) -> Any:
+    def _read(X: Any, n_fits: int | None) -> Any:
+        del n_fits  # all fits have the same data
         check_real(X.dtype, name="X")
         check_matrix(X.shape)
         if X.numblocks[1] > 1:  # make blocks of whole rows, no larger than before
@@ -183,13 +242,13 @@ class DaskSamples(Samples):
             X.dtype if X.dtype in _TYPES else np.float64, copy=False
         )
 
-    def _weigh(self, sample_weight: Any) -> tuple[Any, float]:
+    def _weigh(self, sample_weight: Any, n_fits: int | None) -> tuple[Any, Any]:
         import dask
         import dask.array
 
         rows = self.X.chunks[:1]
         if not is_dask(sample_weight):
-            weight, total = super()._weigh(sample_weight)
+            weight, total = super()._weigh(sample_weight, None)
             return dask.array.from_array(weight, chunks=rows), total
         check_real(sample_weight.dtype, name="sample_weight")
         if sample_weight.shape != (self.n_samples,):
@@ -229,7 +288,12 @@ class DaskSamples(Samples):
 
 
 def as_samples(
-    X: Any, sample_weight: Any = None, *, missing: bool = False, in_memory: bool = False
+    X: Any,
+    sample_weight: Any = None,
+    *,
+    missing: bool = False,
+    in_memory: bool = False,
+    n_fits: int | None = None,
 ) -> Samples:
     """Return `X` as `Samples`; parameters and errors are those of the class.
 
@@ -240,7 +304,21 @@ def as_samples(
             raise ValueError("sample_weight must be None, because the samples have weights already")
         return X
     kind = DaskSamples if is_dask(X) and not in_memory else Samples
-    return kind(X, sample_weight, missing=missing)
+    return kind(X, sample_weight, missing=missing, n_fits=n_fits)
+
+
+def _some(mask: np.ndarray) -> np.ndarray:
+    """Return for which features a mask (…, d) is true in some fit."""
+    return np.atleast_2d(mask).any(axis=0)
+
+
+def check_stack(name: str, shape: tuple[int, ...], n_fits: int) -> None:
+    """Check that an array with data of their own for several fits has one part for each."""
+    if shape[0] != n_fits:
+        raise ValueError(
+            f"{name} must have one part for each of the {n_fits} starts in its first dimension; "
+            f"got shape {shape}"
+        )
 
 
 def _chunks(shape: tuple[int, int]) -> list[slice]:
@@ -252,9 +330,14 @@ def _chunks(shape: tuple[int, int]) -> list[slice]:
 
 
 def _on_rows(
-    function: Callable[..., Sum], arrays: tuple[np.ndarray | None, ...], rows: slice
+    function: Callable[..., Sum],
+    X: np.ndarray,
+    weight: np.ndarray | None,
+    aligned: tuple[np.ndarray, ...],
+    rows: slice,
 ) -> Sum:
-    return function(*(None if array is None else array[rows] for array in arrays))
+    share = None if weight is None else weight[..., rows]
+    return function(X[..., rows, :], share, *(array[..., rows, :] for array in aligned))
 
 
 def _block_sum(
@@ -262,7 +345,7 @@ def _block_sum(
 ) -> np.ndarray:
     """Return the sum over the chunks of a block as an array with a single entry."""
     with one_blas_thread():
-        total = reduce(add, (_on_rows(function, (X, weight), rows) for rows in _chunks(X.shape)))
+        total = reduce(add, (_on_rows(function, X, weight, (), rows) for rows in _chunks(X.shape)))
     entry = np.empty((1, 1), dtype=object)
     entry[0, 0] = total
     return entry
@@ -279,11 +362,12 @@ class _Range:
     @classmethod
     def of(cls, X: np.ndarray, weight: np.ndarray | None) -> _Range:
         del weight
-        features = np.ascontiguousarray(X.T) if X.shape[1] < _SHORT else X.T
-        low, high = features.min(axis=1), features.max(axis=1)
+        features = X.swapaxes(-1, -2)
+        features = np.ascontiguousarray(features) if X.shape[-1] < _SHORT else features
+        low, high = features.min(axis=-1), features.max(axis=-1)
         if not np.isnan(low).any():
             return cls(low, high, has_nan=False)
-        low, high = np.fmin.reduce(features, axis=1), np.fmax.reduce(features, axis=1)
+        low, high = np.fmin.reduce(features, axis=-1), np.fmax.reduce(features, axis=-1)
         return cls(low, high, has_nan=True)
 
     @classmethod

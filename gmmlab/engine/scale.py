@@ -66,22 +66,27 @@ def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None)
     samples = as_samples(X, sample_weight, missing=True)
     fraction = check_number(fraction, name="fraction", inclusive=False)
     constant = _constant(samples)
-    if constant.all():
-        return np.full(samples.n_features, fraction)
-    variances = total_moment(samples, Diagonal)[0]
-    return fraction * np.where(constant, variances[~constant].mean(), variances)
+    variances = total_moment(samples, Diagonal)[..., 0, :]
+    varying = ~constant
+    count = varying.sum(axis=-1, keepdims=True)
+    mean = (variances * varying).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
+    return fraction * np.where(count == 0, 1.0, np.where(constant, mean, variances))
 
 
 @_cached
 def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     """Return the second moment of all samples about their mean, in a structure's shape, k = 1.
 
-    If entries are missing, the variance of each feature is that of its observed entries, and
+    A stack of fits with data or weights of their own has a stack of moments. If entries are missing, the variance of each feature is that of its observed entries, and
     features are treated as uncorrelated: this is enough for a scale.
     """
     if samples.has_missing:
-        return structure.moments.of_variances(_observed_variances(samples)[None])
-    centre = Mixture([1.0], samples.centre[None], structure.unit(1, samples.n_features))
+        return structure.moments.of_variances(_observed_variances(samples)[..., None, :])
+    stack = samples.stack
+    means = np.broadcast_to(samples.centre[..., None, :], (*stack, 1, samples.n_features))
+    unit = structure.unit(1, samples.n_features)
+    units = structure.unchecked(np.broadcast_to(unit.values, (*stack, *unit.values.shape)))
+    centre = Mixture.unchecked(np.ones((*stack, 1)), means, units)
     mean = samples.fold(ResidualForm(centre)).means()
     return samples.fold(ResidualForm(centre, about=mean)).moments(structure, mean)
 
@@ -89,8 +94,7 @@ def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
 @_cached
 def whole_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
     """Return the covariance of all samples; it is positive definite even for constant features."""
-    whole = structure.estimate(np.ones(1), total_moment(samples, structure))
-    return whole.clipped(relative_floor(samples))[0]
+    return _whole(samples, structure).clipped(relative_floor(samples))[0]
 
 
 def _observed_variances(samples: Samples) -> np.ndarray:
@@ -99,9 +103,9 @@ def _observed_variances(samples: Samples) -> np.ndarray:
 
     def powers(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         seen = ~np.isnan(X)
-        share = seen if weight is None else seen * weight[:, None]
-        z = np.where(seen, X - centre, 0)
-        return np.stack([share.sum(axis=0), (share * z).sum(axis=0), (share * z * z).sum(axis=0)])
+        share = seen if weight is None else seen * weight[..., None]
+        z = np.where(seen, X - centre[..., None, :], 0)
+        return np.stack([part.sum(axis=-2) for part in (share, share * z, share * z * z)])
 
     count, first, second = samples.fold(powers)
     return second / count - (first / count) ** 2
@@ -119,12 +123,15 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
         If it is singular. The covariance of a component cannot be estimated then either.
     """
     advice = "drop features, choose another structure, or give floor=…"
-    if (constant := _constant(samples)).any():
+    constant = _constant(samples)
+    if samples.stack:
+        return _own_covariances(samples, structure, constant.any(axis=-1))
+    if constant.any():
         raise ValueError(
             f"X is constant in feature {listed(constant)}, so {structure.__name__} covariances "
             f"cannot be estimated: {advice}"
         )
-    covariance = structure.estimate(np.ones(1), total_moment(samples, structure))
+    covariance = _whole(samples, structure)
     if structure.moments.conditioning(covariance.stack)[0] < SINGULAR:
         raise ValueError(
             f"X must span all of its {samples.n_features} features; its {samples.n_samples} "
@@ -134,22 +141,41 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
     return covariance
 
 
+def _own_covariances(
+    samples: Samples, structure: type[Covariance], constant: np.ndarray
+) -> Covariance:
+    """Return a stack of covariances, NaN for singular data, so that these fits are degenerate."""
+    covariance = _whole(samples, structure)
+    values = covariance.values.reshape(len(constant), -1)
+    singular = (structure.moments.conditioning(covariance.stack) < SINGULAR).any(axis=-1)
+    values = np.where((constant | singular)[:, None], np.nan, values)
+    return covariance.unchecked(values.reshape(covariance.values.shape))
+
+
+def _whole(samples: Samples, structure: type[Covariance]) -> Covariance:
+    """Return the estimate of a structure with one component."""
+    moment = total_moment(samples, structure)
+    return structure.estimate(np.ones((*samples.stack, 1)), moment)
+
+
 def _constant(samples: Samples) -> np.ndarray:
-    """Return a mask of the features that are constant up to rounding."""
+    """Return a mask (…, d) of the features that are constant up to rounding."""
     low, high = samples.spread
     size = np.maximum(np.abs(high), np.abs(low))
     return high - low <= CONSTANT * np.finfo(samples.dtype).eps * size
 
 
-def log_likelihood_rounding(samples: Samples, mixture: Mixture, log_likelihood: float) -> float:
-    """Return a bound on the rounding error of a log-likelihood.
+def log_likelihood_rounding(
+    samples: Samples, mixture: Mixture, log_likelihood: np.ndarray
+) -> np.ndarray:
+    """Return a bound on the rounding error of a log-likelihood, or of each in a stack.
 
     It has two parts: rounding in the sum over samples, and the error of ‖y‖² when a covariance
     is nearly singular.
     """
     covariance = mixture.covariance
-    conditioning = covariance.moments.conditioning(covariance.stack).min()
-    conditioning = max(conditioning, np.finfo(float).eps)
+    conditioning = covariance.moments.conditioning(covariance.stack).min(axis=-1)
+    conditioning = np.maximum(conditioning, np.finfo(float).eps)
     whitening = 8 * np.finfo(float).eps * samples.total / conditioning
-    size = abs(log_likelihood) + samples.total * samples.n_features
+    size = np.abs(log_likelihood) + samples.total * samples.n_features
     return _ROUNDING[samples.dtype] * size + whitening

@@ -110,6 +110,8 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     try:
         work()
     finally:  # after an error, no thread may go on using the caller's arrays
+        # Where no thread was free, as in a nested call, nothing is left to do for the others.
+        others = [other for other in others if not other.cancel()]
         wait(others)
     for other in others:
         other.result()

@@ -1,9 +1,10 @@
-"""The trace of a fit: one row for each iteration, and the recorder that writes the rows."""
+"""The traces of a stack of fits: one row for each iteration, and the recorder of the rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,37 +16,59 @@ from gmmlab.mixture import Mixture
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-# Eigenvalues are computed for this many covariance entries at a time.
-_BATCH_ENTRIES = 2**16
+# The recorder keeps this many covariance entries (32 MiB); their eigenvalues are computed when
+# there are more, or when they are asked for.
+_PENDING_ENTRIES = 2**22
 
 
 class Point(NamedTuple):
-    """A mixture that a fit has reached, with the sufficient statistics there."""
+    """The mixtures that a stack of fits has reached, with the sufficient statistics there."""
 
-    #: passes over the data before this one
-    iteration: int
+    #: passes over the data before this one, shape (R,)
+    iteration: np.ndarray
     mixture: Mixture
     statistics: SufficientStatistics
-    #: ELBO after the M-step that led here, before the E-step; NaN if there was none
-    elbo_m_step: float = np.nan
+    #: ELBO after the M-step that led here, before the E-step; NaN if there was none; shape (R,)
+    elbo_m_step: np.ndarray
     #: gain in log-likelihood over the point before, if one EM step led here; otherwise infinite
-    gain: float = np.inf
-    #: what happened to components on the way here, or ""
-    event: str = ""
+    gain: np.ndarray
 
     @property
-    def log_likelihood(self) -> float:
-        """Total log-likelihood."""
+    def log_likelihood(self) -> np.ndarray:
+        """Total log-likelihoods, shape (R,)."""
         return self.statistics.log_likelihood
 
     @property
-    def entropy(self) -> float:
-        """Entropy of the responsibilities (W5)."""
+    def entropy(self) -> np.ndarray:
+        """Entropies of the responsibilities (W5), shape (R,)."""
         return self.statistics.log_likelihood - self.statistics.expected_log_joint
+
+    def single(self) -> tuple[int, Mixture, float]:
+        """Return iteration, mixture and log-likelihood of the only fit in the stack."""
+        mixture = self.mixture.select(0)
+        return int(self.iteration[0]), mixture, float(self.log_likelihood[0])
+
+    def select(self, fits: Any) -> Point:
+        """Return the point of some fits of the stack."""
+        return Point(
+            self.iteration[fits],
+            self.mixture.select(fits),
+            self.statistics.select(fits),
+            self.elbo_m_step[fits],
+            self.gain[fits],
+        )
+
+    @staticmethod
+    def joined(points: Sequence[Point], order: np.ndarray) -> Point:
+        """Return the points of several stacks as one, in another order."""
+        iteration, mixture, statistics, *others = zip(*points, strict=True)
+        iteration, *others = (np.concatenate(each)[order] for each in (iteration, *others))
+        mixture = Mixture.concatenated(mixture).select(order)
+        return Point(iteration, mixture, SufficientStatistics.joined(statistics, order), *others)
 
 
 class Row(NamedTuple):
-    """One row of the trace, at the parameters after `iteration` M-steps.
+    """One row of a trace, at the parameters after `iteration` M-steps.
 
     The log-likelihood, the ELBO, the expected log-joint and the entropy are totals over the
     samples.
@@ -70,6 +93,11 @@ class Row(NamedTuple):
 class Trace(Mapping[str, np.ndarray]):
     """The iterations of a fit as named columns; `Row` describes them.
 
+    Parameters
+    ----------
+    columns : mapping of str to ndarray
+        A value for each iteration, for each field of `Row`.
+
     Examples
     --------
     >>> from gmmlab import datasets, fit, start
@@ -79,22 +107,25 @@ class Trace(Mapping[str, np.ndarray]):
     True
     """
 
-    def __init__(self, rows: Iterable[Row]) -> None:
-        rows = list(rows)
+    def __init__(self, columns: Mapping[str, np.ndarray]) -> None:
+        self._source = columns
         self._columns: dict[str, np.ndarray] = {}
-        for name, values in zip(Row._fields, zip(*rows, strict=True), strict=True):
-            column = np.array(values)
-            column.setflags(write=False)
-            self._columns[name] = column
 
     def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._columns:
+            column = self._source[name]
+            column.setflags(write=False)
+            self._columns[name] = column
         return self._columns[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(Row._fields)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(Row._fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trace, (dict(self),)
 
     def __repr__(self) -> str:
         return f"Trace({len(self['iteration'])} rows: {', '.join(self)})"
@@ -103,75 +134,121 @@ class Trace(Mapping[str, np.ndarray]):
         """Return the trace as a pandas data frame, one row for each iteration."""
         from pandas import DataFrame
 
-        return DataFrame(self._columns).set_index("iteration")
+        return DataFrame(dict(self)).set_index("iteration")
 
 
 class Recorder:
-    """Records the points of a fit and makes the trace of them.
+    """Records the points of a stack of fits and makes a trace for each fit.
+
+    It keeps references and computes nothing while the fits run.
 
     Parameters
     ----------
     ridge : float, default 0.0
-        The ridge of the fit. Components that it holds up are reported as an event; 0 turns
+        The ridge of the fits. Components that it holds up are reported as an event; 0 turns
         this off.
     """
 
     def __init__(self, ridge: float = 0.0) -> None:
-        self.rows: list[Row] = []
         self._ridge = ridge
-        # The eigenvalues of many small matrices take little longer than those of one, so they
-        # are computed in batches.
+        self._fits: list[np.ndarray] = []
+        self._points: list[tuple[np.ndarray, ...]] = []
+        self._events: dict[int, str] = {}
         self._pending: list[Covariance] = []
         self._smallest: list[np.ndarray] = []
+        self._rows = 0
+        self._pending_entries = 0
 
-    def add(self, point: Point) -> None:
-        """Record a point."""
-        expected, entropy = point.statistics.expected_log_joint, point.entropy
-        self.rows.append(
-            Row(
-                iteration=point.iteration,
-                log_likelihood=point.log_likelihood,
-                elbo_e_step=expected + entropy,
-                elbo_m_step=point.elbo_m_step,
-                expected_log_joint=expected,
-                entropy=entropy,
-                smallest_eigenvalue=np.nan,  # `trace` fills this in
-                smallest_weight=float(point.mixture.weights.min()),
-                event=point.event,
+    def add(self, fits: np.ndarray, point: Point, events: Mapping[int, str]) -> None:
+        """Record a point of some fits, by their numbers, and events by positions among them."""
+        statistics, mixture = point.statistics, point.mixture
+        self._fits.append(fits)
+        self._points.append(
+            (
+                point.iteration,
+                statistics.log_likelihood,
+                point.elbo_m_step,
+                statistics.expected_log_joint,
+                mixture.weights,
             )
         )
-        covariance = point.mixture.covariance
-        self._pending.append(covariance)
-        if len(self._pending) * covariance.values.size > _BATCH_ENTRIES:
+        for position, text in events.items():
+            self._events[self._rows + position] = text
+        self._rows += len(fits)
+        self._pending.append(mixture.covariance)
+        self._pending_entries += mixture.covariance.values.size
+        if self._pending_entries > _PENDING_ENTRIES:
             self._compute_eigenvalues()
 
-    def trace(self) -> Trace:
-        """Return the trace so far."""
+    def traces(self, n_fits: int) -> list[Trace]:
+        """Return the trace of each fit; nothing may be added afterwards."""
+        order = np.argsort(np.concatenate(self._fits), kind="stable")
+        ends = np.cumsum(np.bincount(np.concatenate(self._fits), minlength=n_fits))
+        return [Trace(_Rows(self, rows)) for rows in np.split(order, ends[:-1])]
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns of all rows that need no eigenvalues."""
+        columns = map(np.concatenate, zip(*self._points, strict=True))
+        iteration, log_likelihood, elbo_m_step, expected, weights = columns
+        entropy = log_likelihood - expected
+        return {
+            "iteration": iteration,
+            "log_likelihood": log_likelihood,
+            "elbo_e_step": expected + entropy,
+            "elbo_m_step": elbo_m_step,
+            "expected_log_joint": expected,
+            "entropy": entropy,
+            "smallest_weight": weights.min(axis=-1),
+        }
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """The smallest eigenvalue of each covariance in each row, shape (rows, k or 1)."""
         self._compute_eigenvalues()
-        smallest = np.concatenate(self._smallest)
-        return Trace(map(self._completed, self.rows, smallest))
+        return np.concatenate(self._smallest)
 
-    def last_event(self) -> str:
-        """Return the event of the last row."""
-        self._compute_eigenvalues()
-        return self._completed(self.rows[-1], self._smallest[-1][-1]).event
-
-    def last_gain(self) -> float:
-        """Return the log-likelihood of the last row minus that of the row before, or 0."""
-        before, last = self.rows[-2:] if self.rows[1:] else 2 * self.rows
-        return last.log_likelihood - before.log_likelihood
-
-    def _completed(self, row: Row, eigenvalues: np.ndarray) -> Row:
-        thin = eigenvalues < RIDGE * self._ridge
-        event = describe(thin, "held up by the ridge") if row.iteration else ""
-        return row._replace(
-            smallest_eigenvalue=float(eigenvalues.min()),
-            event="; ".join(filter(None, (row.event, event))),
-        )
+    def event(self, row: int) -> str:
+        """Return the event of a row."""
+        found = self._events.get(row, "")
+        if self._ridge and self.columns["iteration"][row]:
+            thin = describe(self.eigenvalues[row] < RIDGE * self._ridge, _HELD_UP)
+            return "; ".join(filter(None, (found, thin)))
+        return found
 
     def _compute_eigenvalues(self) -> None:
         if self._pending:
             stacks = np.concatenate([covariance.stack for covariance in self._pending])
-            smallest = self._pending[0].moments.smallest(stacks)
-            self._smallest.append(smallest.reshape(len(self._pending), -1))
-            self._pending = []
+            self._smallest.append(self._pending[0].moments.smallest(stacks))
+            self._pending, self._pending_entries = [], 0
+
+
+_HELD_UP = "held up by the ridge"
+
+
+def held_up(covariance: Covariance, ridge: float) -> list[str]:
+    """Return for each covariance of a stack which components the ridge holds up, or ""."""
+    thin = covariance.moments.smallest(covariance.stack) < RIDGE * ridge
+    return [describe(mask, _HELD_UP) for mask in thin]
+
+
+class _Rows(Mapping[str, np.ndarray]):
+    """Some rows of a recorder, as columns that are computed when they are read."""
+
+    def __init__(self, recorder: Recorder, rows: np.ndarray) -> None:
+        self._recorder = recorder
+        self._which = rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        recorder, rows = self._recorder, self._which
+        if name == "event":
+            return np.array([recorder.event(row) for row in rows], dtype=str)
+        if name == "smallest_eigenvalue":
+            return recorder.eigenvalues[rows].min(axis=-1)
+        return recorder.columns[name][rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(Row._fields)
+
+    def __len__(self) -> int:
+        return len(Row._fields)

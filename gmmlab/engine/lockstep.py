@@ -1,0 +1,204 @@
+"""The bookkeeping of a stack of fits: which of them go on, and how the others ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gmmlab.engine.degeneracy import (
+    are_sound,
+    can_be_evaluated,
+    degenerate_components,
+    describe,
+    may_be_empty,
+)
+from gmmlab.engine.options import Options
+from gmmlab.engine.passes import Pass
+from gmmlab.engine.scale import log_likelihood_rounding, own_covariance
+from gmmlab.engine.trace import Point, Recorder, Trace, held_up
+from gmmlab.mixture import Mixture
+
+
+class Ending(NamedTuple):
+    """How a fit of a stack ended."""
+
+    status: str
+    mixture: Mixture
+    log_likelihood: float
+    #: number of M-steps
+    n_iter: int
+    #: the iteration of the last row of the trace, and its gain over the row before
+    iteration: int
+    gain: float
+    #: number of samples, or the sum of their weights
+    total: float
+    #: estimate of the remaining gain, or NaN
+    remaining_gain: float
+    #: why a fit is degenerate; for other fits, the event of the last row of the trace
+    event: str
+
+
+class Lockstep:
+    """The fits of a stack that go on, by their numbers.
+
+    Parameters
+    ----------
+    options : Options
+    sharper : float
+        Factor of the tolerance.
+    """
+
+    def __init__(self, options: Options, sharper: float) -> None:
+        self.options = options
+        self.fits = np.arange(len(options.start.weights))
+        self._endings: dict[int, Ending] = {}
+        # The covariance of the data, if components may collapse
+        self._reference = None
+        if options.may_collapse:
+            structure = type(options.start.covariance)
+            self._reference = own_covariance(options.samples, structure)
+        # If the data are as thin as the ridge, no component is held up by the ridge.
+        wide = options.ridge and (options.samples.extent**2 > 2 * options.ridge).all()
+        self._ridge = options.ridge if wide else 0.0
+        self._recorder = Recorder(self._ridge)
+        self._sharper = sharper
+        self._enough = options.tol * options.samples.total * sharper
+        # A fit that has settled stops at this iteration.
+        self._settled = np.zeros(len(self.fits), dtype=bool)
+        self._going = np.ones(len(self.fits), dtype=bool)
+        self._stop_at = np.full(len(self.fits), options.max_iter)
+        self._events: Mapping[int, str] = {}
+
+    def record(self, point: Point, events: Mapping[int, str]) -> None:
+        """Record a point of the fits that go on, and events by their positions in the stack."""
+        self._events = events
+        self._recorder.add(self.fits, point, events)
+
+    def reasons(self, point: Point) -> dict[str, np.ndarray]:
+        """Return the reasons to stop at a point, and the positions of the fits that do."""
+        options, gain = self.options, point.gain
+        reached = (np.abs(gain) if options.ridge else gain) <= self._enough
+        if not (reached | (point.iteration >= self._stop_at)).any():
+            return {}
+        fell = (gain < 0) & (options.ridge == 0)
+        if fell.any():
+            known = options.samples, point.mixture, point.log_likelihood
+            fell &= -gain > log_likelihood_rounding(*known)
+        reached &= ~fell
+        self._settled |= reached
+        soonest = np.minimum(self._stop_at, point.iteration + options.extra_step)
+        self._stop_at = np.where(reached, soonest, self._stop_at)
+        there = (point.iteration >= self._stop_at) & self._settled
+        converged = there & (gain < np.inf) & ~fell
+        out = (point.iteration >= options.max_iter) & ~converged & ~fell
+        found = {"not_increasing": fell, "converged": converged, "max_iter": out}
+        return {status: np.flatnonzero(mask) for status, mask in found.items() if mask.any()}
+
+    def problems(self, point: Point, new: Mixture, following: Pass) -> dict[int, str]:
+        """Describe what is degenerate after an M-step to `new`, by positions in the stack."""
+        counts = point.statistics.counts
+        if following.surely.all() and not may_be_empty(counts):
+            return {}
+        sound, free = can_be_evaluated(new), self.options.free
+        if free:
+            sound = sound & are_sound(new, counts, self._reference)
+        found = {}
+        for position in np.flatnonzero(~sound).tolist():
+            words, reference = "", self._reference
+            if reference is not None and self.options.samples.stack:
+                reference = reference.select(position)
+            if free:
+                known = new.select(position), counts[position], reference
+                words = degenerate_components(*known)
+            found[position] = words or "a covariance is singular to working precision"
+        return found
+
+    def lost(self, problems: Mapping[int, str], new: Mixture) -> dict[int, str]:
+        """Return the problems that end a fit."""
+        if self.options.degenerate != "floor":
+            return dict(problems)
+        finite = can_be_evaluated(new)
+        return {position: words for position, words in problems.items() if not finite[position]}
+
+    def restart(self) -> None:
+        """Forget that the fits have settled."""
+        self._settled[:] = False
+        self._stop_at[:] = self.options.max_iter
+
+    def close(
+        self,
+        which: np.ndarray,
+        status: str,
+        point: Point,
+        before: Point,
+        *,
+        at: Point | None = None,
+        remaining: np.ndarray | None = None,
+        problems: Sequence[str] | None = None,
+    ) -> None:
+        """Note how some fits ended.
+
+        Parameters
+        ----------
+        which : ndarray of int
+            Their positions in the stack.
+        status : str
+        point, before : Point
+            The last two points that were recorded.
+        at : Point, optional
+            The point whose mixture is the result; `point` by default.
+        remaining : ndarray, optional
+            Estimates of the remaining gain.
+        problems : sequence of str, optional
+            Why the fits are degenerate.
+        """
+        at = point if at is None else at
+        gains = point.log_likelihood - before.log_likelihood
+        totals = np.broadcast_to(self.options.samples.total, gains.shape).tolist()
+        held = [""] * len(which)
+        self._going[which] = False
+        if self._ridge and status == "converged":
+            held = held_up(at.mixture.select(which).covariance, self._ridge)
+        for number, position in enumerate(which.tolist()):
+            event = "; ".join(filter(None, (self._events.get(position, ""), held[number])))
+            self._endings[int(self.fits[position])] = Ending(
+                status,
+                at.mixture.select(position),
+                float(at.log_likelihood[position]),
+                self.options.max_iter if status == "max_iter" else int(point.iteration[position]),
+                int(point.iteration[position]),
+                float(gains[position]),
+                totals[position],
+                np.nan if remaining is None else float(remaining[number]),
+                event if problems is None else problems[number],
+            )
+
+    def going(self) -> np.ndarray | None:
+        """Return the positions of the fits that go on, and drop the others; None if none does."""
+        going = np.flatnonzero(self._going)
+        if not len(going):
+            return None
+        self.options = self.options.select(going)
+        if self.options.samples.stack and self._reference is not None:
+            self._reference = self._reference.select(going)
+        for name in ("fits", "_settled", "_stop_at", "_going"):
+            setattr(self, name, getattr(self, name)[going])
+        self._enough = self.options.tol * self.options.samples.total * self._sharper
+        return going
+
+    def ended(self) -> list[tuple[Ending, Trace]]:
+        """Return how each fit ended, and its trace."""
+        traces = self._recorder.traces(len(self._endings))
+        return [(self._endings[number], trace) for number, trace in enumerate(traces)]
+
+
+def describe_each(components: np.ndarray | None, what: str) -> dict[int, str]:
+    """Return `describe` for each position of a stack whose mask of components has a true entry."""
+    if components is None or not components.any():
+        return {}
+    return {
+        int(position): describe(components[position], what)
+        for position in np.flatnonzero(components.any(axis=-1))
+    }
