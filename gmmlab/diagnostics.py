@@ -437,8 +437,8 @@ def degenerate_many(
 ) -> list[list[Degeneracy]]:
     """Return `degenerate` of each mixture of a stack, in a list.
 
-    The floor has shape (…, n_features). A component whose parameters are not numbers is
-    degenerate too.
+    The floor has shape (…, n_features). In a mixture with parameters that are not numbers, all
+    components are degenerate.
     """
     covariance, d = mixtures.covariance, mixtures.n_features
     counts, needed = sufficient_statistics(samples, mixtures).counts, covariance.samples_needed(d)
@@ -447,7 +447,7 @@ def degenerate_many(
     shape = (-1, mixtures.n_components)
     short, collapsed, on_floor = (
         np.broadcast_to(mask, counts.shape).reshape(shape)
-        for mask in (~(counts >= needed - SHORT), ~(shares >= thin), on_floor)
+        for mask in (~(counts >= needed - SHORT), shares < thin, on_floor)
     )
     shares = np.broadcast_to(shares, counts.shape).reshape(shape)
     counts = counts.reshape(shape)
