@@ -316,13 +316,14 @@ def fit_with(values, events=None, n_samples=10):
         Row(i, value, value, np.nan, value, 0.0, 1.0, 1.0, event)
         for i, (value, event) in enumerate(zip(values, events, strict=True))
     ]
+    columns = zip(*rows, strict=True)
     return Fit(
         mixture=mixture_at([[0.0]]),
         status="converged",
         message="",
         n_iter=len(values) - 1,
         log_likelihood=values[-1],
-        trace=Trace(rows),
+        trace=Trace({name: np.array(c) for name, c in zip(Row._fields, columns, strict=True)}),
         n_samples=n_samples,
         free=frozenset({"means"}),
     )
