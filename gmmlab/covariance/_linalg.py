@@ -9,6 +9,7 @@ Shapes: stacks of matrices (…, d, d).
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy.linalg.lapack import dtrtri
@@ -16,6 +17,14 @@ from scipy.linalg.lapack import dtrtri
 # LAPACK takes a call for each matrix, and forward substitution takes a few for each row. The
 # second is faster for more than about 2 d matrices, if they are small.
 _MOST_ROWS = 12
+
+
+@cache
+def identity(d: int) -> np.ndarray:
+    """Return the identity matrix, read-only."""
+    one = np.eye(d)
+    one.setflags(write=False)
+    return one
 
 
 def cholesky(matrices: np.ndarray) -> np.ndarray:

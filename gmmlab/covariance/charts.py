@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gmmlab.covariance._linalg import eigh, solve
+from gmmlab.covariance._linalg import eigh, identity, solve
 from gmmlab.covariance.base import Chart, Covariance
 from gmmlab.covariance.moments import upper_products, upper_triangle
 
@@ -49,7 +49,7 @@ class MatrixChart(Chart):
 
     def tangents(self) -> np.ndarray:
         rows, _, _ = upper_triangle(self.n_features)
-        directions = self._logarithm(np.eye(len(rows)))
+        directions = self._logarithm(identity(len(rows)))
         cholesky = self.origin.cholesky[..., None, :, :]
         return cholesky @ directions @ cholesky.swapaxes(-1, -2)
 
@@ -85,7 +85,7 @@ class DiagonalChart(_VarianceChart):
         return self.origin.unchecked(variances.reshape(self.origin.values.shape))
 
     def tangents(self) -> np.ndarray:
-        return self.origin.stack[..., None, :] * (np.sqrt(2) * np.eye(self.n_features))
+        return self.origin.stack[..., None, :] * (np.sqrt(2) * identity(self.n_features))
 
 
 class RoundChart(_VarianceChart):
@@ -129,7 +129,7 @@ class OrientedChart(MatrixChart):
         far_signs = np.where(reflected[..., None], -far_signs, far_signs)
         np.put_along_axis(signs, far, far_signs, axis=-1)
         rotation *= signs[..., None, :]
-        one = np.eye(self.n_features)
+        one = identity(self.n_features)
         skew = solve(rotation + one, rotation - one)
         angles = 2 * skew[..., *np.triu_indices(self.n_features, 1)]
         with np.errstate(divide="ignore", invalid="ignore"):  # of singular covariances
@@ -139,7 +139,7 @@ class OrientedChart(MatrixChart):
 
     def at(self, coordinates: np.ndarray) -> Covariance:
         variances, axes = self.origin.decomposition
-        d, one = self.n_features, np.eye(self.n_features)
+        d, one = self.n_features, identity(self.n_features)
         rows, columns = np.triu_indices(d, 1)
         skew = np.zeros(axes.shape)
         # Axes that all components share are those of the first one's coordinates.

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gmmlab.covariance._linalg import cholesky, eigh, inverse_of_lower, solve
+from gmmlab.covariance._linalg import cholesky, eigh, identity, inverse_of_lower, solve
 
 #: counts (k,) and variances (k, d) of the moments along some axes → the variances Λₖ that minimise
 #: (P1)
@@ -102,8 +102,9 @@ def proportional(
         return _proportional_bounded(weights, inner).reshape(moments.shape)
     size = _traces(weights, inner) / d
     alive = size > 0  # a component at a single point has no volume
-    everyone = bool(alive.all())
-    if not everyone:
+    if alive.all():
+        alive = None
+    else:
         weights = weights * alive
         size = np.where(alive, size, 1)
     with np.errstate(all="ignore"):  # the data of a fit may lie in a subspace
@@ -111,30 +112,29 @@ def proportional(
         logs = first = np.log(size)
         if near is not None:
             logs = near.reshape(first.shape)
-            logs = np.where(np.isfinite(logs) & alive, logs, first)
-        logs = _log_volumes(weights, inner, logs)
+            logs = np.where(np.isfinite(logs), logs, first)
+        logs = _log_volumes(weights, inner, logs, alive)
         logs = np.where(np.isfinite(logs), logs, first)
         volumes = np.exp(logs)
         common = _mixed(weights / volumes, inner)
         found = _per(volumes, inner) * common[:, None]
-    if not everyone:
+    if alive is not None:
         found = np.where(_per(alive, inner), found, inner)
         found = np.where(_per(weights.sum(axis=-1) > 0, inner), found, inner)
     return found.reshape(moments.shape)
 
 
-def _log_volumes(weights: np.ndarray, moments: np.ndarray, logs: np.ndarray) -> np.ndarray:
+def _log_volumes(
+    weights: np.ndarray, moments: np.ndarray, logs: np.ndarray, alive: np.ndarray | None
+) -> np.ndarray:
     """Return the log-volumes (n, k) that minimise (P1), or NaN; by Newton's method.
 
-    Components of weight 0 keep theirs.
+    Components that are not `alive` have weight 0 and keep theirs. None means that all are.
     """
     found = logs.copy()
     left = np.arange(len(found))  # the fits that have not converged
-    (n, k), d = logs.shape, moments.shape[-1]
-    alive = weights > 0
-    if alive.all():
-        alive = None
-    last = promised = np.full(n, np.inf)
+    k, d = logs.shape[1], moments.shape[-1]
+    last = promised = np.full(1, np.inf)
     here = _profile(weights, moments, logs)
     for _ in range(_MOST_STEPS):
         shares = _traces(weights, here.relative) / d
@@ -144,17 +144,18 @@ def _log_volumes(weights: np.ndarray, moments: np.ndarray, logs: np.ndarray) -> 
         # Row k is divided by its weight. A common factor of the volumes changes nothing, so the
         # matrix is singular until the weights are added.
         curvature = (1 - rows @ rows.swapaxes(-1, -2) / d) * weights[:, None, :]
-        curvature += shares[..., None] * np.eye(k)
-        step = solve(curvature, shares[..., None] - 1)[..., 0]
+        curvature += shares[..., None] * identity(k)
+        excess = shares - 1
+        step = solve(curvature, excess[..., None])[..., 0]
         size = np.abs(step).max(axis=-1)
-        go = size > _NEWTON  # not NaN
-        if not go.any():
+        largest = np.fmax.reduce(size)  # without NaN
+        if not largest > _NEWTON:
             found[left] = logs + step
             break
         # Rounding hides the rest if steps near the minimum no longer promise less and less.
-        gain = (weights * (shares - 1) * step).sum(axis=-1)
-        go &= (last > _NEAR) | (gain < promised / 2)
-        if (size > _NEAR).any():
+        gain = (weights * excess * step).sum(axis=-1)
+        go = (size > _NEWTON) & ((last > _NEAR) | (gain < promised / 2))
+        if largest > _NEAR:
             step = _shortened(weights, moments, logs, here, step, size)
         logs = logs + step
         found[left] = logs
@@ -222,7 +223,7 @@ def _proportional_bounded(counts: np.ndarray, moments: np.ndarray) -> np.ndarray
             if common.ndim == 2:
                 size = (moments / common[:, None]).sum(axis=-1)
             else:
-                size = (solve(common, np.eye(d))[:, None] * moments).sum(axis=(-1, -2))
+                size = (solve(common, identity(d))[:, None] * moments).sum(axis=(-1, -2))
             last, logs = logs, np.log(np.maximum(size / d, 1))
             found[left] = _per(np.exp(logs), moments) * common[:, None]
             go = np.abs(logs - last).max(axis=-1) > _ALTERNATING
@@ -260,22 +261,26 @@ def equal_volume(
         return _equal_volume_bounded(counts, variances)
     positive = variances > 0
     if positive.all():
-        return variances * equalising(counts, np.log(variances).mean(axis=-1))[..., None]
-    whole = positive.all(axis=-1)
-    logs = np.log(np.where(whole[..., None], variances, 1)).mean(axis=-1)
-    factor = equalising(counts, np.where(whole, logs, -np.inf))
-    return variances * np.where(whole, factor, 1)[..., None]
+        logs = np.log(variances)
+    else:
+        positive = positive.all(axis=-1, keepdims=True)
+        logs = np.where(positive, np.log(np.where(positive, variances, 1)), np.nan)
+    return variances * equalising(counts, logs.sum(axis=-1) / logs.shape[-1])[..., None]
 
 
 def equalising(counts: np.ndarray, logs: np.ndarray) -> np.ndarray:
     """Return factors (k,) that make volumes equal: λ / λₖ with λ = Σₖ Nₖ λₖ / n.
 
-    `logs` are log λₖ. A component with log λₖ = −∞ adds nothing to λ.
+    `logs` are log λₖ, or NaN for components without volume: their factor is 1, and they add
+    nothing to λ.
     """
     volumes = np.exp(logs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        volume = (counts * volumes).sum(axis=-1) / counts.sum(axis=-1)
-        return volume[..., None] / volumes
+    total = (counts * volumes).sum(axis=-1, keepdims=True)
+    if np.isfinite(total).all():
+        return total / (counts.sum(axis=-1, keepdims=True) * volumes)
+    some = np.isfinite(volumes)
+    total = (counts * np.where(some, volumes, 0)).sum(axis=-1, keepdims=True)
+    return np.where(some, total / (counts.sum(axis=-1, keepdims=True) * volumes), 1)
 
 
 def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -323,6 +328,8 @@ def common_axes(
     moments: np.ndarray,
     estimate: Estimator,
     begin: np.ndarray,
+    *,
+    only_best: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
 
@@ -334,6 +341,8 @@ def common_axes(
     begin : ndarray, shape (n_starts, d, d)
         Axes to start from; leading axes, of many fits, are between these. The best of the results
         is returned.
+    only_best : bool
+        Whether each fit starts only from the axes that have the lowest (P1).
 
     Notes
     -----
@@ -345,43 +354,27 @@ def common_axes(
     times (Mₖᵢᵢ − Mₖⱼⱼ)/2 and Mₖᵢⱼ. Planes that have no axis in common are rotated together (Browne
     and McNicholas 2014 rotate all axes at once, by an MM algorithm). The result is a local minimum.
     """
-    lead = *begin.shape[:1], *counts.shape[:-1]
-    shares, moments = (
-        np.broadcast_to(each, (*begin.shape[:1], *each.shape))
-        for each in (_shares(counts), moments)
-    )
-    d = moments.shape[-1]
+    starts, d = len(begin), moments.shape[-1]
+    weights, inner = _flat(_shares(counts), moments)
+    axes = begin.reshape(starts, -1, d, d)
     with np.errstate(all="ignore"):  # (P1) has no minimum if a component is flat
-        found = _rotated(*_flat(shares, moments), estimate, begin.reshape(-1, d, d))
-    costs, variances, axes = (each.reshape(*lead, *each.shape[1:]) for each in found)
-    return best(costs, variances), best(costs, axes)
+        if not only_best:
+            rows, flat = np.tile(weights, (starts, 1)), axes.reshape(-1, d, d)
+            here = _view(rows, _turned(np.tile(inner, (starts, 1, 1, 1)), flat), estimate)
+            axes = _rotated(rows, here, estimate, flat).reshape(axes.shape)
+        here = _view(weights, _turned(inner, axes), estimate)
+        best = _lowest(here.cost(weights))
+        axes = axes[best]
+        if only_best:
+            axes = _rotated(weights, here.of(best), estimate, axes)
+        axes = axes.reshape(begin.shape[1:])
+        return estimate(counts, along(moments, axes)), axes
 
 
-def best(costs: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Return for each fit the candidate of the lowest cost; both are along the first axis."""
-    if len(costs) == 1:
-        return candidates[0]
-    first = np.where(np.isnan(costs), np.inf, costs).argmin(axis=0)[None]
-    first = first.reshape(*first.shape, *[1] * (candidates.ndim - first.ndim))
-    return np.take_along_axis(candidates, first, axis=0)[0]
-
-
-def cost(counts: np.ndarray, variances: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Return (P1) for variances and moments (k, d) along the same axes."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.log(variances) + np.where(moments > 0, moments / variances, 0)
-        return (counts * each.sum(axis=-1)).sum(axis=-1)
-
-
-def cost_along(
-    counts: np.ndarray,
-    moments: np.ndarray,
-    estimate: Estimator,
-    axes: np.ndarray,
-) -> np.ndarray:
-    """Return (P1) for the best variances along given axes (d, d)."""
-    variances = along(moments, axes)
-    return cost(counts, estimate(counts, variances), variances)
+def _lowest(costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices of the lowest of the costs (n_starts, n) of each fit."""
+    costs = np.where(np.isnan(costs), np.inf, costs)
+    return costs.argmin(axis=0), np.arange(costs.shape[1])
 
 
 def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -390,16 +383,10 @@ def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return np.maximum((moments @ axes * axes).sum(axis=-2), 0)
 
 
-def _rotated(
-    counts: np.ndarray,
-    moments: np.ndarray,
-    estimate: Estimator,
-    axes: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (P1), variances and axes at minima near `axes`, for counts that sum to 1."""
+def _rotated(counts: np.ndarray, here: _View, estimate: Estimator, axes: np.ndarray) -> np.ndarray:
+    """Return the axes (n, d, d) of minima near those of a view, for counts that sum to 1."""
     found = axes.copy()
     left, weights = np.arange(len(axes)), counts  # of the fits whose axes still rotate
-    here = _view(weights, _turned(moments, axes), estimate)
     # (P1) has no minimum for these; the next EM step reports a degenerate component.
     go = ~_collapsed(weights, here.estimated)
     for _ in range(_MOST_ROTATIONS):
@@ -413,7 +400,7 @@ def _rotated(
             found[left] = found[left] @ rotation
             break
         there = _view(weights, _turned(here.moments, rotation), estimate)
-        worse = ~last & ~(there.cost < here.cost)
+        worse = ~last & ~(there.cost(weights) < here.cost(weights))
         if worse.any():
             some, part = weights[worse], here.moments[worse]
             rotation[worse], gain[worse] = _sweep(some, part, estimate)
@@ -425,10 +412,7 @@ def _rotated(
         go = ~last & (gain > _GAIN) & ~_collapsed(weights, here.estimated)
     # One step of the iteration of Newton and Schulz makes the axes orthogonal again, after the
     # rounding errors of many rotations.
-    found = found @ (1.5 * np.eye(axes.shape[-1]) - found.swapaxes(-1, -2) @ found / 2)
-    along_axes = along(moments, found)
-    variances = estimate(counts, along_axes)
-    return cost(counts, variances, along_axes), variances, found
+    return found @ (1.5 * identity(axes.shape[-1]) - found.swapaxes(-1, -2) @ found / 2)
 
 
 class _View(NamedTuple):
@@ -437,21 +421,27 @@ class _View(NamedTuple):
     moments: np.ndarray  # in the coordinates of the axes, (n, k, d, d)
     variances: np.ndarray  # their diagonals, (n, k, d)
     estimated: np.ndarray  # the variances Λ that minimise (P1), (n, k, d)
-    cost: np.ndarray  # (P1), (n,)
 
-    def of(self, fits: np.ndarray) -> _View:
+    def cost(self, counts: np.ndarray) -> np.ndarray:
+        """Return (P1) of each fit, shape (n,)."""
+        logs, variances = np.log(self.estimated), self.variances
+        each = logs + np.where(variances > 0, variances / self.estimated, 0)
+        return (counts * each.sum(axis=-1)).sum(axis=-1)
+
+    def of(self, fits: Any) -> _View:
+        """Return the views of some fits."""
         return _View(*(each[fits] for each in self))
 
 
 def _view(counts: np.ndarray, moments: np.ndarray, estimate: Estimator) -> _View:
     variances = np.maximum(moments.diagonal(axis1=-2, axis2=-1), 0)
-    estimated = estimate(counts, variances)
-    return _View(moments, variances, estimated, cost(counts, estimated, variances))
+    return _View(moments, variances, estimate(counts, variances))
 
 
 def _turned(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Return moments (n, k, d, d) in the coordinates of axes (n, d, d)."""
-    return axes.swapaxes(-1, -2)[:, None] @ moments @ axes[:, None]
+    axes = axes[..., None, :, :]
+    return axes.swapaxes(-1, -2) @ moments @ axes
 
 
 def _collapsed(counts: np.ndarray, variances: np.ndarray) -> np.ndarray:
@@ -470,7 +460,7 @@ def _newton_rotation(
     """
     moments, variances = here.moments, here.variances
     n, k, d = variances.shape
-    one = np.eye(d)
+    one = identity(d)
     if d > _WIDE:
         return np.broadcast_to(one, (n, d, d)).copy(), np.full(n, np.nan)
     i, j, planes, places, signs, skews = _planes(d)
@@ -532,7 +522,7 @@ def _planes(d: int) -> _Planes:
 
     places = np.stack([at(q, p, i), at(q, p, j), at(p, q, i), at(p, q, j)])
     signs = np.stack([1.0 * (q == j), -1.0 * (q == i), -1.0 * (p == j), 1.0 * (p == i)])
-    one = np.eye(d)
+    one = identity(d)
     skews = one[i][:, :, None] * one[j][:, None, :]
     skews = (skews - skews.swapaxes(1, 2)).reshape(len(i), d * d) / 2
     return _Planes(i, j, one[j] - one[i], places, signs, skews)
@@ -543,7 +533,7 @@ def _sweep(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return products of one rotation in every plane (n, d, d), and the gains of all (n,)."""
     n, _, d, _ = moments.shape
-    total, gained = np.broadcast_to(np.eye(d), (n, d, d)), np.zeros(n)
+    total, gained = np.broadcast_to(identity(d), (n, d, d)), np.zeros(n)
     for i, j in _disjoint_planes(d):
         diagonal = moments.diagonal(axis1=-2, axis2=-1)
         precisions = 1 / estimate(counts, np.maximum(diagonal, 0))
@@ -555,7 +545,7 @@ def _sweep(
         gain = np.where(a > 0, b * b / (length + a), length - a)
         gained += np.where(defined, gain, 0).sum(axis=-1)
         angle = np.where(defined, np.arctan2(b, a), 0) / 2
-        rotation = np.broadcast_to(np.eye(d), (n, d, d)).copy()
+        rotation = np.broadcast_to(identity(d), (n, d, d)).copy()
         rotation[:, i, i] = rotation[:, j, j] = np.cos(angle)
         rotation[:, j, i] = np.sin(angle)
         rotation[:, i, j] = -rotation[:, j, i]

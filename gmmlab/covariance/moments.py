@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gmmlab.covariance._linalg import eigvalsh
+from gmmlab.covariance._linalg import eigvalsh, identity
 
 
 class Moments(ABC):
@@ -84,7 +84,7 @@ class MatrixMoments(Moments):
 
     def product(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         outer = a[..., :, None] * b[..., None, :]
-        return (outer + outer.swapaxes(-1, -2)) / 2
+        return outer if a is b else (outer + outer.swapaxes(-1, -2)) / 2
 
     def smallest(self, moments: np.ndarray) -> np.ndarray:
         return eigvalsh(moments)[..., 0]
@@ -107,7 +107,7 @@ class MatrixMoments(Moments):
         return moments / (roots[..., :, None] * roots[..., None, :])
 
     def of_variances(self, variances: np.ndarray) -> np.ndarray:
-        return variances[..., :, None] * _identity(variances.shape[-1])
+        return variances[..., :, None] * identity(variances.shape[-1])
 
     def of_matrices(self, matrices: np.ndarray) -> np.ndarray:
         return matrices
@@ -122,7 +122,7 @@ class MatrixMoments(Moments):
         return embedded
 
     def identity(self, n_features: int) -> np.ndarray:
-        return _identity(n_features)
+        return identity(n_features)
 
 
 class DiagonalMoments(Moments):
@@ -156,7 +156,7 @@ class DiagonalMoments(Moments):
 
     def dense(self, stack: np.ndarray, n_components: int, n_features: int) -> np.ndarray:
         variances = np.broadcast_to(stack, (*stack.shape[:-2], n_components, n_features))
-        return variances[..., :, None] * _identity(n_features)
+        return variances[..., :, None] * identity(n_features)
 
     def embedded(self, moments: np.ndarray, features: np.ndarray, n_features: int) -> np.ndarray:
         embedded = np.zeros((*moments.shape[:-1], n_features))
@@ -166,11 +166,6 @@ class DiagonalMoments(Moments):
     def identity(self, n_features: int) -> np.ndarray:
         del n_features  # one number broadcasts against variances of any shape
         return np.ones(())
-
-
-@cache
-def _identity(d: int) -> np.ndarray:
-    return np.eye(d)
 
 
 @cache

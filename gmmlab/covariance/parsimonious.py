@@ -18,7 +18,7 @@ from typing import Self
 import numpy as np
 
 from gmmlab.covariance import estimation
-from gmmlab.covariance._linalg import cholesky, eigh
+from gmmlab.covariance._linalg import cholesky, eigh, identity
 from gmmlab.covariance.base import Covariance
 from gmmlab.covariance.charts import MatrixChart, OrientedChart
 from gmmlab.covariance.matrices import MatrixCovariance
@@ -352,13 +352,8 @@ class EVV(_OwnAxes):
             return super()._searched(counts, moments, near, bounded)
         # Without a bound, determinants are enough.
         logs = 2 * np.log(cholesky(moments).diagonal(axis1=-2, axis2=-1)).mean(axis=-1)
-        whole = np.isfinite(logs)
-        if whole.all():
-            factor = estimation.equalising(counts, logs)
-        else:  # a component without variance in some direction has no shape
-            factor = estimation.equalising(counts, np.where(whole, logs, -np.inf))
-            factor = np.where(whole, factor, 1)
-        return cls.unchecked(moments * factor[..., None, None])
+        factors = estimation.equalising(counts, logs)
+        return cls.unchecked(moments * factors[..., None, None])
 
 
 class _CommonAxes(Oriented):
@@ -394,19 +389,22 @@ class _CommonAxes(Oriented):
         shared = partial(cls._shared, bounded=bounded)
         # Start from the axes of VVI and EEE.
         pooled = eigh(estimation.pooled(counts, moments))[1]
-        features = np.broadcast_to(np.eye(moments.shape[-1]), pooled.shape)
+        features = identity(pooled.shape[-1])
         if near is None:
             # Also from those of VEE, and of each component that is not flat.
             multiple = estimation.proportional(counts, moments)[..., 0, :, :]
             eigenvalues, own = eigh(moments)
             flat = ~(eigenvalues[..., 0] > _FLAT * eigenvalues[..., -1])
-            own = np.where(flat[..., None, None], features[..., None, :, :], own)
-            begin = np.stack([features, pooled, eigh(multiple)[1], *np.moveaxis(own, -3, 0)])
+            own = np.where(flat[..., None, None], features, own)
+            own = np.moveaxis(own, -3, 0)
+            begin = np.empty((3 + len(own), *pooled.shape))
+            begin[0], begin[1], begin[2], begin[3:] = features, pooled, eigh(multiple)[1], own
         else:  # an EM step starts from the best of them and of the current axes
-            begin = np.stack([features, pooled, near.decomposition[1][..., 0, :, :]])
-            costs = estimation.cost_along(counts, moments, shared, begin)
-            begin = estimation.best(costs, begin)[None]
-        variances, axes = estimation.common_axes(counts, moments, shared, begin)
+            begin = np.empty((3, *pooled.shape))
+            begin[0], begin[1], begin[2] = features, pooled, near.decomposition[1][..., 0, :, :]
+        variances, axes = estimation.common_axes(
+            counts, moments, shared, begin, only_best=near is not None
+        )
         return variances, axes[..., None, :, :]
 
 
