@@ -430,7 +430,7 @@ def test_a_sample_very_far_from_every_mean_has_responsibilities():
 def test_no_iterations_return_the_start_and_its_log_likelihood():
     X, mixture = problem(0)
     result = fit(X, mixture, max_iter=0)
-    assert result.mixture is mixture
+    assert result.mixture == mixture
     assert result.status == "max_iter"
     assert result.n_iter == 0
     assert result.log_likelihood == pytest.approx(mixture.log_prob(X).sum())
@@ -573,7 +573,7 @@ def test_the_callback_sees_every_iteration():
     seen = []
     result = fit(X, mixture, callback=lambda *args: seen.append(args))
     assert [iteration for iteration, _, _ in seen] == list(range(result.n_iter + 1))
-    assert seen[0][1] is mixture
+    assert seen[0][1] == mixture
     assert seen[-1][1] == result.mixture
     assert np.array_equal([value for *_, value in seen], result.trace["log_likelihood"])
 

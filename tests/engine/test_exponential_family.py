@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from covariances import cases
 from hypothesis import given
+from hypothesis import strategies as st
 from problems import in_moment_shape
 
+from gmmlab import Mixture
 from gmmlab.covariance import MatrixCovariance
-from gmmlab.engine.exponential_family import Pairs, Squares, products_of
+from gmmlab.engine import Samples
+from gmmlab.engine.exponential_family import ExponentialFamilyForm, Pairs, Squares, products_of
 
 
 @given(cases())
@@ -65,13 +68,32 @@ def test_times_is_the_product_of_precisions_and_vectors(case):
     np.testing.assert_allclose(actual, expected, rtol=1e-8, atol=1e-9)
 
 
-@given(cases())
-def test_largest_bounds_the_terms_of_every_quadratic_form_in_its_box(case):
+@given(cases(), st.sampled_from([0.5, 2.0]))
+def test_exactness_is_a_bound_on_the_terms_of_every_quadratic_form_in_its_box(case, reach):
+    """zᵀ |Σₖ⁻¹| z in the corner of the box around the data and the means: at most d × 10⁵.
+
+    A stack is scaled to just below and just above the bound and the margin, one fit each.
+    """
     covariance, k, d, rng = case
-    extent = rng.uniform(0.1, 3, size=(k, d))
+    structure = type(covariance)
+    extent = rng.uniform(0.5, 3, size=d)
+    samples = Samples(np.stack([-extent, extent]))
+    means = reach * rng.uniform(-1, 1, size=(k, d)) * extent
+    corner = np.maximum(extent, np.abs(means))
     dense = np.abs(np.linalg.inv(covariance.dense(k, d)))
-    expected = np.einsum("ki,kij,kj->k", extent, dense, extent)
-    largest = products_of(type(covariance)).largest(covariance.precisions, extent)
-    np.testing.assert_allclose(largest, expected, rtol=1e-8)
-    z = extent[:, :, None] * rng.uniform(-1, 1, size=(k, d, 50))
-    assert ((covariance.whiten(z) ** 2).sum(axis=1) <= largest[:, None] * (1 + 1e-9)).all()
+    largest = np.einsum("ki,kij,kj->k", corner, dense, corner).max()
+    z = corner[:, :, None] * rng.uniform(-1, 1, size=(k, d, 50))
+    assert (covariance.whiten(z) ** 2).sum(axis=1).max() <= largest * (1 + 1e-9)
+
+    wanted = np.array([0.99e5 * d, 1.01e5 * d, 0.99 * 1e5 / 4, 1.01 * 1e5 / 4])
+    mixtures = [
+        Mixture(np.full(k, 1 / k), means, structure(covariance.values * (largest / size)))
+        for size in wanted
+    ]
+    form = ExponentialFamilyForm(Mixture.stacked(mixtures), samples.centre)
+    exact, surely = form.exact(samples, samples.extent)
+    np.testing.assert_array_equal(exact, wanted <= 1e5 * d)
+    np.testing.assert_array_equal(surely, exact & (wanted <= 1e5 / 4))
+    for number, one in enumerate(mixtures):
+        alone = ExponentialFamilyForm(one, samples.centre).exact(samples, samples.extent)
+        assert alone == (exact[number], surely[number])

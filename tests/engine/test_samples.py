@@ -42,7 +42,7 @@ def bits(result):
 def test_chunks_hold_every_row_once_and_in_order(n, d):
     n = min(n, 2_000_000 // d)
     X = np.broadcast_to(np.arange(float(n))[:, None], (n, d))
-    weight, aligned = np.arange(n) + 1.0, np.arange(n) + 2
+    weight, aligned = np.arange(n) + 1.0, np.arange(n)[:, None] + 2
     seen = Samples(X, weight).fold(
         lambda rows, share, more: Rows([(rows[:, -1].copy(), share, more)]), aligned
     )

@@ -25,7 +25,7 @@ from gmmlab.covariance import MatrixCovariance
 from gmmlab.em import sufficient_statistics
 from gmmlab.engine.exponential_family import (
     ExponentialFamilyForm,
-    exponential_family_centre,
+    exponential_family_form,
     natural_parameters,
     products_of,
 )
@@ -37,7 +37,7 @@ BOUND = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
 
 
 def products_are_exact(samples, mixture):
-    return exponential_family_centre(samples, mixture) is not None
+    return bool(exponential_family_form(samples, mixture)[1])
 
 
 def random_mixture(rng, k, d, structure, width=1.0):
