@@ -81,23 +81,23 @@ class Step(NamedTuple):
     """The result of an M-step."""
 
     mixture: Mixture
-    #: Q', the expected complete log-likelihood of `mixture` (M5), shape (…)
-    expected_log_joint: np.ndarray
+    #: the second moments about the new means (M3), from which the covariances are estimated
+    moments: np.ndarray
     #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
     floored: np.ndarray | None
 
     def select(self, fits: Any) -> Step:
         """Return the step of some fits of a stack."""
         floored = None if self.floored is None else self.floored[fits]
-        return Step(self.mixture.select(fits), self.expected_log_joint[fits], floored)
+        return Step(self.mixture.select(fits), self.moments[fits], floored)
 
     def where(self, mask: np.ndarray, other: Step) -> Step:
         """Return this step where a mask (R,) is true, and another elsewhere."""
         floored = self.floored
         if floored is not None:
             floored = np.where(mask[:, None], floored, other.floored)
-        expected = np.where(mask, self.expected_log_joint, other.expected_log_joint)
-        return Step(self.mixture.where(mask, other.mixture), expected, floored)
+        moments = np.where(engine.per_component(mask, other.moments), self.moments, other.moments)
+        return Step(self.mixture.where(mask, other.mixture), moments, floored)
 
 
 def maximise(
@@ -107,7 +107,7 @@ def maximise(
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
 ) -> Step:
-    """Return the mixture that maximises Q over the free blocks (M1 to M5).
+    """Return the mixture that maximises Q over the free blocks (M1 to M4).
 
     An engine.empty component keeps its mean and its covariance.
     """
@@ -131,8 +131,7 @@ def maximise(
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(counts, target, floor)
     new = Mixture.unchecked(weights, means, covariance)
-    expected = new.expected_log_joint(counts, engine.per_component(counts, moments) * moments)
-    return Step(new, expected, None if floor is None else floored)
+    return Step(new, moments, None if floor is None else floored)
 
 
 def _refined(
@@ -295,8 +294,7 @@ class _EM:
     def evaluate(self, mixture: Mixture, iteration: np.ndarray) -> engine.Point:
         """Return the point at mixtures that no EM step led to: one pass over the data."""
         statistics = sufficient_statistics(self.options.samples, mixture)
-        unknown = np.full(len(iteration), np.nan)
-        return engine.Point(iteration, mixture, statistics, unknown, unknown + np.inf)
+        return engine.Point.unled(iteration, mixture, statistics)
 
     def m_step(self, point: engine.Point) -> tuple[Step, engine.Pass]:
         """Return the M-step from a point, and the pass over the data that follows it."""
@@ -320,9 +318,8 @@ class _EM:
         """Return the point that an M-step from `point` leads to."""
         statistics = following.run()
         gain = statistics.log_likelihood - point.log_likelihood
-        elbo_m_step = step.expected_log_joint + point.entropy
-        new = engine.Point(point.iteration + 1, step.mixture, statistics, elbo_m_step, gain)
-        return new, None
+        led = point.statistics.counts, step.moments, point.entropy
+        return engine.Point(point.iteration + 1, step.mixture, statistics, gain, *led), None
 
     def remaining_gain(self, point: engine.Point, n_iter: np.ndarray) -> np.ndarray:
         """Estimate the gain that further iterations would bring, or NaN if that is too costly."""

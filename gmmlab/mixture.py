@@ -186,7 +186,7 @@ class Mixture:
         return self.unchecked(self.weights[fits], self.means[fits], self.covariance.select(fits))
 
     def where(self, mask: np.ndarray, other: Mixture) -> Self:
-        """Return the mixtures of this stack where a mask is true, and those of another elsewhere."""
+        """Return this stack where a mask (R,) is true, and another stack elsewhere."""
         return self.unchecked(
             np.where(mask[:, None], self.weights, other.weights),
             np.where(mask[:, None, None], self.means, other.means),

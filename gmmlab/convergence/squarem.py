@@ -102,7 +102,7 @@ class Extrapolation:
         coordinates = Coordinates(self._first.select(ready), self.free)
         r = coordinates.of(mixture.select(ready))
         v = coordinates.of(new.select(ready)) - 2 * r
-        weight = self._weight(coordinates)
+        weight = coordinates.per_coordinate(coordinates.origin.weights)
         length, bend = (np.sqrt((weight * each**2).sum(axis=-1)) for each in (r, v))
         longest = self.longest[ready]
         alpha = np.minimum(np.where(bend > 0, length / bend, np.inf), longest)[:, None]
@@ -114,15 +114,6 @@ class Extrapolation:
     def reject(self, fits: np.ndarray) -> None:
         """Shorten the longest step of fits whose last extrapolation lowered the log-likelihood."""
         self.longest[fits] = np.maximum(self.longest[fits] / _FACTOR, _FIRST)
-
-    @staticmethod
-    def _weight(coordinates: Coordinates) -> np.ndarray:
-        """Return the weight of the components that each coordinate belongs to, shape (…, p)."""
-        weights = coordinates.origin.weights
-        shares = np.zeros((*weights.shape[:-1], coordinates.size + 1))
-        for component, places in enumerate(coordinates.places):
-            shares[..., places] += weights[..., component, None]
-        return shares[..., :-1]
 
 
 class Squarem:
@@ -174,13 +165,8 @@ class Squarem:
             new, _ = self.em.advance(point._replace(iteration=iteration), step, following)
             return new, exhausted if len(exhausted) else None
         others = np.setdiff1d(np.arange(n_fits), fits)
-        leaps = Point(
-            iteration[fits] + 1,
-            farther.select(accepted),
-            leap.select(accepted),
-            np.full(len(fits), np.nan),
-            np.full(len(fits), np.inf),
-        )
+        reached = farther.select(accepted), leap.select(accepted)
+        leaps = Point.unled(iteration[fits] + 1, *reached)
         if not len(others):
             return leaps, None
         rest = self.em.select(others)

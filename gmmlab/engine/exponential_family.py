@@ -157,6 +157,8 @@ class ExponentialFamilyForm:
         self.centre = centre
         self.means = mixture.means - centre[..., None, :]
         self.natural = natural_parameters(mixture, centre)
+        self.about = np.empty(self.means.shape)
+        self.about[...] = centre[..., None, :]
         self.features = features
         #: entries of the largest array, for each fit and each sample of a block
         self.entries_of_a_fit = mixture.means.shape[-2]
@@ -165,7 +167,8 @@ class ExponentialFamilyForm:
         """Return the form of some fits of a stack."""
         part = copy(self)
         part.mixture = self.mixture.select(fits)
-        part.means, part.natural = self.means[fits], self.natural[fits]
+        for name in ("means", "natural", "about"):
+            setattr(part, name, getattr(self, name)[fits])
         if self.centre.ndim == 2:  # the fits have data of their own
             part.centre = self.centre[fits]
             part.features = None if self.features is None else self.features[fits]
@@ -186,27 +189,38 @@ class ExponentialFamilyForm:
             With a wide margin, no component has collapsed, and the second moments about the next
             means keep their digits.
         """
-        d = self.means.shape[-1]
+        d, bound = self.means.shape[-1], _LARGEST[samples.dtype]
         quadratic = np.abs(self.natural[..., d + 1 :])
-        if (np.abs(self.means) <= extent[..., None, :]).all():
+        distance = np.abs(self.means)
+        if (distance <= extent[..., None, :]).all():
             # The sum of the terms of zᵀ Σₖ⁻¹ z in absolute value, for |zᵢ| = extent
-            reach = self._products_of(extent)
-            size = (quadratic @ reach[..., None])[..., 0]
+            size = (quadratic @ self._reach(samples, extent))[..., 0]
         else:
-            extent = np.maximum(extent[..., None, :], np.abs(self.means))
-            size = (quadratic * self._products_of(extent)).sum(axis=-1)
+            extent = np.maximum(extent[..., None, :], distance)
+            size = (quadratic * self.products.of(extent[..., None])[..., 0]).sum(axis=-1)
         largest = 2 * size.max(axis=-1)
-        limit = _RANGE[samples.dtype] / samples.largest_weight
-        bound = _LARGEST[samples.dtype]
         exact = largest <= d * bound
-        low, high = extent.min(), extent.max()
-        if not low * low * limit >= d * bound or high * high > limit:
-            fits = quadratic.max(axis=(-2, -1)) <= limit / 2
-            exact = exact & fits & (high * high <= limit)
+        if not self._in_range(samples, extent, d * bound):
+            limit = _RANGE[samples.dtype] / samples.largest_weight
+            small = extent.max() ** 2 <= limit
+            exact = exact & (quadratic.max(axis=(-2, -1)) <= limit / 2) & small
         return exact, exact & (largest <= bound / 4)
 
-    def _products_of(self, extent: np.ndarray) -> np.ndarray:
-        return self.products.of(extent[..., None])[..., 0]
+    def _reach(self, samples: Samples, extent: np.ndarray) -> np.ndarray:
+        """Return the products of the largest distances from the centre, shape (…, p, 1)."""
+        key = "reach", self.products, extent is samples.largest
+        if key not in samples.features:
+            samples.features[key] = self.products.of(extent[..., None])
+        return samples.features[key]
+
+    def _in_range(self, samples: Samples, extent: np.ndarray, bound: float) -> bool:
+        """Return whether squares and precisions within a bound neither over- nor underflow."""
+        key = "range", extent.ndim, extent is samples.largest
+        if extent.ndim > 1 or key not in samples.features:
+            limit = _RANGE[samples.dtype] / samples.largest_weight
+            low, high = extent.min(), extent.max()
+            samples.features[key] = bool(low * low * limit >= bound and high * high <= limit)
+        return samples.features[key]
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None) -> SufficientStatistics:
         """Return the statistics of a chunk (b, d) or (…, b, d) with weights (b,) or (…, b)."""
@@ -238,8 +252,8 @@ class ExponentialFamilyForm:
             totals[..., 1 : d + 1],
             self.products.moments(totals[..., d + 1 :], d),
             log_likelihood,
-            (totals * self.natural).sum(axis=(-2, -1)),
-            np.broadcast_to(self.centre[..., None, :], self.means.shape),
+            np.einsum("...kp,...kp->...", totals, self.natural),
+            self.about,
         )
 
     def _features(self, X: np.ndarray, rows: slice) -> list[np.ndarray]:

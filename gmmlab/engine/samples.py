@@ -125,13 +125,15 @@ class Samples:
             return self
         part = object.__new__(type(self))
         part.__dict__ |= self.__dict__
-        part.cache = {}
+        part.cache, part.features = {}, dict(self.features)
         for name in ("weight", "total"):
             if np.ndim(self.total) == 1:
                 setattr(part, name, getattr(self, name)[fits])
         if self.X.ndim == 3:
             part.X, part.low, part.high = self.X[fits], self.low[fits], self.high[fits]
-            part.features = {key: value[fits] for key, value in self.features.items()}
+            part.features = {
+                key: value[fits] for key, value in self.features.items() if np.ndim(value)
+            }
         for name in ("spread", "centre", "extent", "largest"):
             part.__dict__.pop(name, None)
         return part

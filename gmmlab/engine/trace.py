@@ -10,14 +10,14 @@ import numpy as np
 
 from gmmlab.covariance import Covariance
 from gmmlab.engine.degeneracy import RIDGE, describe
-from gmmlab.engine.statistics import SufficientStatistics
+from gmmlab.engine.statistics import SufficientStatistics, per_component
 from gmmlab.mixture import Mixture
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-# The recorder keeps this many covariance entries (32 MiB); their eigenvalues are computed when
-# there are more, or when they are asked for.
+# The recorder keeps this many entries of covariances and moments (32 MiB). What depends on them is
+# computed when there are more, or when it is read.
 _PENDING_ENTRIES = 2**22
 
 
@@ -28,10 +28,22 @@ class Point(NamedTuple):
     iteration: np.ndarray
     mixture: Mixture
     statistics: SufficientStatistics
-    #: ELBO after the M-step that led here, before the E-step; NaN if there was none; shape (R,)
-    elbo_m_step: np.ndarray
     #: gain in log-likelihood over the point before, if one EM step led here; otherwise infinite
     gain: np.ndarray
+    #: if an EM step led here, the counts, the second moments about the new means, and the entropy
+    #: at the point before, from which the trace computes the ELBO after the M-step; otherwise NaN
+    counts_before: np.ndarray
+    moments_before: np.ndarray
+    entropy_before: np.ndarray
+
+    @classmethod
+    def unled(
+        cls, iteration: np.ndarray, mixture: Mixture, statistics: SufficientStatistics
+    ) -> Point:
+        """Return a point that no EM step led to."""
+        gain = np.full(len(iteration), np.inf)
+        led = (np.full(each.shape, np.nan) for each in (statistics.counts, statistics.second, gain))
+        return cls(iteration, mixture, statistics, gain, *led)
 
     @property
     def log_likelihood(self) -> np.ndarray:
@@ -50,13 +62,9 @@ class Point(NamedTuple):
 
     def select(self, fits: Any) -> Point:
         """Return the point of some fits of the stack."""
-        return Point(
-            self.iteration[fits],
-            self.mixture.select(fits),
-            self.statistics.select(fits),
-            self.elbo_m_step[fits],
-            self.gain[fits],
-        )
+        iteration, mixture, statistics, *others = self
+        others = (each[fits] for each in others)
+        return Point(iteration[fits], mixture.select(fits), statistics.select(fits), *others)
 
     @staticmethod
     def joined(points: Sequence[Point], order: np.ndarray) -> Point:
@@ -154,31 +162,31 @@ class Recorder:
         self._fits: list[np.ndarray] = []
         self._points: list[tuple[np.ndarray, ...]] = []
         self._events: dict[int, str] = {}
-        self._pending: list[Covariance] = []
+        self._pending: list[Point] = []
         self._smallest: list[np.ndarray] = []
+        self._elbo_m_step: list[np.ndarray] = []
         self._rows = 0
         self._pending_entries = 0
 
     def add(self, fits: np.ndarray, point: Point, events: Mapping[int, str]) -> None:
         """Record a point of some fits, by their numbers, and events by positions among them."""
-        statistics, mixture = point.statistics, point.mixture
+        statistics = point.statistics
         self._fits.append(fits)
         self._points.append(
             (
                 point.iteration,
                 statistics.log_likelihood,
-                point.elbo_m_step,
                 statistics.expected_log_joint,
-                mixture.weights,
+                point.mixture.weights,
             )
         )
         for position, text in events.items():
             self._events[self._rows + position] = text
         self._rows += len(fits)
-        self._pending.append(mixture.covariance)
-        self._pending_entries += mixture.covariance.values.size
+        self._pending.append(point)
+        self._pending_entries += 2 * point.moments_before.size
         if self._pending_entries > _PENDING_ENTRIES:
-            self._compute_eigenvalues()
+            self._compute()
 
     def traces(self, n_fits: int) -> list[Trace]:
         """Return the trace of each fit; nothing may be added afterwards."""
@@ -188,15 +196,14 @@ class Recorder:
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
-        """The columns of all rows that need no eigenvalues."""
+        """The columns of all rows that need no covariances."""
         columns = map(np.concatenate, zip(*self._points, strict=True))
-        iteration, log_likelihood, elbo_m_step, expected, weights = columns
+        iteration, log_likelihood, expected, weights = columns
         entropy = log_likelihood - expected
         return {
             "iteration": iteration,
             "log_likelihood": log_likelihood,
             "elbo_e_step": expected + entropy,
-            "elbo_m_step": elbo_m_step,
             "expected_log_joint": expected,
             "entropy": entropy,
             "smallest_weight": weights.min(axis=-1),
@@ -205,8 +212,14 @@ class Recorder:
     @cached_property
     def eigenvalues(self) -> np.ndarray:
         """The smallest eigenvalue of each covariance in each row, shape (rows, k or 1)."""
-        self._compute_eigenvalues()
+        self._compute()
         return np.concatenate(self._smallest)
+
+    @cached_property
+    def elbo_m_step(self) -> np.ndarray:
+        """The ELBO after the M-step that led to each row, shape (rows,)."""
+        self._compute()
+        return np.concatenate(self._elbo_m_step)
 
     def event(self, row: int) -> str:
         """Return the event of a row."""
@@ -216,11 +229,19 @@ class Recorder:
             return "; ".join(filter(None, (found, thin)))
         return found
 
-    def _compute_eigenvalues(self) -> None:
-        if self._pending:
-            stacks = np.concatenate([covariance.stack for covariance in self._pending])
-            self._smallest.append(self._pending[0].moments.smallest(stacks))
-            self._pending, self._pending_entries = [], 0
+    def _compute(self) -> None:
+        """Compute what depends on covariances for the rows that are pending, all at once."""
+        if not self._pending:
+            return
+        _, mixtures, _, _, *led = zip(*self._pending, strict=True)
+        mixture = Mixture.concatenated(mixtures)
+        counts, moments, entropy = map(np.concatenate, led)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of singular ones
+            covariance = mixture.covariance
+            self._smallest.append(covariance.moments.smallest(covariance.stack))
+            second = per_component(counts, moments) * moments
+            self._elbo_m_step.append(mixture.expected_log_joint(counts, second) + entropy)
+        self._pending, self._pending_entries = [], 0
 
 
 _HELD_UP = "held up by the ridge"
@@ -245,6 +266,8 @@ class _Rows(Mapping[str, np.ndarray]):
             return np.array([recorder.event(row) for row in rows], dtype=str)
         if name == "smallest_eigenvalue":
             return recorder.eigenvalues[rows].min(axis=-1)
+        if name == "elbo_m_step":
+            return recorder.elbo_m_step[rows]
         return recorder.columns[name][rows]
 
     def __iter__(self) -> Iterator[str]:
