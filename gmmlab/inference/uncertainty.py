@@ -49,15 +49,13 @@ def uncertainty(
         The sample weights of the fit. For "bootstrap" they are counts of copies, and their sum
         must be an integer.
     rng : numpy.random.Generator, optional
-        Source of randomness; required by both bootstraps. Each replicate has a child generator,
-        so the result does not depend on `n_jobs`.
+        Source of randomness; required by both bootstraps. Each replicate has a child generator.
     n_bootstrap : int, default 999
         Number of replicates, at least 2.
     n_jobs : int, optional
-        Number of replicates that are fitted in parallel, as in joblib: -1 uses all cores. By
-        default one, unless a ``joblib.parallel_config`` is active.
+        No effect: all replicates are fitted at once, by `fit_many`.
     **settings
-        Arguments of `fit` for the replicates, such as the `floor` of the fit. The defaults are
+        Arguments of `fit_many` for the replicates, such as the `floor` of the fit. The defaults are
         ``tol=1e-8, max_iter=10_000, accelerate=True``. Replicates start from the fit.
 
     Returns
@@ -143,12 +141,17 @@ def uncertainty(
             "settings must not contain free, because replicates have the free blocks of fit; "
             f"got free={settings['free']!r}"
         )
+    if "callback" in settings or "restart" in settings:
+        raise TypeError(
+            "settings must be arguments of fit_many, without callback and restart; "
+            f"got {', '.join(map(repr, settings))}"
+        )
     if method == "information":
         return wald_uncertainty(fit, as_samples(X, sample_weight), level)
     rng = check_rng(rng)
     n_bootstrap = check_count(n_bootstrap, name="n_bootstrap", minimum=2)
-    n_jobs = check_jobs(n_jobs)
+    check_jobs(n_jobs)
     samples = as_samples(
         X, sample_weight, missing=settings.get("missing") == "marginalise", in_memory=True
     )
-    return bootstrap_uncertainty(fit, samples, method, level, rng, n_bootstrap, n_jobs, settings)
+    return bootstrap_uncertainty(fit, samples, method, level, rng, n_bootstrap, settings)

@@ -8,8 +8,24 @@ import pytest
 from inference_helpers import assert_close, estimate, every_bootstrap, faithful, fitted
 from scipy.stats import kstest
 
-from gmmlab import EEV, EII, VEI, VVE, Diagonal, Full, Mixture, Spherical, Tied, fit, start
+from gmmlab import (
+    EEV,
+    EII,
+    VEI,
+    VVE,
+    DegenerateError,
+    Diagonal,
+    Full,
+    Mixture,
+    Spherical,
+    Tied,
+    diagnostics,
+    fit,
+    start,
+)
+from gmmlab.inference import bootstrap
 from gmmlab.inference.bootstrap import exponential_weights, in_order, multinomial_weights
+from gmmlab.inference.result import Parameters
 
 # ---- random weights ----------------------------------------------------------------------------
 
@@ -121,11 +137,63 @@ def test_replicates_have_the_structure_of_the_fit(structure, method):
         assert (errors > 0).any()
 
 
-def test_the_result_does_not_depend_on_the_number_of_jobs_but_on_the_seed():
+@pytest.fixture(scope="module")
+def fragile():
+    """Samples and a fit with a cluster of four: many draws with replacement degenerate."""
+    X = np.random.default_rng(0).normal(size=(44, 2)) + np.repeat([[0, 0], [50, 50]], [40, 4], 0)
+    return X, fit(X, start.from_labels(X, np.repeat([0, 1], [40, 4])), tol=1e-12)
+
+
+@pytest.mark.parametrize("structure", [Full, Tied, VEI, "fragile"])
+def test_weighted_replicates_are_fits_to_the_drawn_rows(structure, fragile):
+    """Each is what `fit` finds for the drawn rows alone, also beside replicates that degenerate."""
+    X, found = fragile if structure == "fragile" else fitted(structure, n=100, tol=1e-12)
+    settings = {"tol": 1e-12, "accelerate": True, "max_iter": 10_000}
+    one = estimate(found, X, "bootstrap", n_bootstrap=20, tol=1e-12)
+    alone = []
+    for own in np.random.default_rng(0).spawn(20):
+        rows = np.repeat(X, multinomial_weights(np.ones(len(X)), own).astype(int), axis=0)
+        try:
+            again = fit(rows, found.mixture, **settings).mixture
+        except DegenerateError:
+            continue
+        if not diagnostics.degenerate(again, rows):
+            order = diagnostics.match_mixtures(again, found.mixture)
+            alone.append(Parameters.of(again.take(order)))
+    assert len(alone) == 20 - one.n_degenerate
+    assert bool(one.n_degenerate) == (structure == "fragile")
+    for block, each in zip(one.replicates, zip(*alone, strict=True), strict=True):
+        np.testing.assert_allclose(block, each, rtol=1e-4)  # each is at its own maximum to 1e-6
+
+
+@every_bootstrap
+def test_the_result_does_not_depend_on_batches(method, fragile, monkeypatch):
+    X, found = fragile
+    one = estimate(found, X, method)
+    sizes = []
+
+    class Noted(bootstrap.Samples):
+        def __init__(self, X, weight, **settings):
+            sizes.append(weight.size)
+            super().__init__(X, weight, **settings)
+
+    monkeypatch.setattr(bootstrap, "Samples", Noted)
+    monkeypatch.setattr(bootstrap, "_ENTRIES", 7 * len(X))
+    other = estimate(found, X, method)
+    assert len(sizes) == 3
+    assert max(sizes) <= 7 * len(X)
+    assert other.n_degenerate == one.n_degenerate
+    for here, there in zip(one.replicates, other.replicates, strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-8)
+
+
+def test_the_result_depends_on_the_seed_and_not_on_threads_and_jobs(monkeypatch):
     X, found = fitted(n=100)
-    one, two, other = (
-        estimate(found, X, "bootstrap", n_jobs=jobs, seed=seed)
-        for jobs, seed in ((1, 0), (2, 0), (1, 1))
+    one = estimate(found, X, "bootstrap", n_bootstrap=1000)  # enough for several slices
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    two, other = (
+        estimate(found, X, "bootstrap", n_bootstrap=1000, n_jobs=jobs, seed=seed)
+        for jobs, seed in ((2, 0), (1, 1))
     )
     for here, there in zip(one.replicates, two.replicates, strict=True):
         np.testing.assert_array_equal(here, there)
@@ -144,10 +212,13 @@ def test_components_of_replicates_are_in_the_order_of_the_fit():
     assert (variances[:, 1, 0] > variances[:, 1, 1]).all()
 
 
-def test_permuted_components_are_put_in_the_order_of_the_fit():
-    _, found = fitted(k=3)
-    permuted = found.mixture.take([2, 0, 1])
-    assert in_order(permuted, found.mixture, found.free).to_json() == found.mixture.to_json()
+@pytest.mark.parametrize("structure", [Full, Tied, VEI])
+def test_permuted_components_are_put_in_the_order_of_the_fit(structure):
+    _, found = fitted(structure, k=3)
+    permuted = [found.mixture.take(order) for order in ([2, 0, 1], [0, 2, 1], [0, 1, 2])]
+    ordered = in_order(Mixture.stacked(permuted), found.mixture, found.free)
+    for block, wanted in zip(ordered, Parameters.of(found.mixture), strict=True):
+        np.testing.assert_array_equal(block, np.stack([wanted] * 3))
 
 
 def test_known_weights_keep_their_components():
@@ -201,6 +272,19 @@ def test_a_majority_of_degenerate_replicates_warns():
         one = estimate(found, X, "bootstrap", n_bootstrap=40)
     assert 2 <= len(one.replicates.weights) < 20
     assert caught[0].filename.endswith("inference_helpers.py")  # the caller of `uncertainty`
+
+
+def test_a_replicate_without_any_entry_of_a_feature_is_degenerate():
+    X, found = fitted(n=60, separation=8)
+    X = X.copy()
+    X[2:, 0] = np.nan  # a draw contains neither of two samples with probability e⁻² ≈ 0.14
+    found = fit(X, found.mixture, missing="marginalise", floor=0.5, tol=1e-12, max_iter=50_000)
+    one = estimate(found, X, "bootstrap", missing="marginalise", floor=0.5, n_bootstrap=100)
+    draws = [
+        multinomial_weights(np.ones(60), own)[:2] for own in np.random.default_rng(0).spawn(100)
+    ]
+    assert one.n_degenerate >= sum(not draw.any() for draw in draws) > 0
+    assert np.isfinite(one.replicates.means).all()
 
 
 def test_fewer_than_two_sound_replicates_raise():

@@ -70,6 +70,7 @@ def test_other_data_than_those_of_the_fit_raise(method):
         ({"method": "weighted", "n_bootstrap": 1}, ValueError, "n_bootstrap must be at least 2"),
         ({"method": "weighted", "n_jobs": 0}, ValueError, "n_jobs must be"),
         ({"method": "weighted", "free": {"means"}}, TypeError, "settings must not contain free"),
+        ({"method": "weighted", "callback": print}, TypeError, "without callback and restart"),
     ],
     ids=str,
 )
