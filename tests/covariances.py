@@ -33,3 +33,18 @@ def estimated(structure, counts, moments):
     """Return the estimate from second moments (k, d, d) as matrices."""
     k, d = moments.shape[:2]
     return structure.estimate(counts, in_moment_shape(structure, moments)).dense(k, d)
+
+
+@st.composite
+def stacks(draw):
+    """Draw counts (n, k) and second moments (n, k, d, d) of many fits, and a generator.
+
+    In one of them, a component may lie at a single point.
+    """
+    rng = np.random.default_rng(draw(seeds))
+    n, k, d = draw(st.integers(2, 6)), draw(st.integers(1, 4)), draw(st.integers(1, 5))
+    clouds = [moments_of_clouds(rng, k, d) for _ in range(n)]
+    counts, moments = (np.stack(each) for each in zip(*clouds, strict=True))
+    if draw(st.booleans()):
+        moments[-1, -1] = 0
+    return counts, moments, rng

@@ -45,8 +45,8 @@ def eigh(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     try:
         return np.linalg.eigh(matrices)
     except np.linalg.LinAlgError:
-        finite = np.isfinite(matrices).all(axis=(-1, -2), keepdims=True)
-        values, vectors = np.linalg.eigh(np.where(finite, matrices, 0))
+        finite, matrices = _finite(matrices)
+        values, vectors = np.linalg.eigh(matrices)
         return np.where(finite[..., 0], values, np.nan), np.where(finite, vectors, np.nan)
 
 
@@ -55,7 +55,14 @@ def eigvalsh(matrices: np.ndarray) -> np.ndarray:
     try:
         return np.linalg.eigvalsh(matrices)
     except np.linalg.LinAlgError:
-        return eigh(matrices)[0]
+        finite, matrices = _finite(matrices)
+        return np.where(finite[..., 0], np.linalg.eigvalsh(matrices), np.nan)
+
+
+def _finite(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which matrices are finite, shape (…, 1, 1), and the stack with 0 for the others."""
+    finite = np.isfinite(matrices).all(axis=(-1, -2), keepdims=True)
+    return finite, np.where(finite, matrices, 0)
 
 
 def inverse_of_lower(factors: np.ndarray) -> np.ndarray:

@@ -141,9 +141,11 @@ class OrientedChart(MatrixChart):
         variances, axes = self.origin.decomposition
         d, one = self.n_features, identity(self.n_features)
         rows, columns = np.triu_indices(d, 1)
-        skew = np.zeros(axes.shape)
+        skew = np.zeros((*coordinates.shape[:-2], *axes.shape[-3:]))
         # Axes that all components share are those of the first one's coordinates.
         skew[..., rows, columns] = coordinates[..., : axes.shape[-3], d:] / 2
         skew -= skew.swapaxes(-1, -2)
         axes = axes @ solve(one - skew, one + skew)
-        return self.origin.composed(variances * np.exp(np.sqrt(2) * coordinates[..., :d]), axes)
+        with np.errstate(invalid="ignore"):  # of singular covariances
+            variances = variances * np.exp(np.sqrt(2) * coordinates[..., :d])
+        return self.origin.composed(variances, axes)

@@ -31,6 +31,8 @@ Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 # Log-volumes have converged when a step changes them by at most this. The error after a Newton
 # step is about the square of the step, so that tolerance is larger than that of alternating steps.
 _NEWTON, _ALTERNATING = 1e-5, 1e-12
+# The root of a function of one number is known to this fraction of it.
+_EXACT = 4 * np.finfo(float).eps
 # Newton steps that are shorter are taken without a check that the cost falls. The third derivative
 # of the cost along a step is at most about its length times the second, so they cannot fail.
 _NEAR = 0.1
@@ -295,15 +297,14 @@ def _equal_volume_bounded(counts: np.ndarray, variances: np.ndarray) -> np.ndarr
         c = np.zeros(variances.shape[:-2])
         for _ in range(_MOST_STEPS):
             each = (c[..., None, None] - sums) / parts
-            least = each.argmin(axis=-1)
-            shifts = np.take_along_axis(each, least[..., None], axis=-1)[..., 0]
+            shifts = each.min(axis=-1)
             terms = weights - shifts
             top = terms.max(axis=-1, keepdims=True)
             terms = np.exp(terms - top)
             total = terms.sum(axis=-1)
             excess = top[..., 0] + np.log(total)
-            step = excess * total / (terms / parts[least]).sum(axis=-1)
-            going = step > 4 * np.finfo(float).eps * np.maximum(c, 1)
+            step = excess * total / (terms / parts[each.argmin(axis=-1)]).sum(axis=-1)
+            going = step > _EXACT * np.maximum(c, 1)
             if not going.any():
                 break
             c = np.where(going, c + step, c)
