@@ -32,6 +32,15 @@ def cholesky(matrices: np.ndarray) -> np.ndarray:
     return _each(np.linalg.cholesky, matrices)
 
 
+def are_positive_definite(matrices: np.ndarray) -> np.ndarray:
+    """Return which matrices are positive definite, shape (…); NaN may count as either."""
+    try:  # costs less than eigenvalues
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:
+        return eigvalsh(matrices)[..., 0] > 0
+    return np.ones(matrices.shape[:-2], dtype=bool)
+
+
 def solve(matrices: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the solutions (…, d, m) of linear systems; NaN where a matrix is singular."""
     try:

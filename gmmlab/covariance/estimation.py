@@ -22,7 +22,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gmmlab.covariance._linalg import cholesky, eigh, identity, inverse_of_lower, solve
+from gmmlab.covariance._linalg import (
+    are_positive_definite,
+    cholesky,
+    eigh,
+    identity,
+    inverse_of_lower,
+    solve,
+)
 
 #: counts (k,) and variances (k, d) of the moments along some axes → the variances Λₖ that minimise
 #: (P1)
@@ -158,7 +165,9 @@ def _log_volumes(
         gain = (weights * excess * step).sum(axis=-1)
         go = (size > _NEWTON) & ((last > _NEAR) | (gain < promised / 2))
         if largest > _NEAR:
-            step = _shortened(weights, moments, logs, here, step, size)
+            step, here = _shortened(weights, moments, logs, here, step, size)
+        else:
+            here = None
         logs = logs + step
         found[left] = logs
         last, promised = size, gain
@@ -168,7 +177,9 @@ def _log_volumes(
             alive = None if alive is None else alive[go]
             if len(left) == 0:
                 break
-        here = _profile(weights, moments, logs)
+            here = None
+        if here is None:
+            here = _profile(weights, moments, logs)
     return found
 
 
@@ -179,14 +190,14 @@ def _shortened(
     here: _Profile,
     step: np.ndarray,
     size: np.ndarray,
-) -> np.ndarray:
-    """Return steps, halved until (P1) does not rise or they are short."""
+) -> tuple[np.ndarray, _Profile]:
+    """Return steps, halved until (P1) does not rise or they are short, and where they lead."""
     cost = here.cost(weights, logs)
     while True:
-        tried = _profile(weights, moments, logs + step).cost(weights, logs + step)
-        rises = ~(tried <= cost) & (size > _NEAR)
+        there = _profile(weights, moments, logs + step)
+        rises = ~(there.cost(weights, logs + step) <= cost) & (size > _NEAR)
         if not rises.any():
-            return step
+            return step, there
         factor = np.where(rises, 0.5, 1)
         step, size = step * factor[:, None], size * factor
 
@@ -485,10 +496,10 @@ def _newton_rotation(
     changes = changes.reshape(flat) / short[..., None]
     curvature += changes @ slopes.reshape(flat).swapaxes(-1, -2)
     curvature = (curvature + curvature.swapaxes(-1, -2)) / 2
-    convex = np.isfinite(cholesky(curvature)).all(axis=(-1, -2))
     step = solve(curvature, -gradient[..., None])[..., 0]
     gain = -(gradient * step).sum(axis=-1) / 2
-    bad = ~(convex & (np.abs(step).max(axis=-1, initial=0) < _FAR))
+    near = np.abs(step).max(axis=-1, initial=0) < _FAR  # not NaN
+    bad = ~(near & are_positive_definite(curvature))
     if bad.any():
         step[bad], gain[bad] = 0, np.nan
     skew = (step[:, None, :] @ skews).reshape(n, d, d)
