@@ -10,14 +10,13 @@ has a single sample or a feature is constant.
 
 from __future__ import annotations
 
-import warnings
-from contextlib import AbstractContextManager
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from gmmlab import _kmeans
+from gmmlab._numerics import blocks
 from gmmlab._validation import (
     check_count,
     check_labels,
@@ -30,20 +29,28 @@ from gmmlab._validation import (
     listed,
     numeric,
 )
-from gmmlab.covariance import FOURTEEN, Covariance, Full
+from gmmlab.covariance import FOURTEEN, Covariance, Diagonal, DiagonalCovariance, Full
 from gmmlab.engine import (
     THIN,
-    ResidualForm,
     Samples,
+    SufficientStatistics,
     as_samples,
     one_blas_thread,
     per_component,
     whole_covariance,
 )
+from gmmlab.engine.exponential_family import features_of, products_of
+from gmmlab.engine.threads import parallel_map
 from gmmlab.mixture import Mixture
 
 # The largest number of samples whose pairwise distances Ward's method may compute.
 _WARD = 2000
+# With more products of features than this, second moments are products of matrices for each fit.
+_MOST_PRODUCTS = 400
+# The responsibilities of a slice of a stack have at most this many entries (1 MiB) in a block of
+# samples, unless those of one fit have more.
+_SLICE_ENTRIES = 2**17
+_LONGEST = 8192
 
 Structure = type[Covariance]
 
@@ -91,22 +98,7 @@ def kmeans(
     >>> start.kmeans(X, 2, np.random.default_rng(0)).sorted().means.round(1).ravel()
     array([0.1, 5.1])
     """
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    samples = _check(X, n_components, sample_weight)
-    seed = int(check_rng(rng).integers(2**31))
-    # The bits of k-means depend on the number of threads.
-    with _single_threaded(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # too few clusters: an error below
-        clusters = KMeans(n_components, n_init=1, random_state=seed)
-        labels = clusters.fit(samples.X, sample_weight=samples.weight).labels_
-    if (distinct := len(np.unique(labels))) < n_components:
-        raise ValueError(
-            f"n_components must be at most the number of distinct samples in X ({distinct}); "
-            f"got {n_components}"
-        )
-    return _from_responsibilities(samples, _one_hot(labels, n_components), structure)
+    return _single("kmeans", X, n_components, rng, structure, sample_weight)
 
 
 def kmeans_plus_plus(
@@ -122,15 +114,7 @@ def kmeans_plus_plus(
     See `kmeans` for the parameters, the return value and the errors, and Arthur and
     Vassilvitskii (2007) for the method.
     """
-    from sklearn.cluster import kmeans_plusplus
-
-    samples = _check(X, n_components, sample_weight)
-    seed = int(check_rng(rng).integers(2**31))
-    with _single_threaded():
-        centres, _ = kmeans_plusplus(
-            samples.X, n_components, sample_weight=samples.weight, random_state=seed
-        )
-    return from_parameters(samples, means=centres, structure=structure)
+    return _single("k-means++", X, n_components, rng, structure, sample_weight)
 
 
 def random_points(
@@ -145,15 +129,7 @@ def random_points(
 
     See `kmeans` for the parameters, the return value and the errors.
     """
-    samples = _check(X, n_components, sample_weight)
-    probabilities = None
-    if samples.weight is not None:
-        probabilities = samples.weight / samples.total
-        check_count(n_components, name="n_components", maximum=np.count_nonzero(probabilities))
-    points = check_rng(rng).choice(
-        samples.n_samples, size=n_components, replace=False, p=probabilities
-    )
-    return from_parameters(samples, means=samples.X[points], structure=structure)
+    return _single("random_from_data", X, n_components, rng, structure, sample_weight)
 
 
 def random_responsibilities(
@@ -170,9 +146,7 @@ def random_responsibilities(
     to go: this is a poor start on purpose. See `kmeans` for the parameters, the return value and
     the errors.
     """
-    samples = _check(X, n_components, sample_weight)
-    draws = check_rng(rng).dirichlet(np.ones(n_components), size=samples.n_samples)
-    return _from_responsibilities(samples, draws, structure)
+    return _single("random", X, n_components, rng, structure, sample_weight)
 
 
 def hierarchical(
@@ -189,25 +163,7 @@ def hierarchical(
     runs on 2000 drawn at random; otherwise the start is deterministic (Ward 1963; Fraley and
     Raftery 2002, section 2.4). See `kmeans` for the parameters, the return value and the errors.
     """
-    from scipy.cluster.hierarchy import fcluster, ward
-
-    samples, rng = _check(X, n_components, sample_weight), check_rng(rng)
-    if samples.weight is not None and not samples.weight.all():
-        counted = samples.weight > 0  # a sample of weight 0 must not become a cluster
-        samples = _check(samples.X[counted], n_components, samples.weight[counted])
-    if samples.n_samples > _WARD:
-        drawn = rng.choice(samples.n_samples, size=_WARD, replace=False, shuffle=False)
-        weight = None if samples.weight is None else samples.weight[drawn]
-        samples = Samples(samples.X[drawn], weight)
-    whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
-    whitened = whole.whiten(samples.X)[0].T
-    labels = np.ones(len(whitened), dtype=int)
-    if n_components > 1:
-        tree = ward(whitened)
-        # Cut the tree by the order of mergers: a cut by height would not separate equal heights.
-        mergers = np.arange(len(tree), dtype=float)
-        labels = fcluster(tree, n_components, "maxclust_monocrit", monocrit=mergers)
-    return _from_responsibilities(samples, _one_hot(labels - 1, n_components), structure)
+    return _single("hierarchical", X, n_components, rng, structure, sample_weight)
 
 
 # ---- starts that are given ---------------------------------------------------------------
@@ -261,7 +217,7 @@ def from_labels(
         raise ValueError(
             f"labels must be 0 to {k - 1}, each at least once; got {np.unique(labels).tolist()}"
         )
-    return _from_responsibilities(samples, _one_hot(labels, k), structure)
+    return _from_responsibilities(samples, np.eye(k)[labels], structure)
 
 
 def from_responsibilities(
@@ -344,9 +300,7 @@ def from_parameters(
     _check_structure(structure)
     if covariances is not None:
         return Mixture(weights, means, structure(covariances))
-    with one_blas_thread():
-        whole = whole_covariance(samples, structure)
-    return Mixture(weights, means, whole.take(np.zeros(k, dtype=np.intp)))
+    return Mixture(weights, means, _whole_for_each(samples, k, structure))
 
 
 # ---- preparation of the data -------------------------------------------------------------
@@ -433,46 +387,353 @@ def subsample(X: Any, n_samples: int, rng: np.random.Generator) -> np.ndarray:
     return numeric(drawn, name="X", keep=(np.float32, np.float64))
 
 
+# ---- many starts of the same data --------------------------------------------------------
+
+
+def draw(
+    samples: Samples,
+    n_components: int,
+    kinds: Sequence[str],
+    rngs: Sequence[np.random.Generator],
+    *,
+    structure: Structure = Full,
+) -> Mixture:
+    """Draw many starts at once.
+
+    Each is the start that its generator gives alone, to rounding.
+
+    Parameters
+    ----------
+    samples : Samples
+        Data in memory, without missing entries.
+    n_components : int
+        Number of components; at most the number of samples.
+    kinds : sequence of str
+        The kind of each start, a key of `KINDS`.
+    rngs : sequence of numpy.random.Generator
+        A generator for each start.
+    structure : class of `gmmlab.covariance`, default Full
+        Covariance structure.
+
+    Returns
+    -------
+    Mixture
+        A stack, in the order of `kinds`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type or is out of range.
+    """
+    _check_structure(structure)
+    check_count(n_components, name="n_components", maximum=samples.n_samples)
+    stacks, order = [], []
+    for kind in dict.fromkeys(kinds):
+        mine = [number for number, other in enumerate(kinds) if other == kind]
+        # What a start needs beside the mixture is bounded, so memory does not grow with the stack.
+        size = _fits_of_a_slice(samples, n_components)
+        slices = [mine[begin : begin + size] for begin in range(0, len(mine), size)]
+
+        def drawn(numbers: list[int], kind: str = kind) -> Mixture:
+            return KINDS[kind](samples, n_components, [rngs[i] for i in numbers], structure)
+
+        with one_blas_thread():
+            stacks += parallel_map(drawn, slices)
+        order += mine
+    if len(stacks) == 1:
+        return stacks[0]
+    return Mixture.concatenated(stacks).select(np.argsort(order))
+
+
+def stack_of_responsibilities(
+    samples: Samples, responsibilities: np.ndarray, structure: Structure
+) -> Mixture:
+    """Return one M-step on each of many responsibilities, as `from_responsibilities` does.
+
+    Parameters
+    ----------
+    samples : Samples
+        Data in memory, without missing entries.
+    responsibilities : ndarray, shape (n_fits, n_samples, n_components)
+        They are not checked.
+    structure : class of `gmmlab.covariance`
+        Covariance structure.
+
+    Returns
+    -------
+    Mixture
+        A stack.
+
+    Raises
+    ------
+    ValueError
+        If a component has only samples of weight 0.
+    """
+    size = _fits_of_a_slice(samples, responsibilities.shape[-1])
+    slices = [slice(begin, begin + size) for begin in range(0, max(len(responsibilities), 1), size)]
+
+    def estimated(fits: slice) -> Mixture:
+        return _m_step(samples, structure, _transposed, responsibilities[fits])
+
+    with one_blas_thread():
+        stacks = parallel_map(estimated, slices)
+    return stacks[0] if len(stacks) == 1 else Mixture.concatenated(stacks)
+
+
+# Every kind takes (samples, n_components, generators, structure) and returns a stack.
+
+
+def _by_kmeans(
+    samples: Samples, k: int, rngs: Sequence[np.random.Generator], structure: Structure
+) -> Mixture:
+    points = _kmeans.Points(samples)
+    seeds = _kmeans.seeds(points, k, rngs)
+    centres = _kmeans.lloyd(points, points.at(seeds))
+    try:
+        return _m_step(samples, structure, lambda X: points.nearest(X, centres))
+    except _EmptyComponent as error:
+        raise ValueError(
+            "n_components must be at most the number of distinct samples in X "
+            f"({k - error.components.sum()}); got {k}"
+        ) from None
+
+
+def _by_seeds(
+    samples: Samples, k: int, rngs: Sequence[np.random.Generator], structure: Structure
+) -> Mixture:
+    return _at_samples(samples, _kmeans.seeds(_kmeans.Points(samples), k, rngs), structure)
+
+
+def _by_points(
+    samples: Samples, k: int, rngs: Sequence[np.random.Generator], structure: Structure
+) -> Mixture:
+    probabilities = None
+    if samples.weight is not None:
+        probabilities = samples.weight / samples.total
+        check_count(k, name="n_components", maximum=np.count_nonzero(probabilities))
+    n = samples.n_samples
+    points = [rng.choice(n, size=k, replace=False, p=probabilities) for rng in rngs]
+    return _at_samples(samples, np.array(points), structure)
+
+
+def _by_responsibilities(
+    samples: Samples, k: int, rngs: Sequence[np.random.Generator], structure: Structure
+) -> Mixture:
+    draws = np.array([rng.dirichlet(np.ones(k), size=samples.n_samples) for rng in rngs])
+    return _m_step(samples, structure, _transposed, draws)
+
+
+def _by_ward(
+    samples: Samples, k: int, rngs: Sequence[np.random.Generator], structure: Structure
+) -> Mixture:
+    whole = samples
+    if samples.weight is not None and not samples.weight.all():
+        counted = samples.weight > 0  # a sample of weight 0 must not become a cluster
+        whole = _check(samples.X[counted], k, samples.weight[counted])
+    if whole.n_samples <= _WARD:
+        one = _m_step(whole, structure, _transposed, _ward(whole, k, samples.cache))
+        return one.select(np.zeros(len(rngs), dtype=np.intp))
+    parts = []
+    for rng in rngs:
+        drawn = rng.choice(whole.n_samples, size=_WARD, replace=False, shuffle=False)
+        part = Samples(whole.X[drawn], None if whole.weight is None else whole.weight[drawn])
+        parts.append(_m_step(part, structure, _transposed, _ward(part, k, part.cache)))
+    return Mixture.concatenated(parts)
+
+
+#: How many starts of each kind are drawn, by scikit-learn's names where it has them.
+KINDS: dict[str, Callable[..., Mixture]] = {
+    "kmeans": _by_kmeans,
+    "k-means++": _by_seeds,
+    "random": _by_responsibilities,
+    "random_from_data": _by_points,
+    "hierarchical": _by_ward,
+}
+
+
 # ---- shared steps ------------------------------------------------------------------------
+
+
+def _single(
+    kind: str,
+    X: Any,
+    n_components: Any,
+    rng: Any,
+    structure: Any,
+    sample_weight: Any,
+) -> Mixture:
+    samples = _check(X, n_components, sample_weight)
+    return draw(samples, n_components, [kind], [check_rng(rng)], structure=structure).select(0)
 
 
 def _from_responsibilities(
     samples: Samples, responsibilities: np.ndarray, structure: Structure
 ) -> Mixture:
-    """Return one M-step on responsibilities, after widening the components that are too thin.
+    _check_structure(structure)
+    try:
+        return stack_of_responsibilities(samples, responsibilities[None], structure).select(0)
+    except _EmptyComponent as error:
+        raise ValueError(
+            "sample_weight must not be 0 for all samples of a component; it is for component "
+            f"{listed(error.components)}"
+        ) from None
+
+
+def _at_samples(samples: Samples, rows: np.ndarray, structure: Structure) -> Mixture:
+    """Return mixtures with samples (R, k) as means, equal weights, the covariance of the data."""
+    n_fits, k = rows.shape
+    means = np.asarray(samples.X[rows.ravel()], dtype=np.float64).reshape(n_fits, k, -1)
+    values = _whole_for_each(samples, k, structure).values
+    values = np.broadcast_to(values, (n_fits, *values.shape))
+    return Mixture.unchecked(np.full((n_fits, k), 1 / k), means, structure.unchecked(values))
+
+
+def _whole_for_each(samples: Samples, n_components: int, structure: Structure) -> Covariance:
+    """Return the covariance of all samples for each of some components."""
+    with one_blas_thread():
+        whole = whole_covariance(samples, structure)
+    return whole.take(np.zeros(n_components, dtype=np.intp))
+
+
+def _ward(samples: Samples, n_components: int, cache: dict[Any, Any]) -> np.ndarray:
+    """Return the clusters of Ward's method on whitened data as responsibilities (1, n, k)."""
+    from scipy.cluster.hierarchy import fcluster, ward
+
+    labels = np.ones(samples.n_samples, dtype=int)
+    if n_components > 1:
+        if (key := ("ward", Full)) not in cache:
+            whole = Mixture([1.0], samples.X.mean(axis=0)[None], whole_covariance(samples, Full))
+            cache[key] = ward(whole.whiten(samples.X)[0].T)
+        tree = cache[key]
+        # Cut the tree by the order of mergers: a cut by height would not separate equal heights.
+        mergers = np.arange(len(tree), dtype=float)
+        labels = fcluster(tree, n_components, "maxclust_monocrit", monocrit=mergers)
+    return np.eye(n_components)[labels - 1][None]
+
+
+class _EmptyComponent(ValueError):
+    """A component of a start has no samples."""
+
+    def __init__(self, components: np.ndarray) -> None:
+        super().__init__(
+            f"every component must have samples; component {listed(components)} does not"
+        )
+        self.components = components
+
+
+def _m_step(
+    samples: Samples,
+    structure: Structure,
+    responsibilities: Callable[..., np.ndarray],
+    *aligned: np.ndarray,
+) -> Mixture:
+    """Return M-steps on responsibilities, after widening the components that are too thin.
 
     A component is thin if its variance in some direction is below `THIN` of the data's. It is
     widened as if it had one more sample, with the second moment of the whole data.
+
+    `responsibilities` is a function of rows of the data, and of the same rows of `aligned` arrays
+    (R, n, m), that returns an array (R, k, b).
     """
-    _check_structure(structure)
-    k, d = responsibilities.shape[1], samples.n_features
+    sums = _ClusterSums(samples, structure, responsibilities)
     # Iterative estimators can overflow in between; they take a smaller step then.
-    with one_blas_thread(), np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        # Iterative estimators start from `unit`; a start need not maximise the likelihood.
-        unit = structure.unit(k, d)
-        centre = Mixture(np.full(k, 1 / k), np.broadcast_to(samples.centre, (k, d)), unit)
-        means = samples.fold(ResidualForm(centre), responsibilities).means()
-        statistics = samples.fold(ResidualForm(centre, means), responsibilities)
-        counts, moments = statistics.counts, statistics.moments(structure, means)
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        statistics = sums.statistics(samples.fold(sums, *aligned))
+        counts, means = statistics.counts, statistics.means()
         if (empty := ~(counts > 0)).any():
-            raise ValueError(
-                "sample_weight must not be 0 for all samples of a component; it is for component "
-                f"{listed(empty)}"
-            )
+            raise _EmptyComponent(empty[empty.any(axis=-1)][0])
+        moments = statistics.moments(structure)
         whole = whole_covariance(samples, structure)
-        n = per_component(counts, moments)
-        widened = (n * moments + whole.stack) / (n + 1)
+        # Iterative estimators start from `unit`; a start need not maximise the likelihood.
+        unit = structure.unit(*means.shape[-2:]).values
+        unit = structure.unchecked(np.broadcast_to(unit, (len(counts), *unit.shape)))
         covariance = unit.update(counts, moments)[0]
-        for _ in range(k):  # where components share axes, widening one can make another one thin
-            if not (thin := covariance.relative_to(whole) < THIN).any():
+        for _ in range(counts.shape[-1]):
+            # The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
+            if (covariance.trace(whole.stack) < 1 / THIN).all():
                 break
-            moments = np.where(per_component(thin, moments), widened, moments)
-            covariance = unit.update(counts, moments)[0]
-    return Mixture(counts / counts.sum(), means, covariance)
+            thin = ~(covariance.relative_to(whole) >= THIN)
+            if not (fits := np.flatnonzero(thin.any(axis=-1))).size:
+                break
+            n, thin = per_component(counts[fits], moments), per_component(thin[fits], moments)
+            # Where components share axes, widening one can make another one thin.
+            widened = (n * moments[fits] + whole.stack) / (n + 1)
+            moments = moments.copy()  # the covariances may share its memory
+            moments[fits] = np.where(thin, widened, moments[fits])
+            covariance = covariance.replaced(
+                fits, unit.select(fits).update(counts[fits], moments[fits])[0]
+            )
+    weights = counts / counts.sum(axis=-1, keepdims=True)
+    return Mixture.unchecked(weights, means, covariance)
 
 
-def _one_hot(labels: np.ndarray, n_components: int) -> np.ndarray:
-    return np.eye(n_components, dtype=bool)[labels]
+class _ClusterSums:
+    """The sums over a chunk from which an M-step on responsibilities is made, shape (R, k, p).
+
+    The samples are whitened by the covariance of all samples, about the centre of the data. So a
+    variance keeps its digits as long as it is not small in comparison with that of the data.
+    """
+
+    def __init__(
+        self, samples: Samples, structure: Structure, responsibilities: Callable[..., np.ndarray]
+    ) -> None:
+        self.responsibilities = responsibilities
+        self.centre, self.n_features = samples.centre, samples.n_features
+        self.structure = structure
+        self.products = products_of(structure)
+        diagonal = issubclass(structure, DiagonalCovariance)
+        self.whole = whole_covariance(samples, Diagonal if diagonal else Full)
+        self.narrow = self.products.count(self.n_features) <= _MOST_PRODUCTS
+
+    def __call__(self, X: np.ndarray, weight: np.ndarray | None, *aligned: np.ndarray) -> Any:
+        d, totals = self.n_features, 0.0
+        for rows in blocks(len(X), d * d if not self.narrow else self.products.count(d)):
+            whole = rows.stop - rows.start == len(X)
+            part = X if whole else X[rows]
+            r = self.responsibilities(part, *(array[..., rows, :] for array in aligned))
+            if weight is not None:
+                r = r * weight[rows]
+            columns = np.ascontiguousarray(part.T)
+            z = self.whole.whiten((columns - self.centre[:, None])[None])[0]
+            totals = totals + self._sums(z, r)
+        return totals
+
+    def _sums(self, z: np.ndarray, r: np.ndarray) -> np.ndarray:
+        if self.narrow:
+            features = features_of(z.T, np.zeros(len(z)), self.products)
+            return (r.reshape(-1, z.shape[1]) @ features.T).reshape(*r.shape[:-1], -1)
+        second = np.stack([self.structure.moments.scatter(z[None], mine) for mine in r])
+        second = second.reshape(*r.shape[:-1], -1)
+        return np.concatenate([r.sum(axis=-1)[..., None], r @ z.T, second], axis=-1)
+
+    def statistics(self, totals: np.ndarray) -> SufficientStatistics:
+        """Return sums as sufficient statistics in the coordinates of the data."""
+        d, whole = self.n_features, self.whole
+        counts, first, second = totals[..., 0], totals[..., 1 : d + 1], totals[..., d + 1 :]
+        if self.narrow:
+            second = self.products.moments(second, d)
+        else:
+            second = second.reshape(*first.shape, *[d] * (self.structure.moments.ndim - 1))
+        unknown = np.full(len(counts), np.nan)
+        return SufficientStatistics(
+            counts,
+            whole.colour(first[..., None])[..., 0],
+            whole.colour_moments(second),
+            unknown,
+            unknown,
+            np.broadcast_to(self.centre, first.shape),
+        )
+
+
+def _transposed(X: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
+    """Return given responsibilities (R, b, k) in the shape (R, k, b)."""
+    del X
+    mine = responsibilities.swapaxes(-1, -2)
+    return np.array(mine, dtype=np.float64, order="C")
+
+
+def _fits_of_a_slice(samples: Samples, n_components: int) -> int:
+    return max(1, _SLICE_ENTRIES // (n_components * min(samples.n_samples, _LONGEST)))
 
 
 def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:
@@ -487,13 +748,3 @@ def _check_structure(structure: Any) -> None:
         raise TypeError(
             f"structure must be a class of gmmlab.covariance ({names}); got {structure!r}"
         )
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()  # finds the thread pools of all loaded libraries
-
-
-def _single_threaded() -> AbstractContextManager:
-    """Return a context in which scikit-learn, which must be loaded, uses one thread."""
-    return _libraries().limit(limits=1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.cluster.hierarchy
 import scipy.linalg
 import sklearn.cluster
 from hypothesis import given, settings
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from problems import FOUR, STRUCTURES, some_structures
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import EII, EVE, VVE, Diagonal, Full, Spherical, Tied, start
+from gmmlab import EII, EVE, VVE, Diagonal, Full, Spherical, Tied, _kmeans, start
+from gmmlab.engine import as_samples
 
 
 def from_random_labels(X, n_components, rng, *, structure=Full):
@@ -25,6 +27,13 @@ def from_random_means(X, n_components, rng, *, structure=Full):
 
 
 DRAWN = (start.kmeans, start.kmeans_plus_plus, start.random_points, start.random_responsibilities)
+SINGLE = {
+    "kmeans": start.kmeans,
+    "k-means++": start.kmeans_plus_plus,
+    "random": start.random_responsibilities,
+    "random_from_data": start.random_points,
+    "hierarchical": start.hierarchical,
+}
 every_draw = pytest.mark.parametrize("draw", DRAWN, ids=lambda f: f.__name__)
 every_kind = pytest.mark.parametrize("draw", [*DRAWN, start.hierarchical], ids=lambda f: f.__name__)
 
@@ -251,24 +260,59 @@ def test_the_bits_of_a_start_do_not_depend_on_the_number_of_threads(draw, shape,
         assert draw(X, 7, np.random.default_rng(1), structure=structure) == alone
 
 
-@pytest.mark.parametrize(
-    ("draw", "function"),
-    [(start.kmeans, "KMeans"), (start.kmeans_plus_plus, "kmeans_plusplus")],
-)
-def test_scikit_learn_runs_on_one_thread_and_the_limit_is_removed(monkeypatch, draw, function):
-    seen = []
-    original = getattr(sklearn.cluster, function)
-
-    def watched(*args, **options):
-        seen.extend(pool["num_threads"] for pool in threadpool_info())
-        return original(*args, **options)
-
-    monkeypatch.setattr(sklearn.cluster, function, watched)
+def test_drawing_a_start_lifts_the_limit_on_threads():
     with threadpool_limits(2):
         before = threadpool_info()
-        draw(clusters(), 3, np.random.default_rng(0))
+        start.kmeans(clusters(), 3, np.random.default_rng(0))
         assert threadpool_info() == before
-    assert set(seen) == {1}
+
+
+# ---- many starts at once -----------------------------------------------------------------
+
+
+def in_memory(X, weight=None):
+    return as_samples(X, weight, in_memory=True)
+
+
+@pytest.mark.parametrize("structure", [Full, Tied, Diagonal, Spherical, VVE])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("n", [60, 12_000])
+def test_a_start_of_a_stack_is_the_start_alone(structure, weighted, n):
+    rng = np.random.default_rng(0)
+    X = clusters(n=n) + rng.uniform(-9, 9, size=(n, 2))
+    weight = rng.integers(0, 4, size=n).astype(float) if weighted else None
+    kinds = [kind for kind in start.KINDS for _ in range(3)]
+    seeds = rng.permutation(len(kinds))
+    rngs = [np.random.default_rng(seed) for seed in seeds]
+    stack = start.draw(in_memory(X, weight), 4, kinds, rngs, structure=structure)
+    for number, (kind, seed) in enumerate(zip(kinds, seeds, strict=True)):
+        alone = SINGLE[kind](
+            X, 4, np.random.default_rng(seed), structure=structure, sample_weight=weight
+        )
+        close(stack.select(number), alone, 1e-6 if structure.curved else 1e-9)
+
+
+@some_structures
+def test_an_m_step_on_many_responsibilities_is_that_on_each(structure):
+    rng = np.random.default_rng(0)
+    X, weight = clusters(), rng.uniform(size=60)
+    many = rng.dirichlet(np.ones(5), size=(7, 60))
+    many[3] = np.eye(5)[np.minimum(np.arange(60), 4)]  # four clusters of one sample are widened
+    stack = start.stack_of_responsibilities(in_memory(X, weight), many, structure)
+    for number, r in enumerate(many):
+        alone = start.from_responsibilities(X, r, structure=structure, sample_weight=weight)
+        close(stack.select(number), alone, 1e-6 if structure.curved else 1e-9)
+    assert shares(stack.select(3), X).min() > 1e-6
+
+
+def test_wards_method_runs_once_for_all_numbers_of_components(monkeypatch):
+    calls = []
+    original = scipy.cluster.hierarchy.ward
+    monkeypatch.setattr(scipy.cluster.hierarchy, "ward", lambda y: calls.append(1) or original(y))
+    samples, rng = in_memory(clusters()), np.random.default_rng(0)
+    for k in (2, 3, 4):
+        start.draw(samples, k, ["hierarchical"] * 3, [rng] * 3)
+    assert len(calls) == 1
 
 
 # ---- equivariance ------------------------------------------------------------------------
@@ -465,6 +509,87 @@ def test_given_parameters_are_kept():
     np.testing.assert_array_equal(mixture.means, means)
     np.testing.assert_array_equal(mixture.weights, weights)
     np.testing.assert_array_equal(mixture.covariance.values, covariances)
+
+
+# ---- k-means -----------------------------------------------------------------------------
+
+
+def by_scikit_learn(X, centres, weight=None):
+    """Return the centres and the inertia of scikit-learn's k-means from the same centres."""
+    found = sklearn.cluster.KMeans(len(centres), init=centres, n_init=1).fit(
+        X, sample_weight=weight
+    )
+    return found.cluster_centers_, found.inertia_
+
+
+def inertia(X, centres, weight=None):
+    """Return the sum of squared distances from the nearest centres."""
+    squared = ((X[:, None] - centres) ** 2).sum(axis=-1).min(axis=1)
+    return np.average(squared, weights=weight) * (len(X) if weight is None else weight.sum())
+
+
+def lloyd(X, centres, weight=None):
+    """Return the centres (R, k, d) of k-means from other centres, in the units of the data."""
+    points = _kmeans.Points(in_memory(X, weight))
+    found = _kmeans.lloyd(points, (centres - points.centre) / points.scale)
+    return points.centre + points.scale * found
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k", "weighted"), [(150, 4, 3, 0), (150, 4, 3, 1), (90, 1, 8, 0), (20_000, 3, 5, 1)]
+)
+def test_kmeans_ends_where_that_of_scikit_learn_does(n, d, k, weighted):
+    rng = np.random.default_rng(n)
+    X = rng.normal(size=(n, d)) + 2 * rng.integers(3, size=(n, 1))
+    weight = rng.uniform(0.5, 2, size=n) if weighted else None
+    begin = X[np.array([rng.choice(n, k, replace=False) for _ in range(6)])]
+    for centres, first in zip(lloyd(X, begin, weight), begin, strict=True):
+        expected, value = by_scikit_learn(X, first, weight)
+        np.testing.assert_allclose(centres, expected, atol=0.02)
+        assert inertia(X, centres, weight) == pytest.approx(value, rel=1e-3)
+
+
+def test_kmeans_is_a_fixed_point_and_never_worse_than_its_seeds():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    begin = X[np.array([rng.choice(200, 6, replace=False) for _ in range(20)])]
+    found = lloyd(X, begin)
+    again = lloyd(X, found)
+    before, after, later = ([inertia(X, c) for c in many] for many in (begin, found, again))
+    assert (np.array(after) < before).all()
+    np.testing.assert_allclose(later, after, rtol=1e-2)
+    order = rng.permutation(20)
+    np.testing.assert_allclose(lloyd(X, begin[order]), found[order], rtol=1e-12, atol=1e-12)
+
+
+def test_a_centre_without_samples_moves_to_the_farthest_sample():
+    X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [99.0]])
+    begin = np.array([[[0.0], [200.0], [300.0]], [[1.0], [1.0], [1.0]]])
+    for centres in lloyd(X, begin):
+        np.testing.assert_allclose(np.sort(centres.ravel()), [1, 50.5, 99])
+    weight = np.array([1, 1, 1, 1, 1, 0.0])  # the farthest sample is not there
+    centres = lloyd(X, begin[:1, :2], weight)
+    np.testing.assert_allclose(np.sort(centres.ravel()), [1, 50.5])
+
+
+def test_equal_samples_do_not_share_two_clusters():
+    X = np.repeat([[0.1], [0.3], [0.7]], [5, 1, 9], axis=0)
+    for seed in range(10):
+        mixture = start.kmeans(X, 3, np.random.default_rng(seed)).sorted()
+        np.testing.assert_allclose(mixture.weights, [5 / 15, 1 / 15, 9 / 15])
+
+
+def test_seeds_are_drawn_by_squared_distance():
+    X, weight = np.array([0.0, 1.0, 4.0, 4.0])[:, None], np.array([1.0, 2.0, 0.5, 0.0])
+    points = _kmeans.Points(in_memory(X, weight))
+    seeds = _kmeans.seeds(points, 2, np.random.default_rng(0).spawn(4000))
+    first = np.bincount(seeds[:, 0], minlength=4) / 4000
+    np.testing.assert_allclose(first, weight / weight.sum(), atol=0.04)
+    # From 0, sample 1 has mass 2 · 1² and sample 2 has ½ · 4². Sample 2 is the better seed, so it
+    # is kept unless both candidates are sample 1.
+    second = seeds[seeds[:, 0] == 0, 1]
+    assert (second == 2).mean() == pytest.approx(1 - 0.2**2, abs=0.03)
+    assert (seeds != 3).all()
 
 
 # ---- missing entries ---------------------------------------------------------------------
