@@ -29,6 +29,9 @@ with p = d (d − 1) / 2. A structure is an immutable value. It whitens residual
 from second moments and counts its free parameters; no other part of gmmlab asks which structure
 it has.
 
+A structure may hold the covariances of many fits: its values then have leading axes, and every
+method works for all fits at once. A covariance that is singular gives NaN, and harms no other.
+
 Six structures are linear: all components share one covariance, or each has its own. The others
 are `curved`: they can be accelerated like any other, but the remaining gain of a fit is not
 estimated.
@@ -41,6 +44,7 @@ variances     structures without correlations
 structures    the six linear structures, in closed form
 parsimonious  the eight curved structures
 estimation    the searches of their M-steps
+_linalg       linear algebra of stacks in which single matrices may be singular
 """
 
 from gmmlab.covariance.base import Covariance

@@ -143,7 +143,7 @@ def _log_volumes(
     found = logs.copy()
     left = np.arange(len(found))  # the fits that have not converged
     k, d = logs.shape[1], moments.shape[-1]
-    last = promised = np.full(1, np.inf)
+    last = promised = np.inf
     here = _profile(weights, moments, logs)
     for _ in range(_MOST_STEPS):
         shares = _traces(weights, here.relative) / d
@@ -195,7 +195,8 @@ def _shortened(
     cost = here.cost(weights, logs)
     while True:
         there = _profile(weights, moments, logs + step)
-        rises = ~(there.cost(weights, logs + step) <= cost) & (size > _NEAR)
+        falls = there.cost(weights, logs + step) <= cost
+        rises = ~falls & (size > _NEAR) & (size < np.inf)
         if not rises.any():
             return step, there
         factor = np.where(rises, 0.5, 1)
