@@ -47,6 +47,7 @@ estimation    the searches of their M-steps
 _linalg       linear algebra of stacks in which single matrices may be singular
 """
 
+from gmmlab.covariance._linalg import cholesky, eigh, solve
 from gmmlab.covariance.base import Covariance
 from gmmlab.covariance.matrices import MatrixCovariance
 from gmmlab.covariance.moments import upper_products, upper_triangle
@@ -97,6 +98,9 @@ __all__ = [
     "MatrixCovariance",
     "Spherical",
     "Tied",
+    "cholesky",
+    "eigh",
+    "solve",
     "upper_products",
     "upper_triangle",
 ]
