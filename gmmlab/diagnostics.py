@@ -16,7 +16,7 @@ import numpy as np
 
 from gmmlab._validation import check_floor, check_labels, check_number, check_samples
 from gmmlab.convergence import remaining_gain as estimated_gain
-from gmmlab.covariance._linalg import solve
+from gmmlab.covariance import solve
 from gmmlab.em import maximise, sufficient_statistics
 from gmmlab.engine import (
     ON_FLOOR,

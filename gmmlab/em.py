@@ -325,7 +325,7 @@ class _EM:
         """Estimate the gain that further iterations would bring, or NaN if that is too costly."""
         samples, free = self.options.samples, self.options.free
         cheap = can_estimate_remaining_gain(samples, point.mixture, free, n_iter)
-        if not (self.options.remaining_gain and np.any(cheap)):
+        if not np.any(cheap):
             return np.full(len(n_iter), np.nan)
         step, _ = self.m_step(point)
         left = remaining_gain(samples, point.mixture, step.mixture, point.statistics.counts, free)
@@ -348,7 +348,7 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
 
     def stop(which: np.ndarray, status: Status, **known: Any) -> None:
         remaining = None
-        if status in ("converged", "max_iter"):
+        if options.remaining_gain and status in ("converged", "max_iter"):
             n_iter = point.iteration[which]
             remaining = em.select(which).remaining_gain(point.select(which), n_iter)
         stack.close(which, status, point, before, remaining=remaining, **known)

@@ -25,7 +25,7 @@ import numpy as np
 
 from gmmlab._numerics import blocks, normalise
 from gmmlab.convergence.coordinates import Coordinates
-from gmmlab.covariance._linalg import cholesky, solve
+from gmmlab.covariance import cholesky, solve
 from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
 

@@ -296,8 +296,11 @@ def exponential_family_form(
         exact, surely = form.exact(samples, samples.largest)
         if exact.all():
             return form, exact, surely
-    form = ExponentialFamilyForm(mixture, samples.centre, _kept_features(samples, products))
-    return form, *form.exact(samples, samples.extent)
+    form = ExponentialFamilyForm(mixture, samples.centre)
+    exact, surely = form.exact(samples, samples.extent)
+    if exact.any():
+        form.features = _kept_features(samples, products)
+    return form, exact, surely
 
 
 def natural_parameters(mixture: Mixture, centre: np.ndarray) -> np.ndarray:

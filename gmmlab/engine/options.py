@@ -41,7 +41,7 @@ class Options:
     def checked(
         cls,
         samples: Samples,
-        starts: Sequence[Any],
+        starts: Sequence[Any] | Mixture,
         *,
         name: str,
         free: Any,
@@ -57,14 +57,14 @@ class Options:
     ) -> Self:
         """Return the options, or raise an error that names the wrong argument.
 
-        `starts` have the same number of components and the same structure. Errors call one of them
-        `name`.
+        `starts` have the same number of components and the same structure, or are a stack. Errors
+        call one of them `name`.
         """
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None; got {callback!r}")
         if not isinstance(accelerate, bool | np.bool_):
             raise TypeError(f"accelerate must be True or False; got {accelerate!r}")
-        start = starts[0]
+        start = starts if isinstance(starts, Mixture) else starts[0]
         if check_mixture(start, name=name).n_features != samples.n_features:
             raise ValueError(
                 f"{name} must have as many features as X ({samples.n_features}); "
@@ -87,7 +87,7 @@ class Options:
             floor = relative_floor(samples)
         return cls(
             samples=samples,
-            start=Mixture.stacked(starts),
+            start=start if start is starts else Mixture.stacked(starts),
             free=free,
             tol=tol,
             max_iter=max_iter,

@@ -77,8 +77,9 @@ def relative_floor(X: Any, fraction: float = 1e-6, *, sample_weight: Any = None)
 def total_moment(samples: Samples, structure: type[Covariance]) -> np.ndarray:
     """Return the second moment of all samples about their mean, in a structure's shape, k = 1.
 
-    A stack of fits with data or weights of their own has a stack of moments. If entries are missing, the variance of each feature is that of its observed entries, and
-    features are treated as uncorrelated: this is enough for a scale.
+    A stack of fits with data or weights of their own has a stack of moments. If entries are
+    missing, the variance of each feature is that of its observed entries, and features are treated
+    as uncorrelated: this is enough for a scale.
     """
     if samples.has_missing:
         return structure.moments.of_variances(_observed_variances(samples)[..., None, :])
@@ -132,7 +133,7 @@ def own_covariance(samples: Samples, structure: type[Covariance]) -> Covariance:
             f"cannot be estimated: {advice}"
         )
     covariance = _whole(samples, structure)
-    if structure.moments.conditioning(covariance.stack)[0] < SINGULAR:
+    if not structure.moments.conditioning(covariance.stack)[0] >= SINGULAR:
         raise ValueError(
             f"X must span all of its {samples.n_features} features; its {samples.n_samples} "
             f"samples lie in fewer dimensions, so {structure.__name__} covariances cannot be "
@@ -147,7 +148,7 @@ def _own_covariances(
     """Return a stack of covariances, NaN for singular data, so that these fits are degenerate."""
     covariance = _whole(samples, structure)
     values = covariance.values.reshape(len(constant), -1)
-    singular = (structure.moments.conditioning(covariance.stack) < SINGULAR).any(axis=-1)
+    singular = ~(structure.moments.conditioning(covariance.stack) >= SINGULAR).all(axis=-1)
     values = np.where((constant | singular)[:, None], np.nan, values)
     return covariance.unchecked(values.reshape(covariance.values.shape))
 
