@@ -206,6 +206,22 @@ def test_until_em_is_slow_it_is_plain_em():
         np.testing.assert_array_equal(fast.trace[name][:quick], plain.trace[name][:quick])
 
 
+@some_structures
+@pytest.mark.parametrize("seed", range(10))
+def test_an_extrapolation_follows_two_slow_steps_of_em(structure, seed):
+    """Consecutive ones: EM leaves a saddle slowly, then fast, and is slow again near an optimum."""
+    rng = np.random.default_rng(0)
+    X = datasets.random_mixture(90, 3, 2, separation=rng.uniform(1, 3), rng=rng).X + 5
+    mixture = start.random_points(X, 3, np.random.default_rng([0, seed]), structure=structure)
+    trace = accelerated(X, mixture, tol=1e-9, max_iter=300).trace
+    gains = np.diff(trace["log_likelihood"], prepend=-np.inf) / len(X)
+    slow = np.isfinite(trace["elbo_m_step"]) & (gains <= 1e-3)
+    rows = np.flatnonzero(np.isnan(trace["elbo_m_step"][1:])) + 1
+    assert len(rows)
+    assert slow[rows - 1].all()
+    assert slow[rows - 2].all()
+
+
 # ---- iterations, tolerance, callback -----------------------------------------------------------
 
 
