@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -23,11 +22,11 @@ from gmmlab import start
 from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_weight, is_dask
 from gmmlab.covariance import STRUCTURES, Covariance, DiagonalCovariance
-from gmmlab.em import fit
-from gmmlab.engine import Samples, log_joint_observed, relative_floor
+from gmmlab.em import fit_stack
+from gmmlab.engine import Options, Samples, log_joint_observed, relative_floor
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
-from gmmlab.search import MIXED, STARTS, check_starts, search
+from gmmlab.search import MIXED, check_starts, search
 
 # The wording of scikit-learn, which callers may match.
 _UNCONVERGED = (
@@ -140,7 +139,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         "reg_covar": [Interval(Real, 0.0, None, closed="left")],
         "max_iter": [Interval(Integral, 0, None, closed="left")],
         "n_init": [Interval(Integral, 1, None, closed="left"), StrOptions({"mixed"}), dict],
-        "init_params": [StrOptions(set(STARTS))],
+        "init_params": [StrOptions(set(start.KINDS))],
         "weights_init": ["array-like", None],
         "means_init": ["array-like", None],
         "precisions_init": ["array-like", None],
@@ -308,7 +307,7 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         vars(self).pop("search_", None)  # the result of an earlier call of `fit`
         settings = self._settings(samples)
         if self._continues():
-            return self._best_of([self._fitted_mixture()], samples, settings)
+            return self._best_of(start.repeated(self._fitted_mixture(), 1), samples, settings)
         if isinstance(self.n_init, str | Mapping):
             return self._best_of_search(samples, settings)
         return self._best_of(self._starts(samples), samples, settings)
@@ -357,24 +356,29 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             return error.fit
         return self.search_.best
 
-    def _best_of(self, starts: list[Mixture], samples: Samples, settings: dict[str, Any]) -> Fit:
-        """Return the best fit from given starts; a degenerate one only if all are."""
-        results, degenerate = [], []
-        for number, mixture in enumerate(starts):
-            if self.verbose:
-                print(f"Initialization {number}")
-                settings["callback"] = self._report
-            try:
-                result = fit(
-                    samples, mixture, accelerate=self.accelerate, extra_step=True, **settings
-                )
-                results.append(result)
-            except DegenerateError as error:
-                result = error.fit
-                degenerate.append(result)
-            if self.verbose:
-                print(f"Initialization {number}: {result.message}")
-        return max(results or degenerate, key=lambda result: result.log_likelihood)
+    def _best_of(self, starts: Mixture, samples: Samples, settings: dict[str, Any]) -> Fit:
+        """Return the best fit from a stack of starts; a degenerate one only if all are."""
+        settings.pop("missing")
+        if self.verbose:
+            settings["callback"] = self._report
+        options = Options.checked(
+            samples, starts, name="start", accelerate=self.accelerate, extra_step=True, **settings
+        )
+        if options.callback is None:
+            results = fit_stack(options)
+        else:
+            numbers = range(len(starts.weights))
+            results = [self._one_of(options.select([number]), number) for number in numbers]
+        return max(results, key=lambda one: (one.status != "degenerate", one.log_likelihood))
+
+    def _one_of(self, options: Options, number: int) -> Fit:
+        """Return the fit from one of several starts, and print what `verbose` asks for."""
+        if self.verbose:
+            print(f"Initialization {number}")
+        [result] = fit_stack(options)
+        if self.verbose:
+            print(f"Initialization {number}: {result.message}")
+        return result
 
     def _report(self, iteration: int, mixture: Mixture, log_likelihood: float) -> None:
         """Print the progress of a fit, and call the caller's callback."""
@@ -383,37 +387,39 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         if self.callback is not None:
             self.callback(iteration, mixture, log_likelihood)
 
-    def _starts(self, samples: Samples) -> list[Mixture]:
-        """Return the mixtures to start from: what the caller gave, and the rest drawn."""
+    def _starts(self, samples: Samples) -> Mixture:
+        """Return a stack of starts: what the caller gave, and the rest drawn."""
         given = self._given(samples.n_features)
-        samples = start.completed_samples(samples)
-        starts = []
-        for rng in self._generator().spawn(self.n_init):
-            if len(given) == 3:  # every block is given
-                starts.append(Mixture(**given))
-            else:
-                starts.append(replace(self._drawn(samples, rng), **given))
-        return starts
+        if len(given) == 3:  # every block is given
+            return start.repeated(Mixture(**given), self.n_init)
+        return start.with_given(self._drawn(start.completed_samples(samples)), given)
 
     def _generator(self, random_state: Any = None) -> np.random.Generator:
         state = check_random_state(self.random_state if random_state is None else random_state)
         return np.random.default_rng(state.randint(2**32, size=4, dtype=np.uint64))
 
-    def _drawn(self, samples: Samples, rng: np.random.Generator) -> Mixture:
-        """Return a start from `responsibilities_init`, or drawn as `init_params` says."""
+    def _drawn(self, samples: Samples) -> Mixture:
+        """Return starts from `responsibilities_init`, or drawn as `init_params` says."""
         structure, k = STRUCTURES[self.covariance_type], self.n_components
         if self.responsibilities_init is not None:
-            drawn = _from_responsibilities(samples, self.responsibilities_init, k, structure)
+            one = _from_responsibilities(samples, self.responsibilities_init, k, structure)
+            drawn = start.repeated(one, self.n_init)
         else:
+            rngs = self._generator().spawn(self.n_init)
+
+            def draw(kind: str) -> Mixture:
+                return start.draw(samples, k, [kind] * self.n_init, rngs, structure=structure)
+
             try:
-                drawn = STARTS[self.init_params](samples, k, rng, structure=structure)
+                drawn = draw(self.init_params)
             except ValueError as error:  # k-means found fewer clusters than components
                 if self.reg_covar == 0 and self.floor is None:
                     raise ValueError(f"{_ILL_DEFINED} {error}") from error
                 words = f"{error}. Some components coincide: reduce n_components."
                 warnings.warn(words, ConvergenceWarning, stacklevel=6)
-                drawn = start.kmeans_plus_plus(samples, k, rng, structure=structure)
-        return replace(drawn, covariance=drawn.covariance.ridged(self._ridge()))
+                drawn = draw("k-means++")
+        covariance = drawn.covariance.ridged(self._ridge())
+        return Mixture.unchecked(drawn.weights, drawn.means, covariance)
 
     def _given(self, d: int) -> dict[str, Any]:
         """Return the blocks of a mixture that the caller gave, after checking them."""

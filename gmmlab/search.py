@@ -8,36 +8,36 @@ do the slow fits that will end highest begin to stand out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from gmmlab import diagnostics, start
+from gmmlab import diagnostics, engine, start
 from gmmlab._validation import BLOCKS, check_choice, check_count, check_rng
 from gmmlab.covariance import Covariance, Full
-from gmmlab.em import fit
-from gmmlab.engine import as_samples
+from gmmlab.em import fit_stack
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import DegenerateError, Fit
 
 #: The field of a `Mixture` that holds each block.
 FIELDS = {"weights": "weights", "means": "means", "covariances": "covariance"}
-#: The kinds of start, by scikit-learn's names where it has them.
-STARTS: dict[str, Callable[..., Mixture]] = {
-    "kmeans": start.kmeans,
-    "k-means++": start.kmeans_plus_plus,
-    "random": start.random_responsibilities,
-    "random_from_data": start.random_points,
-    "hierarchical": start.hierarchical,
-}
 #: The number of starts of each kind that a search draws by default.
 MIXED = {"kmeans": 10, "k-means++": 20, "random_from_data": 70}
 #: The default rounds: the passes of a short run, and how many of the fits go on.
 ROUNDS = ((150, 10),)
+# The arguments of `fit` that a search passes on, and their values by default.
+_SETTINGS = {
+    "free": BLOCKS,
+    "floor": None,
+    "degenerate": "raise",
+    "callback": None,
+    "ridge": 0.0,
+    "missing": "raise",
+    "accelerate": True,
+    "extra_step": False,
+}
 # Two fits whose total log-likelihoods differ by less than this, in nats, are the same optimum.
 _SAME = 1e-3
 
@@ -158,61 +158,115 @@ def search(
     >>> round(found.best.log_likelihood, 4)
     -1126.3159
     """
-    marginalise = settings.get("missing") == "marginalise"
-    samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
-    completed = start.completed_samples(samples)
+    settings = {**_SETTINGS, **settings}
+    missing = engine.marginalises(settings.pop("missing"))
+    samples = engine.as_samples(X, sample_weight, missing=missing, in_memory=True)
     rng = check_rng(rng)
-    if isinstance(begin, Mixture):
-        raise TypeError("begin must be an iterable of Mixture, e.g. [mixture]; got a Mixture")
-    begin = tuple(check_mixture(one, name="begin") for one in begin)
+    begin = _check_begin(begin, (n_components, samples.n_features), structure)
     if not (begin and starts == {}):
         starts = check_starts(MIXED if starts is None else starts)
     rounds, given = _check_rounds(rounds), check_given(given)
-    settings = {"tol": tol, "accelerate": True, "free": BLOCKS, **settings}
-    failed: list[DegenerateError] = []
+    if settings["degenerate"] == "restart":
+        raise ValueError("degenerate must be 'raise' or 'floor' in a search; got 'restart'")
 
-    def run(mixtures: Iterable[Mixture], passes: int) -> Iterator[Fit]:
-        for mixture in mixtures:
-            try:
-                yield fit(samples, mixture, max_iter=passes, **settings)
-            except DegenerateError as error:
-                failed.append(error)
-
-    @cache  # it takes a pass over the data, and every ranking asks for it
-    def is_sound(one: Fit) -> bool:
-        return not diagnostics.degenerate(one.mixture, samples)
-
-    def ranked(fits: Iterable[Fit]) -> list[Fit]:
-        """Sort from best to worst, with degenerate fits last."""
-        return sorted(fits, key=lambda one: (is_sound(one), one.log_likelihood), reverse=True)
-
-    # The short runs. Each start has a generator of its own, and is drawn when its turn comes.
+    # The short runs of all starts, each of which has a generator of its own
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
-    drawn = (
-        replace(STARTS[kind](completed, n_components, own, structure=structure), **given)
-        for kind, own in zip(kinds, rng.spawn(len(kinds)), strict=True)
+    rngs = rng.spawn(len(kinds))
+    stacks = [Mixture.stacked(begin)] if begin else []
+    if kinds:
+        whole = start.completed_samples(samples)
+        drawn = start.draw(whole, n_components, kinds, rngs, structure=structure)
+        stacks.append(start.with_given(drawn, given))
+    stack = stacks[0] if len(stacks) == 1 else Mixture.concatenated(stacks)
+    n_starts = len(stack.weights)
+    options = engine.Options.checked(
+        samples, stack, name="start", tol=tol, max_iter=max_iter, **settings
     )
-    mixtures: Iterable[Mixture] = chain(begin, drawn)
+    runs = _Runs(options)
     *early, (passes, n_full) = rounds
     for few, n_kept in early:
-        mixtures = [one.mixture for one in ranked(run(mixtures, min(few, max_iter)))[:n_kept]]
-    short = ranked(run(mixtures, min(passes, max_iter)))
+        stack = Mixture.stacked([one.fit.mixture for one in runs.short(stack, few)[:n_kept]])
+    short = runs.short(stack, passes)
 
     # The full runs: of the best, and of the next best as long as all are degenerate.
-    fits: list[Fit] = []
-    while short and not any(map(is_sound, fits)):
+    full: list[_Judged] = []
+    while short and not any(one.sound for one in full):
         promising, short = short[:n_full], short[n_full:]
-        fits = ranked([*fits, *run((one.mixture for one in promising), max_iter)])
-    if not fits:
-        raise max(failed, key=lambda error: error.fit.log_likelihood)
+        full = sorted(full + runs.full([one.fit.mixture for one in promising]), reverse=True)
+    if not full:
+        worst = max(runs.failed, key=lambda one: one.log_likelihood)
+        raise DegenerateError(worst.message, worst)
 
-    best = fits[0]
-    degenerate = [error.fit for error in failed]
-    degenerate += [one for one in fits + short if not is_sound(one)]
+    best = full[0].fit
+    degenerate = runs.failed + [one.fit for one in full + short if not one.sound]
     aside = [one for one in degenerate if one.log_likelihood > best.log_likelihood + _SAME]
-    n_starts = len(begin) + len(kinds)
-    found = Search(best, tuple(fits), tuple(aside), n_starts, degenerate=not is_sound(best))
+    fits = tuple(one.fit for one in full)
+    found = Search(best, fits, tuple(aside), n_starts, degenerate=not full[0].sound)
     return replace(found, best=replace(best, message=f"{best.message} {found.message}"))
+
+
+@dataclass(frozen=True, order=True)
+class _Judged:
+    """A fit, and whether no component is degenerate: sound fits are better than others."""
+
+    sound: bool
+    log_likelihood: float
+    fit: Fit = field(compare=False)
+
+
+class _Runs:
+    """Runs of EM from stacks of mixtures; the fits that degenerate are collected in `failed`."""
+
+    def __init__(self, options: engine.Options) -> None:
+        self.options = options
+        self.failed: list[Fit] = []
+
+    def short(self, stack: Mixture, passes: int) -> list[_Judged]:
+        """Return the fits after some passes, from best to worst; only their mixtures count."""
+        options = replace(
+            self.options,
+            start=stack,
+            max_iter=min(passes, self.options.max_iter),
+            remaining_gain=False,
+        )
+        return self._run(options)
+
+    def full(self, mixtures: Sequence[Mixture]) -> list[_Judged]:
+        """Return the fits after all passes, from best to worst."""
+        return self._run(replace(self.options, start=Mixture.stacked(mixtures)))
+
+    def _run(self, options: engine.Options) -> list[_Judged]:
+        together = [options]
+        if options.callback is not None:  # it is told of one fit after the other
+            together = [options.select([number]) for number in range(len(options.start.weights))]
+        fits = [one for part in together for one in fit_stack(part)]
+        self.failed += [one for one in fits if one.status == "degenerate"]
+        fits = [one for one in fits if one.status != "degenerate"]
+        if not fits:
+            return []
+        found = diagnostics.degenerate_many(
+            Mixture.stacked([one.mixture for one in fits]), options.samples
+        )
+        judged = [
+            _Judged(not problems, one.log_likelihood, one)
+            for one, problems in zip(fits, found, strict=True)
+        ]
+        return sorted(judged, reverse=True)
+
+
+def _check_begin(begin: Any, shape: tuple[int, int], structure: type[Covariance]) -> list[Mixture]:
+    """Return the starts that the caller gives, which must have that shape and structure."""
+    if isinstance(begin, Mixture):
+        raise TypeError("begin must be an iterable of Mixture, e.g. [mixture]; got a Mixture")
+    begin = [check_mixture(one, name="begin") for one in begin]
+    for one in begin:
+        if type(one.covariance) is not structure or one.means.shape != shape:
+            raise ValueError(
+                "begin must hold mixtures of the structure, the number of components and the "
+                f"number of features of the search, {getattr(structure, '__name__', structure)} "
+                f"and {shape}; got {type(one.covariance).__name__} and {one.means.shape}"
+            )
+    return begin
 
 
 def check_given(given: Any) -> dict[str, Any]:
@@ -237,7 +291,7 @@ def check_starts(starts: Any, *, name: str = "starts") -> dict[str, int]:
             f"got {starts!r}"
         )
     return {
-        check_choice(kind, STARTS, name=name): check_count(count, name=f"{name}[{kind!r}]")
+        check_choice(kind, start.KINDS, name=name): check_count(count, name=f"{name}[{kind!r}]")
         for kind, count in starts.items()
     }
 

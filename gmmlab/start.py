@@ -10,7 +10,8 @@ has a single sample or a feature is constant.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -445,6 +446,28 @@ def draw(
     return Mixture.concatenated(stacks).select(np.argsort(order))
 
 
+def repeated(mixture: Mixture, n_starts: int) -> Mixture:
+    """Return a stack in which every start is the same mixture."""
+    return Mixture.stacked([mixture]).select(np.zeros(n_starts, dtype=np.intp))
+
+
+def with_given(starts: Mixture, given: Mapping[str, Any]) -> Mixture:
+    """Return a stack of starts in which some blocks, by the fields of `Mixture`, are given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the given blocks and the others do not form a mixture.
+    """
+    if not given:
+        return starts
+    checked = repeated(replace(starts.select(0), **given), len(starts.weights))
+    names = (each.name for each in fields(Mixture))
+    return Mixture.unchecked(
+        **{name: getattr(checked if name in given else starts, name) for name in names}
+    )
+
+
 def stack_of_responsibilities(
     samples: Samples, responsibilities: np.ndarray, structure: Structure
 ) -> Mixture:
@@ -532,7 +555,7 @@ def _by_ward(
         whole = _check(samples.X[counted], k, samples.weight[counted])
     if whole.n_samples <= _WARD:
         one = _m_step(whole, structure, _transposed, _ward(whole, k, samples.cache))
-        return one.select(np.zeros(len(rngs), dtype=np.intp))
+        return repeated(one.select(0), len(rngs))
     parts = []
     for rng in rngs:
         drawn = rng.choice(whole.n_samples, size=_WARD, replace=False, shuffle=False)

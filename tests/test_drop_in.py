@@ -65,7 +65,8 @@ def law_the_start_with_the_best_score_is_kept(GaussianMixture):
         options = {"init_params": "random_from_data", "max_iter": 2, "random_state": seed}
         # More starts include the first ones, so they can only find a better fit.
         scores = [GaussianMixture(5, n_init=n, **options).fit(X).score(X) for n in range(1, 6)]
-        assert scores == sorted(scores)
+        # Fits that run together are equal to fits alone up to rounding.
+        assert scores == pytest.approx(sorted(scores), abs=1e-12)
 
 
 def law_a_shift_of_the_data_shifts_the_fit(GaussianMixture):

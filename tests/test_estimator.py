@@ -910,7 +910,7 @@ def test_the_callback_is_called_at_every_iteration(X, verbose, capsys):
         3, callback=lambda *row: seen.append(row), tol=1e-4, random_state=0, verbose=verbose
     ).fit(X)
     assert [row[0] for row in seen] == list(range(model.n_iter_ + 1))
-    assert seen[-1][1] is model.result_.mixture
+    assert seen[-1][1] == model.result_.mixture
     assert seen[-1][2] == model.result_.log_likelihood
     assert ("Iteration" in capsys.readouterr().out) == bool(verbose)
 

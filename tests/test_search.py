@@ -15,7 +15,7 @@ from gmmlab import (
     fit,
     start,
 )
-from gmmlab.search import MIXED, STARTS, search
+from gmmlab.search import MIXED, search
 
 FEW = {"kmeans": 2, "k-means++": 2, "random": 1, "random_from_data": 4}
 
@@ -174,7 +174,7 @@ def test_another_seed_draws_other_starts():
     assert one.best.mixture.to_json() != two.best.mixture.to_json()
 
 
-@pytest.mark.parametrize("kind", STARTS)
+@pytest.mark.parametrize("kind", start.KINDS)
 def test_every_kind_of_start_can_be_used_alone(clusters, kind):
     found = search(clusters, 3, rng(), structure=Tied, starts={kind: 3})
     assert found.n_starts == len(found.fits) == 3
@@ -291,6 +291,12 @@ def test_settings_are_passed_to_every_fit(clusters, settings):
         ({"rounds": ((0, 10),)}, ValueError, "the number of passes in rounds must be at least 1"),
         ({"rounds": ((150, 0),)}, ValueError, "the number of fits to keep in rounds must be at"),
         ({"begin": [1]}, TypeError, "begin must be a Mixture"),
+        (
+            {"begin": [Mixture([1.0], [[0, 0]], Spherical([1]))]},
+            ValueError,
+            r"begin must hold mixtures of .* Full and \(3, 2\); got Spherical and \(1, 2\)",
+        ),
+        ({"degenerate": "restart"}, ValueError, "degenerate must be 'raise' or 'floor' in a sear"),
         (
             {"begin": Mixture([1.0], [[0, 0]], Spherical([1]))},
             TypeError,
