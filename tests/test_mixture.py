@@ -615,6 +615,84 @@ def test_integers_become_floats():
     assert (mixture.n_components, mixture.n_features) == (1, 2)
 
 
+# ---- stacks ------------------------------------------------------------------------------
+
+
+def stack_of(structure, count=4, k=3, d=2):
+    """Return mixtures of one structure, and the stack of them."""
+    rng = np.random.default_rng(0)
+    mixtures = [random_mixture(rng, k, d, structure) for _ in range(count)]
+    return mixtures, Mixture.stacked(mixtures)
+
+
+@every_structure
+def test_a_stack_holds_its_members_bit_for_bit(structure):
+    mixtures, stack = stack_of(structure)
+    assert (stack.n_components, stack.n_features) == (3, 2)
+    assert stack.n_parameters() == mixtures[0].n_parameters()
+    for number, mixture in enumerate(mixtures):
+        assert same_bits(stack.select(number), mixture)
+    for fits in (slice(1, 3), np.array([2, 0]), np.array([False, True, False, True])):
+        chosen = stack.select(fits)
+        for position, number in enumerate(np.arange(4)[fits]):
+            assert same_bits(chosen.select(position), mixtures[number])
+    parts = [stack.select(slice(0, 1)), stack.select(slice(1, 4))]
+    assert same_bits(Mixture.concatenated(parts), stack)
+    assert same_bits(pickle.loads(pickle.dumps(stack)), stack)
+    assert not stack.means.flags.writeable
+
+
+@every_structure
+def test_where_chooses_between_the_members_of_two_stacks(structure):
+    _, stack = stack_of(structure)
+    other = stack.select(np.arange(4)[::-1])
+    mask = np.array([True, False, False, True])
+    found = stack.where(mask, other)
+    for number, mine in enumerate(mask):
+        assert same_bits(found.select(number), (stack if mine else other).select(number))
+
+
+@every_structure
+def test_densities_of_a_stack_are_those_of_its_members(structure):
+    mixtures, stack = stack_of(structure)
+    rng = np.random.default_rng(1)
+    shared, own = rng.normal(size=(7, 2)), rng.normal(size=(4, 7, 2))
+    counts, about = rng.uniform(1, 9, size=(4, 3)), rng.normal(size=(4, 3, 2))
+    normaliser, covariances = stack.log_normaliser, stack.covariances
+    moments = stack.covariance.moments.scatter(rng.normal(size=(4, 3, 2, 9)), np.ones((4, 3, 9)))
+    expected = stack.expected_log_joint(counts, moments)
+    for number, mixture in enumerate(mixtures):
+        np.testing.assert_allclose(normaliser[number], mixture.log_normaliser, rtol=1e-12)
+        np.testing.assert_allclose(covariances[number], mixture.covariances, rtol=1e-14)
+        wanted = mixture.expected_log_joint(counts[number], moments[number])
+        np.testing.assert_allclose(expected[number], wanted, rtol=1e-11)
+        for X in (shared, own):
+            mine = X if X.ndim == 2 else X[number]
+            for centres in (None, about):
+                whitened = stack.whiten(X, centres)[number]
+                wanted = mixture.whiten(mine, None if centres is None else centres[number])
+                np.testing.assert_allclose(whitened, wanted, rtol=1e-11, atol=1e-11)
+            log_joint = stack.log_joint_whitened(stack.whiten(X))[number]
+            np.testing.assert_allclose(log_joint.T, mixture.log_joint(mine), rtol=1e-11)
+
+
+@every_structure
+def test_a_singular_member_has_a_density_of_nan_and_harms_no_other(structure):
+    mixtures, stack = stack_of(structure)
+    bad = structure.unchecked(np.zeros(mixtures[2].covariance.values.shape))
+    broken = [*mixtures]
+    broken[2] = Mixture.unchecked(mixtures[2].weights, mixtures[2].means, bad)
+    with np.errstate(all="ignore"):
+        found = Mixture.stacked(broken)
+        normaliser = found.log_normaliser
+        log_joint = found.log_joint_whitened(found.whiten(np.ones((5, 2))))
+    assert not np.isfinite(normaliser[2]).any()
+    good = [0, 1, 3]
+    np.testing.assert_array_equal(normaliser[good], stack.log_normaliser[good])
+    wanted = stack.log_joint_whitened(stack.whiten(np.ones((5, 2))))
+    np.testing.assert_allclose(log_joint[good], wanted[good], rtol=1e-13)
+
+
 # ---- errors ------------------------------------------------------------------------------
 
 

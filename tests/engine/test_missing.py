@@ -127,6 +127,44 @@ def test_rows_with_nothing_observed_change_no_parameter(case):
     assert next_one.log_likelihood - value <= 1e-6 * len(more) + 1e-10 * abs(value)
 
 
+# ---- stacks ----------------------------------------------------------------------------------
+
+
+@given(
+    problems,
+    st.sampled_from([None, "shared", "own"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_sums_of_a_stack_are_those_of_its_members(case, weighted, own, about_given, seed):
+    """Fits may have patterns of their own."""
+    X, first = case
+    rng = np.random.default_rng(seed)
+    mixtures = [first.take(rng.permutation(first.n_components)) for _ in range(3)]
+    mixtures = [
+        Mixture(each.weights, each.means + rng.normal(size=each.means.shape), each.covariance)
+        for each in mixtures
+    ]
+    data = np.stack([X[rng.permutation(len(X))] * scale for scale in (1, 2, 3)]) if own else X
+    data = np.where(rng.random(data.shape) < 0.05, NAN, data)
+    data[..., -1, :] = 0  # no feature is missing in all samples
+    weight = {None: None, "shared": rng.exponential(size=len(X))}.get(
+        weighted, rng.exponential(size=(3, len(X)))
+    )
+    stack, samples = Mixture.stacked(mixtures), Samples(data, weight, missing=True, n_fits=3)
+    about = stack.means + rng.normal(size=stack.means.shape) if about_given else None
+    found = samples.fold(ObservedForm(stack, about))
+    for number, mixture in enumerate(mixtures):
+        share = weight[number] if np.ndim(weight) == 2 else weight
+        alone = Samples(data[number] if own else data, share, missing=True)
+        wanted = alone.fold(ObservedForm(mixture, None if about is None else about[number]))
+        for name in ("counts", "first", "second", "log_likelihood", "expected_log_joint", "about"):
+            one, other = getattr(found, name)[number], getattr(wanted, name)
+            size = np.abs(np.nan_to_num(other)).max(initial=1)
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-11 * size, err_msg=name)
+
+
 # ---- the likelihood --------------------------------------------------------------------------
 
 

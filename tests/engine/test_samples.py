@@ -212,6 +212,67 @@ def test_samples_of_weight_zero_have_no_part_in_the_spread():
     np.testing.assert_array_equal(Samples(X).spread[1], [7, 9])
 
 
+# ---- stacks ----------------------------------------------------------------------------------
+
+
+def stacks(rng, n=50):
+    """Yield data and weights of four fits, which have them in common or not."""
+    X = rng.normal(size=(n, 2)) + 5
+    own = X + rng.normal(size=(4, 1, 2)) * [1, 10]
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=4)
+    for weight in (None, rng.exponential(size=n), rng.exponential(size=(4, n)), counts):
+        for data in (X, own):
+            yield data, weight
+
+
+def of_fit(array, number, dimensions):
+    """Return the part of an array that belongs to a fit, or all of it if all fits share it."""
+    return array[number] if np.ndim(array) > dimensions else array
+
+
+def test_the_samples_of_each_fit_are_those_of_a_fit_alone():
+    for X, weight in stacks(np.random.default_rng(0)):
+        samples = Samples(X, weight, n_fits=4)
+        assert samples.stack == ((4,) if np.ndim(X) == 3 or np.ndim(weight) == 2 else ())
+        assert (samples.n_samples, samples.n_features) == (50, 2)
+        for number in range(4):
+            alone = Samples(of_fit(X, number, 2), of_fit(weight, number, 1))
+            for fits in (slice(number, number + 1), np.array([number]), np.arange(4) == number):
+                part = samples.select(fits)
+                assert part.stack == ((1,) if samples.stack else ())
+                for name in ("total", "low", "high", "centre", "extent", "largest"):
+                    wanted = getattr(alone, name)
+                    np.testing.assert_allclose(np.squeeze(getattr(part, name)), wanted, rtol=1e-14)
+            for end, wanted in zip(samples.spread, alone.spread, strict=True):
+                np.testing.assert_array_equal(of_fit(end, number, 1), wanted)
+            assert samples.largest_weight >= alone.largest_weight
+
+
+def test_ranges_of_a_stack_have_an_entry_for_each_fit():
+    """Also where the fits share the data and no weight is 0, as the sums of weights have."""
+    for X, weight in stacks(np.random.default_rng(0)):
+        samples = Samples(X, weight, n_fits=4)
+        for end in samples.spread:
+            assert end.shape == (*samples.stack, 2)
+
+
+def test_fits_with_the_same_samples_share_one_object():
+    samples = Samples(np.arange(8.0).reshape(4, 2), [1, 2, 3, 4], n_fits=3)
+    assert samples.select(np.array([1])) is samples
+
+
+@given(st.integers(1, 70_000))
+def test_chunks_of_a_stack_hold_every_row_of_every_fit(n):
+    X = np.arange(2.0 * n).reshape(2, n, 1)
+    weight, aligned = X[..., 0] + 1, X + 2
+    seen = Samples(X, weight, n_fits=2).fold(
+        lambda rows, share, more: Rows([(rows.copy(), share[..., None], more)]), aligned
+    )
+    assert len(seen) == len(Samples(X[0]).fold(lambda *_: Rows([0])))
+    for part, whole in zip(zip(*seen, strict=True), (X, X + 1, X + 2), strict=True):
+        np.testing.assert_array_equal(np.concatenate(part, axis=1), whole)
+
+
 # ---- errors ----------------------------------------------------------------------------------
 
 

@@ -29,8 +29,9 @@ from gmmlab.engine.exponential_family import (
     natural_parameters,
     products_of,
 )
+from gmmlab.engine.passes import Pass
 from gmmlab.engine.samples import Samples
-from gmmlab.engine.statistics import ResidualForm
+from gmmlab.engine.statistics import ResidualForm, SufficientStatistics
 
 # What the guard promises of log-densities, for each feature; half of it moves a density.
 BOUND = {np.dtype(np.float64): 1e-10, np.dtype(np.float32): 1e-3}
@@ -206,6 +207,109 @@ def test_responsibilities_of_type_bool_may_be_weighted(structure):
     form = ResidualForm(random_mixture(rng, 3, 2, structure))
     found = samples.fold(form, np.eye(3, dtype=bool)[labels])
     np.testing.assert_allclose(found.counts, np.bincount(labels, weight), rtol=1e-14)
+
+
+# ---- stacks ----------------------------------------------------------------------------------
+
+NAMES = ("counts", "first", "second", "log_likelihood", "expected_log_joint", "about")
+
+
+def assert_close(found, wanted, rtol=1e-11):
+    """Compare statistics, each against the largest entry of the same kind."""
+    for name in NAMES:
+        one, other = getattr(found, name), getattr(wanted, name)
+        size = np.abs(np.nan_to_num(other)).max(initial=1)
+        np.testing.assert_allclose(one, other, rtol=0, atol=rtol * size, err_msg=name)
+
+
+@st.composite
+def stacks(draw):
+    """Draw mixtures, their samples, and what is given instead of means and responsibilities."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    k, d, n = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 60))
+    count, structure = draw(st.integers(1, 5)), draw(st.sampled_from(STRUCTURES))
+    mixtures = [random_mixture(rng, k, d, structure) for _ in range(count)]
+    X = rng.normal(size=(count, n, d) if draw(st.booleans()) else (n, d))
+    weight = draw(st.sampled_from([None, (n,), (count, n)]))
+    weight = None if weight is None else rng.exponential(size=weight)
+    return mixtures, X, weight, rng
+
+
+def of_fit(array, number, dimensions):
+    """Return the part of an array that belongs to a fit, or all of it if all fits share it."""
+    return array[number] if np.ndim(array) > dimensions else array
+
+
+@given(stacks(), st.booleans(), st.booleans())
+def test_the_sums_of_a_stack_are_those_of_its_members(case, about_given, r_given):
+    mixtures, X, weight, rng = case
+    stack, samples = Mixture.stacked(mixtures), Samples(X, weight, n_fits=len(mixtures))
+    about = rng.normal(size=stack.means.shape) if about_given else None
+    shape = len(mixtures), samples.n_samples, stack.n_components
+    r = [rng.dirichlet(np.ones(shape[2]), size=shape[:2])] if r_given else []
+    whitened = samples.fold(ResidualForm(stack, about), *r)
+    products = samples.fold(ExponentialFamilyForm(stack, samples.centre))
+    for number, mixture in enumerate(mixtures):
+        alone = Samples(of_fit(X, number, 2), of_fit(weight, number, 1))
+        form = ResidualForm(mixture, of_fit(about, number, 2))
+        assert_close(whitened.select(number), alone.fold(form, *(each[number] for each in r)))
+        wanted = alone.fold(ExponentialFamilyForm(mixture, alone.centre))
+        assert_close(products.select(number), wanted, 1e-9)
+
+
+@given(stacks())
+def test_the_moments_and_exactness_of_a_stack_are_those_of_its_members(case):
+    mixtures, X, weight, rng = case
+    stack, samples = Mixture.stacked(mixtures), Samples(X, weight, n_fits=len(mixtures))
+    structure, means = type(stack.covariance), stack.means + rng.normal(size=stack.means.shape)
+    whole = samples.fold(ResidualForm(stack))
+    # steps of one to ten thousand deviations
+    far = 10.0 ** rng.uniform(0, 4, size=(len(mixtures), 1, 1))
+    moved = Mixture.unchecked(stack.weights, stack.means + far, stack.covariance)
+    exact = whole.is_exact_for(moved, samples.dtype)
+    for number in range(len(mixtures)):
+        one = whole.select(number)
+        np.testing.assert_array_equal(whole.means()[number], one.means())
+        for about in (None, means):
+            found, wanted = (
+                each.moments(structure, of_fit(about, place, 2))
+                for each, place in ((whole, slice(None)), (one, number))
+            )
+            np.testing.assert_allclose(found[number], wanted, rtol=1e-13, atol=1e-13)
+        assert exact[number] == one.is_exact_for(moved.select(number), samples.dtype)
+
+
+@given(stacks())
+def test_stacks_of_statistics_are_cut_and_joined_bit_for_bit(case):
+    mixtures, X, weight, _ = case
+    stack = Mixture.stacked(mixtures)
+    whole = Samples(X, weight, n_fits=len(mixtures)).fold(ResidualForm(stack))
+    places = np.arange(len(mixtures))
+    parts = [whole.select(places[::2]), whole.select(places[1::2])]
+    order = np.argsort(np.concatenate([places[::2], places[1::2]]))
+    joined = SufficientStatistics.joined(parts, order)
+    for name in NAMES:
+        np.testing.assert_array_equal(getattr(joined, name), getattr(whole, name))
+
+
+@every_shape
+@pytest.mark.parametrize("own", [False, True])
+def test_each_fit_of_a_stack_has_the_form_that_is_right_for_it(structure, own):
+    """Narrow members take whitened residuals, and the others do not change by it."""
+    rng = np.random.default_rng(0)
+    widths = np.array([1, 1e-4, 1, 1e-4, 1])
+    mixtures = [random_mixture(rng, 2, 2, structure, width) for width in widths]
+    X = rng.normal(size=(5, 40, 2) if own else (40, 2))
+    samples, stack = Samples(X, n_fits=5), Mixture.stacked(mixtures)
+    fast = Pass(samples, stack)
+    np.testing.assert_array_equal(fast.surely, widths == 1)
+    assert [type(form) for _, form in fast.forms] == [ExponentialFamilyForm, ResidualForm]
+    assert [fits.tolist() for fits, _ in fast.forms] == [[0, 2, 4], [1, 3]]
+    found = fast.run()
+    for number, mixture in enumerate(mixtures):
+        alone = sufficient_statistics(Samples(of_fit(X, number, 2)), mixture)
+        assert_close(found.select(number), alone)
+        np.testing.assert_array_equal(found.about[number], alone.about)
 
 
 # ---- sums add up -----------------------------------------------------------------------------
