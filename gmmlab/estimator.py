@@ -38,6 +38,8 @@ _ILL_DEFINED = (
     "covariance (for instance caused by singleton or collapsed samples). Try to decrease the "
     "number of components, increase reg_covar, or scale the input data."
 )
+# What the message of a converged fit says of its last iteration, if something happened there.
+_EVENT = "At the last iteration"
 
 
 class GaussianMixture(DensityMixin, BaseEstimator):
@@ -395,7 +397,10 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         return start.with_given(self._drawn(start.completed_samples(samples)), given)
 
     def _generator(self, random_state: Any = None) -> np.random.Generator:
-        state = check_random_state(self.random_state if random_state is None else random_state)
+        state = self.random_state if random_state is None else random_state
+        if isinstance(state, Integral):
+            return np.random.default_rng(int(state))
+        state = check_random_state(state)
         return np.random.default_rng(state.randint(2**32, size=4, dtype=np.uint64))
 
     def _drawn(self, samples: Samples) -> Mixture:
@@ -468,6 +473,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         result = self.result_
         if result.status != "converged" and self.max_iter > 0:
             words = f"{_UNCONVERGED} {result.message}"
+        elif result.status == "converged" and _EVENT not in result.message:
+            return  # without the trace, which computes the eigenvalues of all fits
         elif event := result.trace["event"][-1]:
             words = f"The fit is degenerate: {event}. {result.message}"
         else:
@@ -476,24 +483,30 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _fitted_mixture(self) -> Mixture:
         """Return the fitted mixture, from the attributes, because a caller may have set them."""
-        check_is_fitted(self)
         structure: type[Covariance] = STRUCTURES[self.covariance_type]
-        fitted = self.result_.mixture if hasattr(self, "result_") else None
-        as_fitted = (
-            fitted is not None
-            and np.array_equal(self.weights_, fitted.weights.astype(self.weights_.dtype))
-            and np.array_equal(self.means_, fitted.means.astype(self.means_.dtype))
-            and np.array_equal(
-                self.covariances_, fitted.covariance.values.astype(self.covariances_.dtype)
+        if (result := vars(self).get("result_")) is None:
+            check_is_fitted(self)
+        elif isinstance((fitted := result.mixture).covariance, structure):
+            pairs = (
+                (self.weights_, fitted.weights),
+                (self.means_, fitted.means),
+                (self.covariances_, fitted.covariance.values),
             )
-        )
-        if as_fitted and isinstance(fitted.covariance, structure):
-            return fitted  # in double precision even if the attributes are in single precision
+            if all(_same_bytes(*pair) for pair in pairs):
+                return fitted  # in double precision even if the attributes are in single precision
         weights = np.maximum(np.asarray(self.weights_, dtype=float), np.finfo(float).tiny)
         return Mixture(weights / weights.sum(), self.means_, structure(self.covariances_))
 
     def _validated(self, X: Any, reset: bool = False, **checks: Any) -> np.ndarray:
         """Return `X` as an array with the features of the fit; it may contain NaN."""
+        # The checks of scikit-learn take longer than the predictions for a few hundred samples.
+        if _is_plain(X, checks.get("ensure_min_samples", 1)):
+            known = vars(self)
+            if reset:
+                known.pop("feature_names_in_", None)
+                self.n_features_in_ = X.shape[1]
+            if known.get("n_features_in_") == X.shape[1] and "feature_names_in_" not in known:
+                return X
         if not reset:
             check_is_fitted(self)
         if is_dask(X):
@@ -525,6 +538,31 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         return self._fitted_mixture().n_parameters(check_free(self.free))
+
+
+# ---- shortcuts ---------------------------------------------------------------------------
+
+
+def _is_plain(X: Any, n_samples: int) -> bool:
+    """Return whether scikit-learn would accept an array as it is: at least `n_samples` samples."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype in (np.float64, np.float32)
+        and len(X) >= n_samples
+        and X.shape[1] > 0
+        and bool(np.isfinite(X).all())
+    )
+
+
+def _same_bytes(attribute: Any, values: np.ndarray) -> bool:
+    """Return whether an attribute holds some values, in its own precision."""
+    if type(attribute) is not np.ndarray or attribute.dtype not in (np.float64, np.float32):
+        return False
+    return (
+        attribute.shape == values.shape
+        and attribute.tobytes() == values.astype(attribute.dtype, copy=False).tobytes()
+    )
 
 
 # ---- initial values ----------------------------------------------------------------------
