@@ -106,10 +106,12 @@ def maximise(
     free: frozenset[str],
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
+    *,
+    rough: bool = False,
 ) -> Step:
     """Return the mixture that maximises Q over the free blocks (M1 to M4).
 
-    An engine.empty component keeps its mean and its covariance.
+    An empty component keeps its mean and its covariance. A `rough` step takes few inner iterations.
     """
     weights, means, covariance = mixture.weights, mixture.means, mixture.covariance
     counts, floored = statistics.counts, None
@@ -129,7 +131,7 @@ def maximise(
             target = np.where(engine.per_component(alone, moments), covariance.stack, moments)
         if ridge:
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
-        covariance, floored = covariance.update(counts, target, floor)
+        covariance, floored = covariance.update(counts, target, floor, rough=rough)
     new = Mixture.unchecked(weights, means, covariance)
     return Step(new, moments, None if floor is None else floored)
 
@@ -293,16 +295,16 @@ class _EM:
 
     def evaluate(self, mixture: Mixture, iteration: np.ndarray) -> engine.Point:
         """Return the point at mixtures that no EM step led to: one pass over the data."""
-        statistics = sufficient_statistics(self.options.samples, mixture)
+        statistics = self.options.one_pass(mixture).run()
         return engine.Point.unled(iteration, mixture, statistics)
 
     def m_step(self, point: engine.Point) -> tuple[Step, engine.Pass]:
         """Return the M-step from a point, and the pass over the data that follows it."""
         options, samples = self.options, self.options.samples
         known = point.statistics, point.mixture, options.free
-        step = maximise(*known, options.floor, options.ridge)
-        following = engine.Pass(samples, step.mixture)
-        if following.surely.all():
+        step = maximise(*known, options.floor, options.ridge, rough=options.rough)
+        following = options.one_pass(step.mixture)
+        if options.rough or following.surely.all():
             return step, following
 
         def second_pass(about: np.ndarray) -> engine.SufficientStatistics:
@@ -310,7 +312,7 @@ class _EM:
 
         bounds = options.floor, options.ridge
         step = _refined(step, *known, second_pass, samples.dtype, *bounds)
-        return step, engine.Pass(samples, step.mixture)
+        return step, options.one_pass(step.mixture)
 
     def advance(
         self, point: engine.Point, step: Step, following: engine.Pass
@@ -376,8 +378,9 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
                 stop(np.array([*lost]), "degenerate", problems=[*lost.values()])
                 if (going := stack.going()) is None:
                     break
-                em, moves, point, step = (each.select(going) for each in (em, moves, point, step))
-                following = engine.Pass(em.options.samples, step.mixture)
+                drop = (em, moves, before, point, step)
+                em, moves, before, point, step = (each.select(going) for each in drop)
+                following = em.options.one_pass(step.mixture)
                 events = engine.describe_each(step.floored, "floored")
             for position, problem in stack.problems(point, step.mixture, following).items():
                 events[position] = "; ".join(filter(None, (events.get(position), problem)))

@@ -469,7 +469,11 @@ def with_given(starts: Mixture, given: Mapping[str, Any]) -> Mixture:
 
 
 def stack_of_responsibilities(
-    samples: Samples, responsibilities: np.ndarray, structure: Structure
+    samples: Samples,
+    responsibilities: np.ndarray,
+    structure: Structure,
+    *,
+    rough: bool = False,
 ) -> Mixture:
     """Return one M-step on each of many responsibilities, as `from_responsibilities` does.
 
@@ -481,6 +485,8 @@ def stack_of_responsibilities(
         They are not checked.
     structure : class of `gmmlab.covariance`
         Covariance structure.
+    rough : bool, default False
+        Whether a few steps of iterative estimators are enough.
 
     Returns
     -------
@@ -496,7 +502,7 @@ def stack_of_responsibilities(
     slices = [slice(begin, begin + size) for begin in range(0, max(len(responsibilities), 1), size)]
 
     def estimated(fits: slice) -> Mixture:
-        return _m_step(samples, structure, _transposed, responsibilities[fits])
+        return _m_step(samples, structure, _transposed, responsibilities[fits], rough=rough)
 
     with one_blas_thread():
         stacks = parallel_map(estimated, slices)
@@ -649,6 +655,7 @@ def _m_step(
     structure: Structure,
     responsibilities: Callable[..., np.ndarray],
     *aligned: np.ndarray,
+    rough: bool = False,
 ) -> Mixture:
     """Return M-steps on responsibilities, after widening the components that are too thin.
 
@@ -670,7 +677,7 @@ def _m_step(
         # Iterative estimators start from `unit`; a start need not maximise the likelihood.
         unit = structure.unit(*means.shape[-2:]).values
         unit = structure.unchecked(np.broadcast_to(unit, (len(counts), *unit.shape)))
-        covariance = unit.update(counts, moments)[0]
+        covariance = unit.update(counts, moments, rough=rough)[0]
         for _ in range(counts.shape[-1]):
             # The smallest eigenvalue of R⁻¹ᐟ² Σ R⁻¹ᐟ² is above 1 / tr(Σ⁻¹ R).
             if (covariance.trace(whole.stack) < 1 / THIN).all():
@@ -684,7 +691,7 @@ def _m_step(
             moments = moments.copy()  # the covariances may share its memory
             moments[fits] = np.where(thin, widened, moments[fits])
             covariance = covariance.replaced(
-                fits, unit.select(fits).update(counts[fits], moments[fits])[0]
+                fits, unit.select(fits).update(counts[fits], moments[fits], rough=rough)[0]
             )
     weights = counts / counts.sum(axis=-1, keepdims=True)
     return Mixture.unchecked(weights, means, covariance)
@@ -724,7 +731,8 @@ class _ClusterSums:
     def _sums(self, z: np.ndarray, r: np.ndarray) -> np.ndarray:
         if self.narrow:
             features = features_of(z.T, np.zeros(len(z)), self.products)
-            return (r.reshape(-1, z.shape[1]) @ features.T).reshape(*r.shape[:-1], -1)
+            totals = r.reshape(-1, z.shape[1]) @ features.T
+            return totals.reshape(*r.shape[:-1], len(features))
         second = np.stack([self.structure.moments.scatter(z[None], mine) for mine in r])
         second = second.reshape(*r.shape[:-1], -1)
         return np.concatenate([r.sum(axis=-1)[..., None], r @ z.T, second], axis=-1)

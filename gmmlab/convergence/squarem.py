@@ -154,7 +154,7 @@ class Squarem:
         if not len(fits):
             return self.em.advance(point, step, following)
         n_fits = len(point.iteration)
-        leap = Pass(options.samples.select(fits), farther).run()
+        leap = options.select(fits).one_pass(farther).run()
         accepted = leap.log_likelihood >= point.log_likelihood[fits]
         self.extrapolation.reject(fits[~accepted])
         fits, rejected = fits[accepted], fits[~accepted]
@@ -172,7 +172,7 @@ class Squarem:
         rest = self.em.select(others)
         before = point._replace(iteration=iteration).select(others)
         mine = step.select(others)
-        steps, _ = rest.advance(before, mine, Pass(rest.options.samples, mine.mixture))
+        steps, _ = rest.advance(before, mine, rest.options.one_pass(mine.mixture))
         order = np.argsort(np.concatenate([fits, others]))
         new = Point.joined([leaps, steps], order)
         return new, exhausted if len(exhausted) else None

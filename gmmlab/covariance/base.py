@@ -260,12 +260,18 @@ class Covariance(ABC):
         """
 
     def update(
-        self, counts: np.ndarray, moments: np.ndarray, floor: np.ndarray | None = None
+        self,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        floor: np.ndarray | None = None,
+        *,
+        rough: bool = False,
     ) -> tuple[Self, np.ndarray]:
         """Return the covariances after an M-step, and which of them the floor has raised.
 
         The result is `estimate`, subject to Σₖ ⪰ diag(floor) if there is a floor. Iterative
-        estimators start from the current value, so the result is never less likely than that.
+        estimators start from the current value, so the result is never less likely than that. A
+        `rough` update takes a few steps of them only.
         """
         new = self.estimate(counts, moments)
         return (new, new.untouched()) if floor is None else new.clipped(floor)

@@ -44,6 +44,8 @@ _EXACT = 4 * np.finfo(float).eps
 # of the cost along a step is at most about its length times the second, so they cannot fail.
 _NEAR = 0.1
 _MOST_STEPS = 1000
+# A rough search takes this many steps or rotations.
+_FEW = 1
 # Two axes are not rotated if (P1) for each sample changes with the angle by at most `_ROUND`: all
 # components are round in their plane. The search stops when a sweep gains at most `_GAIN` for each
 # sample, which is a hundredth of the rounding of (P1).
@@ -74,9 +76,10 @@ def free(
     moments: np.ndarray,
     bounded: bool = False,
     near: np.ndarray | None = None,
+    rough: bool = False,
 ) -> np.ndarray:
     """Return Σₖ = Mₖ for variances (k, d): the components share nothing."""
-    del counts, near
+    del counts, near, rough
     return np.maximum(moments, 1) if bounded else moments
 
 
@@ -85,9 +88,10 @@ def equal(
     moments: np.ndarray,
     bounded: bool = False,
     near: np.ndarray | None = None,
+    rough: bool = False,
 ) -> np.ndarray:
     """Return Σₖ = Σₖ Nₖ Mₖ / n for variances (k, d): the components share volume and shape."""
-    del near
+    del near, rough
     one = pooled(counts, moments)[..., None, :]
     return np.broadcast_to(np.maximum(one, 1) if bounded else one, moments.shape)
 
@@ -97,6 +101,7 @@ def proportional(
     moments: np.ndarray,
     bounded: bool = False,
     near: np.ndarray | None = None,
+    rough: bool = False,
 ) -> np.ndarray:
     """Return Σₖ = λₖ C: each component has its own volume, and they share everything else.
 
@@ -122,7 +127,7 @@ def proportional(
         if near is not None:
             logs = near.reshape(first.shape)
             logs = np.where(np.isfinite(logs), logs, first)
-        logs = _log_volumes(weights, inner, logs, alive)
+        logs = _log_volumes(weights, inner, logs, alive, _FEW if rough else _MOST_STEPS)
         logs = np.where(np.isfinite(logs), logs, first)
         volumes = np.exp(logs)
         common = _mixed(weights / volumes, inner)
@@ -134,7 +139,11 @@ def proportional(
 
 
 def _log_volumes(
-    weights: np.ndarray, moments: np.ndarray, logs: np.ndarray, alive: np.ndarray | None
+    weights: np.ndarray,
+    moments: np.ndarray,
+    logs: np.ndarray,
+    alive: np.ndarray | None,
+    most_steps: int,
 ) -> np.ndarray:
     """Return the log-volumes (n, k) that minimise (P1), or NaN; by Newton's method.
 
@@ -145,7 +154,7 @@ def _log_volumes(
     k, d = logs.shape[1], moments.shape[-1]
     last = promised = np.inf
     here = _profile(weights, moments, logs)
-    for _ in range(_MOST_STEPS):
+    for _ in range(most_steps):
         shares = _traces(weights, here.relative) / d
         if alive is not None:
             shares = np.where(alive, shares, 1)
@@ -261,6 +270,7 @@ def equal_volume(
     variances: np.ndarray,
     bounded: bool = False,
     near: np.ndarray | None = None,
+    rough: bool = False,
 ) -> np.ndarray:
     """Return Σₖ = λ Aₖ along known axes, for variances (k, d): one volume, variable shapes.
 
@@ -270,7 +280,7 @@ def equal_volume(
     With a bound, log Σₖⱼ = max(0, log Mₖⱼ + tₖ). The derivatives of (P1) are 0 if tₖ are such that
     every component has the same sum c over j, and c is such that Σₖ Nₖ exp(−tₖ) = n.
     """
-    del near
+    del near, rough
     if bounded:
         return _equal_volume_bounded(counts, variances)
     positive = variances > 0
@@ -343,6 +353,7 @@ def common_axes(
     begin: np.ndarray,
     *,
     only_best: bool = False,
+    rough: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the variances (k, d) along axes (d, d) that all components share, and the axes.
 
@@ -356,6 +367,8 @@ def common_axes(
         is returned.
     only_best : bool
         Whether each fit starts only from the axes that have the lowest (P1).
+    rough : bool
+        Whether a few rotations are enough.
 
     Notes
     -----
@@ -370,16 +383,17 @@ def common_axes(
     starts, d = len(begin), moments.shape[-1]
     weights, inner = _flat(_shares(counts), moments)
     axes = begin.reshape(starts, -1, d, d)
+    most = _FEW if rough else _MOST_ROTATIONS
     with np.errstate(all="ignore"):  # (P1) has no minimum if a component is flat
         if not only_best:
             rows, flat = np.tile(weights, (starts, 1)), axes.reshape(-1, d, d)
             here = _view(rows, _turned(np.tile(inner, (starts, 1, 1, 1)), flat), estimate)
-            axes = _rotated(rows, here, estimate, flat).reshape(axes.shape)
+            axes = _rotated(rows, here, estimate, flat, most).reshape(axes.shape)
         here = _view(weights, _turned(inner, axes), estimate)
         best = _lowest(here.cost(weights))
         axes = axes[best]
         if only_best:
-            axes = _rotated(weights, here.of(best), estimate, axes)
+            axes = _rotated(weights, here.of(best), estimate, axes, most)
         axes = axes.reshape(begin.shape[1:])
         return estimate(counts, along(moments, axes)), axes
 
@@ -396,13 +410,15 @@ def along(moments: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return np.maximum((moments @ axes * axes).sum(axis=-2), 0)
 
 
-def _rotated(counts: np.ndarray, here: _View, estimate: Estimator, axes: np.ndarray) -> np.ndarray:
+def _rotated(
+    counts: np.ndarray, here: _View, estimate: Estimator, axes: np.ndarray, most: int
+) -> np.ndarray:
     """Return the axes (n, d, d) of minima near those of a view, for counts that sum to 1."""
     found = axes.copy()
     left, weights = np.arange(len(axes)), counts  # of the fits whose axes still rotate
     # (P1) has no minimum for these; the next EM step reports a degenerate component.
     go = ~_collapsed(weights, here.estimated)
-    for _ in range(_MOST_ROTATIONS):
+    for _ in range(most):
         if not go.all():
             left, weights, here = left[go], weights[go], here.of(go)
             if len(left) == 0:

@@ -59,7 +59,11 @@ class Curved(Covariance):
 
     @staticmethod
     def _shared(
-        counts: np.ndarray, moments: np.ndarray, bounded: bool, near: np.ndarray | None
+        counts: np.ndarray,
+        moments: np.ndarray,
+        bounded: bool = False,
+        near: np.ndarray | None = None,
+        rough: bool = False,
     ) -> np.ndarray:
         """Return the most likely covariances with the volumes and shapes of the structure.
 
@@ -69,10 +73,19 @@ class Curved(Covariance):
 
     @classmethod
     def _searched(
-        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None,
+        bounded: bool,
+        rough: bool = False,
     ) -> Self:
-        """Return the most likely covariances of the structure, with Σₖ ⪰ I if `bounded`."""
-        return cls.unchecked(cls._shared(counts, moments, bounded, cls._log_volumes(near)))
+        """Return the most likely covariances of the structure, with Σₖ ⪰ I if `bounded`.
+
+        A `rough` search takes a few steps only.
+        """
+        begin = cls._log_volumes(near)
+        return cls.unchecked(cls._shared(counts, moments, bounded, begin, rough))
 
     @classmethod
     def _log_volumes(cls, near: Self | None) -> np.ndarray | None:
@@ -102,9 +115,14 @@ class Curved(Covariance):
         return cls._searched(counts, moments, None, bounded=False)
 
     def update(
-        self, counts: np.ndarray, moments: np.ndarray, floor: np.ndarray | None = None
+        self,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        floor: np.ndarray | None = None,
+        *,
+        rough: bool = False,
     ) -> tuple[Self, np.ndarray]:
-        new = self._searched(counts, moments, self, bounded=False)
+        new = self._searched(counts, moments, self, bounded=False, rough=rough)
         touched = new.untouched()
         low = None if floor is None else new._low(floor)
         if low is None:
@@ -265,10 +283,15 @@ class _OwnAxes(Oriented):
 
     @classmethod
     def _searched(
-        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None,
+        bounded: bool,
+        rough: bool = False,
     ) -> Self:
         variances, axes = estimation.own_axes(moments)
-        found = cls._shared(counts, variances, bounded, cls._log_volumes(near))
+        found = cls._shared(counts, variances, bounded, cls._log_volumes(near), rough)
         return cls.composed(found, axes)
 
 
@@ -346,10 +369,15 @@ class EVV(_OwnAxes):
 
     @classmethod
     def _searched(
-        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None,
+        bounded: bool,
+        rough: bool = False,
     ) -> Self:
         if bounded:
-            return super()._searched(counts, moments, near, bounded)
+            return super()._searched(counts, moments, near, bounded, rough)
         # Without a bound, determinants are enough.
         logs = 2 * np.log(cholesky(moments).diagonal(axis1=-2, axis2=-1)).mean(axis=-1)
         factors = estimation.equalising(counts, logs)
@@ -377,13 +405,23 @@ class _CommonAxes(Oriented):
 
     @classmethod
     def _searched(
-        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None,
+        bounded: bool,
+        rough: bool = False,
     ) -> Self:
-        return cls.composed(*cls._axes(counts, moments, near, bounded))
+        return cls.composed(*cls._axes(counts, moments, near, bounded, rough))
 
     @classmethod
     def _axes(
-        cls, counts: np.ndarray, moments: np.ndarray, near: Self | None, bounded: bool
+        cls,
+        counts: np.ndarray,
+        moments: np.ndarray,
+        near: Self | None,
+        bounded: bool,
+        rough: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the most likely variances (k, d), and the axes of all components (1, d, d)."""
         shared = partial(cls._shared, bounded=bounded)
@@ -403,7 +441,7 @@ class _CommonAxes(Oriented):
             begin = np.empty((3, *pooled.shape))
             begin[0], begin[1], begin[2] = features, pooled, near.decomposition[1][..., 0, :, :]
         variances, axes = estimation.common_axes(
-            counts, moments, shared, begin, only_best=near is not None
+            counts, moments, shared, begin, only_best=near is not None, rough=rough
         )
         return variances, axes[..., None, :, :]
 

@@ -39,6 +39,8 @@ _MOST_PRODUCTS = 400
 # by at most 1e-10 for each feature in double precision and 1e-3 in single precision, and by far
 # less on average.
 _LARGEST = {np.dtype(np.float64): 1e5, np.dtype(np.float32): 1e3}
+# A rough pass may have terms that are larger by this factor.
+_ROUGH = 1e3
 # The largest squares, precisions and products of them with weights: 10²³ in single precision and
 # 10²¹⁸ in double. Below this, and above its inverse, overflow and underflow do no harm.
 _RANGE = {dtype: float(np.finfo(dtype).eps / np.finfo(dtype).tiny) ** 0.75 for dtype in _LARGEST}
@@ -174,7 +176,9 @@ class ExponentialFamilyForm:
             part.features = None if self.features is None else self.features[fits]
         return part
 
-    def exact(self, samples: Samples, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def exact(
+        self, samples: Samples, extent: np.ndarray, *, rough: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return whether no digits are lost, and whether that holds by a wide margin.
 
         Parameters
@@ -182,6 +186,8 @@ class ExponentialFamilyForm:
         samples : Samples
         extent : ndarray, shape (d,) or (…, d)
             The largest distance of a sample from the centre, for each feature.
+        rough : bool, default False
+            Whether half of the digits are enough.
 
         Returns
         -------
@@ -189,7 +195,7 @@ class ExponentialFamilyForm:
             With a wide margin, no component has collapsed, and the second moments about the next
             means keep their digits.
         """
-        d, bound = self.means.shape[-1], _LARGEST[samples.dtype]
+        d, bound = self.means.shape[-1], _LARGEST[samples.dtype] * (_ROUGH if rough else 1)
         quadratic = np.abs(self.natural[..., d + 1 :])
         distance = np.abs(self.means)
         if (distance <= extent[..., None, :]).all():
@@ -271,7 +277,7 @@ class ExponentialFamilyForm:
 
 
 def exponential_family_form(
-    samples: Samples, mixture: Mixture
+    samples: Samples, mixture: Mixture, *, rough: bool = False
 ) -> tuple[ExponentialFamilyForm | None, np.ndarray, np.ndarray]:
     """Return the form for a mixture, and for which fits of a stack it is exact.
 
@@ -293,11 +299,11 @@ def exponential_family_form(
         return None, nowhere, nowhere
     if d >= _WIDE:
         form = ExponentialFamilyForm(mixture, np.zeros(samples.centre.shape))
-        exact, surely = form.exact(samples, samples.largest)
+        exact, surely = form.exact(samples, samples.largest, rough=rough)
         if exact.all():
             return form, exact, surely
     form = ExponentialFamilyForm(mixture, samples.centre)
-    exact, surely = form.exact(samples, samples.extent)
+    exact, surely = form.exact(samples, samples.extent, rough=rough)
     if exact.any():
         form.features = _kept_features(samples, products)
     return form, exact, surely

@@ -82,7 +82,7 @@ class Lockstep:
         reached = (np.abs(gain) if options.ridge else gain) <= self._enough
         if not (reached | (point.iteration >= self._stop_at)).any():
             return {}
-        fell = (gain < 0) & (options.ridge == 0)
+        fell = (gain < 0) & (options.ridge == 0) & (not options.rough)
         if fell.any():
             known = options.samples, point.mixture, point.log_likelihood
             fell &= -gain > log_likelihood_rounding(*known)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from gmmlab._validation import check_choice, check_count, check_floor, check_free, check_number
+from gmmlab.engine.passes import Pass
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.scale import relative_floor
 from gmmlab.mixture import Mixture, check_mixture
@@ -36,6 +37,8 @@ class Options:
     extra_step: bool
     #: whether to estimate the remaining gain of each fit
     remaining_gain: bool = True
+    #: whether fewer digits are enough, as for a short run from which the next one starts
+    rough: bool = False
 
     @classmethod
     def checked(
@@ -104,6 +107,10 @@ class Options:
     def may_collapse(self) -> bool:
         """Whether nothing keeps covariances from collapsing."""
         return "covariances" in self.free and self.floor is None and self.ridge == 0
+
+    def one_pass(self, mixture: Mixture) -> Pass:
+        """Return the pass over the data at a stack of mixtures."""
+        return Pass(self.samples, mixture, rough=self.rough)
 
     def select(self, fits: Any) -> Self:
         """Return the options of some fits of the stack."""

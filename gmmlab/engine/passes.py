@@ -35,9 +35,18 @@ class Pass:
         One mixture, or a stack.
     about : ndarray, shape (…, n_components, n_features), optional
         The points that moments are taken about. By default, those that cost least.
+    rough : bool, default False
+        Whether fewer digits are enough.
     """
 
-    def __init__(self, samples: Samples, mixture: Mixture, about: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        samples: Samples,
+        mixture: Mixture,
+        about: np.ndarray | None = None,
+        *,
+        rough: bool = False,
+    ) -> None:
         self.samples = samples
         #: for each part of the stack (None is all of it), the form that is exact and fast
         self.forms: list[tuple[np.ndarray | None, Any]]
@@ -48,7 +57,7 @@ class Pass:
             return
         exact = self.surely
         if about is None:
-            fast, exact, self.surely = exponential_family_form(samples, mixture)
+            fast, exact, self.surely = exponential_family_form(samples, mixture, rough=rough)
         if exact.all() and about is None:
             self.forms = [(None, fast)]
         elif not exact.any():

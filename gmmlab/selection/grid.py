@@ -1,28 +1,33 @@
 """Fit a grid of covariance structures by numbers of components.
 
-A search from random starts finds the best optimum of some cells and misses that of others.
-So after every cell has been searched on its own, it is searched again from starts that are made
-from the fits of its neighbours (see `split_merge`), round by round, until no fit improves. The
-result is monotone where theory demands it: a looser structure or one more component never
+A search from random starts finds the best optimum of some cells and misses that of others. So
+cells exchange starts with their neighbours: with one component more or less, and with the next
+tighter and looser structures (see `split_merge`). Sweeps over the grid, from few components and
+tight structures to many and loose, and back, search each cell from the fits of the neighbours that
+have improved, until no fit does. All starts of a cell run in lockstep, and only the most promising
+go on.
+
+The result is monotone where theory demands it: a looser structure or one more component never
 fits worse. If EM from the fit of a neighbour exceeds every fit of a cell but degenerates, the
 likelihood of the cell has no maximum there, and the cell is marked as degenerate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from gmmlab.covariance import Covariance
-from gmmlab.engine import Samples
+from gmmlab import diagnostics, start
+from gmmlab._validation import BLOCKS
+from gmmlab.covariance import EEE, Covariance
+from gmmlab.em import fit_stack
+from gmmlab.engine import Options, Samples
 from gmmlab.mixture import Mixture
-from gmmlab.result import DegenerateError, Fit
-from gmmlab.search import search
+from gmmlab.result import Fit
 from gmmlab.selection import split_merge
 
 #: structure and number of components
@@ -30,12 +35,15 @@ Key = tuple[type[Covariance], int]
 
 #: number of starts of each kind with which every cell is searched on its own
 STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
-# Rounds of short runs, as in `search`: for a cell's own starts, and for those from neighbours.
-_OWN, _FROM_NEIGHBOURS = ((12, 3), (50, 1)), ((6, 3), (50, 1))
+# Rounds of a search: the iterations of a short run, and how many of the fits go on.
+_ROUNDS = ((3, 6), (12, 2), (60, 1))
+# The tolerance of these runs, and the tolerance at which a search is given up if the fit would need
+# to gain more than this many nats to improve on the cell.
+_COARSE, _HOPE = 1e-5, 5.0
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
 # rounding, relative to the log-likelihood.
-_SAME, _MONOTONE = 1e-3, 1e-6
-_MOST_ROUNDS = 30
+_SAME, _MONOTONE = 1e-2, 1e-6
+_MOST_SWEEPS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +64,47 @@ class Cell:
         """Structure and number of components."""
         return self.structure, self.n_components
 
+    @property
+    def log_likelihood(self) -> float:
+        """The log-likelihood of the fit."""
+        return self.fit.log_likelihood
 
-@dataclass(frozen=True, eq=False)
+
 class Problem:
-    """What all cells have in common: the samples and the arguments of `search`."""
+    """What all cells have in common: the samples and the arguments of the fits."""
 
-    samples: Samples
-    settings: Mapping[str, Any]
+    def __init__(self, samples: Samples, settings: Mapping[str, Any]) -> None:
+        self.samples = samples
+        self.completed = start.completed_samples(samples)
+        settings = dict(settings)
+        settings.pop("missing", None)
+        self.given = settings.pop("given", {})
+        self.tol = settings.pop("tol", 1e-8)
+        self.max_iter = settings.pop("max_iter", 10_000)
+        defaults = {
+            **{"free": frozenset(BLOCKS), "floor": None, "degenerate": "raise", "ridge": 0.0},
+            **{"accelerate": True, "extra_step": False},
+        }
+        self.settings = defaults | settings
+
+    def run(
+        self, starts: Mixture | Sequence[Mixture], passes: int, tol: float, **how: Any
+    ) -> list[Fit]:
+        """Run EM in lockstep."""
+        options = Options.checked(
+            self.samples,
+            starts,
+            name="starts",
+            tol=max(tol, self.tol),
+            max_iter=min(passes, self.max_iter),
+            **self.settings,
+        )
+        return fit_stack(replace(options, **how))
+
+    def starts(self, responsibilities: np.ndarray, structure: type[Covariance]) -> Mixture:
+        """Return the M-step of a structure on a stack of responsibilities."""
+        known = self.completed, responsibilities, structure
+        return start.with_given(start.stack_of_responsibilities(*known, rough=True), self.given)
 
 
 def fill(
@@ -71,7 +113,6 @@ def fill(
     rng: np.random.Generator,
     *,
     starts: Mapping[str, int],
-    n_jobs: int | None,
     progress: bool,
     exchange: bool,
     **settings: Any,
@@ -84,102 +125,165 @@ def fill(
         In memory.
     keys : iterable of (structure, n_components)
     rng : numpy.random.Generator
-        Source of randomness. Every cell has a child generator in every round, so the result does
-        not depend on where and in which order cells are searched.
+        Source of randomness.
     starts : mapping of str to int
-        Number of starts of each kind with which every cell is searched on its own.
-    n_jobs : int or None
-        As in joblib.
+        Number of starts of each kind with which every cell is searched on its own. All structures
+        have the same starts.
     progress : bool
         Whether to show a progress bar.
     exchange : bool
         Whether cells are searched from starts of their neighbours too. This is not possible
         if blocks are given.
     **settings
-        Arguments of `search`.
+        Arguments of `fit`, and `given`.
     """
     keys, problem = list(keys), Problem(samples, settings)
-    with Parallel(n_jobs=n_jobs, return_as="generator") as parallel:
-
-        def each(
-            function: Callable[..., Cell], tasks: list[tuple[Any, ...]], what: str
-        ) -> dict[Key, Cell]:
-            jobs = (
-                delayed(function)(problem, *task, own)
-                for task, own in zip(tasks, rng.spawn(len(tasks)), strict=True)
-            )
-            bar = tqdm(parallel(jobs), what, len(tasks), leave=False, disable=not progress)
-            return {cell.key: cell for cell in bar}
-
-        cells = each(_search_alone, [(key, starts) for key in keys], "cells")
-        for number in range(_MOST_ROUNDS if exchange else 0):
-            tasks = [
-                (cell, improved)
-                for cell in cells.values()
-                if (improved := _improved_neighbours(cell, cells))
-            ]
-            if not tasks:
+    upwards = sorted(keys, key=_rank)
+    around = {key: [one for one in keys if _are_neighbours(one, key, keys)] for key in keys}
+    own = {k: _own_starts(problem, k, starts, rng) for k in sorted({k for _, k in keys})}
+    cells: dict[Key, Cell] = {}
+    with tqdm(total=len(keys), desc="cells", leave=False, disable=not progress) as bar:
+        for structure, k in upwards:
+            cell = Cell(structure, k, None)
+            near = _improved(cell, around, cells) if exchange else []
+            cells[cell.key] = _searched(problem, cell, near, rng, own[k])
+            bar.update()
+        for number in range(_MOST_SWEEPS if exchange else 0):
+            searched = False
+            for key in upwards if number % 2 else reversed(upwards):
+                if near := _improved(cells[key], around, cells):
+                    cells[key] = _searched(problem, cells[key], near, rng)
+                    searched = True
+            if not searched:
                 break
-            cells |= each(search_from_neighbours, tasks, f"round {number + 1}")
-    return {key: with_verdict(cell, cells) for key, cell in cells.items()}
+        for key in upwards:
+            cells[key] = _finished(problem, cells[key], cells if exchange else {})
+    return {key: with_verdict(cells[key], cells) for key in keys}
+
+
+def _rank(key: Key) -> tuple[int, int]:
+    """Return a number that is larger for every cell of which another one is a special case."""
+    structure, k = key
+    return k, sum("IEV".index(letter) for letter in structure.model)
 
 
 # ---- search of one cell --------------------------------------------------------------------
 
 
-def _search_alone(
-    problem: Problem, key: Key, starts: Mapping[str, int], rng: np.random.Generator
-) -> Cell:
-    """Search a cell from its own starts."""
-    structure, k = key
-    starts = starts if k > 1 else {"random_from_data": 1}  # one component has a single optimum
-    return search_cell(problem, Cell(structure, k, None), rng, starts=starts, rounds=_OWN)
+def _own_starts(
+    problem: Problem, k: int, starts: Mapping[str, int], rng: np.random.Generator
+) -> np.ndarray:
+    """Return responsibilities (n_starts, n_samples, k) of starts that are drawn."""
+    if k == 1:  # one component has a single optimum
+        return np.ones((1, problem.samples.n_samples, 1))
+    kinds = [kind for kind, count in starts.items() for _ in range(count)]
+    drawn = start.draw(problem.completed, k, kinds, rng.spawn(len(kinds)), structure=EEE)
+    X = problem.completed.X
+    return np.stack([drawn.select(number).responsibilities(X) for number in range(len(kinds))])
 
 
-def search_from_neighbours(
-    problem: Problem, cell: Cell, neighbours: list[Cell], rng: np.random.Generator
+def _searched(
+    problem: Problem,
+    cell: Cell,
+    neighbours: Sequence[Cell],
+    rng: np.random.Generator,
+    own: np.ndarray | None = None,
 ) -> Cell:
-    """Search a cell from starts that are made from the fits of its neighbours."""
-    begin = [
-        start
-        for neighbour in neighbours
-        for start in starts_from(problem.samples, cell, neighbour, rng)
-    ]
-    found = search_cell(problem, cell, rng, starts={}, begin=begin, rounds=_FROM_NEIGHBOURS)
+    """Search a cell from its own starts, and from the fits of neighbours."""
+    begin = [] if own is None else [own]
+    begin += [starts_from(problem.samples, cell, neighbour, rng) for neighbour in neighbours]
+    starts = problem.starts(np.concatenate(begin), cell.structure)
+    new = _better(cell, *_race(problem, starts, cell))
     # If a special case of the cell still fits better, start from its mixture itself.
-    better = [one for one in neighbours if _is_below(one.key, cell.key) and _exceeds(one, found)]
+    better = [one for one in neighbours if _is_below(one.key, cell.key) and _exceeds(one, new)]
     if better:
-        begin = [_embedded(max(better, key=_log_likelihood), cell)]
-        found = search_cell(problem, found, rng, starts={}, begin=begin, rounds=((1, 1),))
-    tried = {neighbour.key: neighbour.fit.log_likelihood for neighbour in neighbours}
-    return replace(found, tried={**cell.tried, **tried})
+        embedded = _embedded(max(better, key=lambda one: one.log_likelihood), cell)
+        new = _better(new, *_race(problem, [embedded], new, rounds=_ROUNDS[-1:]))
+    tried = {neighbour.key: neighbour.log_likelihood for neighbour in neighbours}
+    return replace(new, tried={**cell.tried, **tried})
 
 
-def search_cell(problem: Problem, cell: Cell, rng: np.random.Generator, **how: Any) -> Cell:
-    """Return the cell with the better of its fit and the best fit of a search."""
-    how = {**problem.settings, **how, "structure": cell.structure}
-    try:
-        found = search(problem.samples, cell.n_components, rng, **how)
-        why = "every fit has a degenerate component" if found.degenerate else ""
-        new = replace(cell, fit=found.best, degenerate=why)
-    except DegenerateError as error:
-        new = replace(cell, fit=error.fit, degenerate=str(error))
+def _race(
+    problem: Problem,
+    starts: Mixture | Sequence[Mixture],
+    cell: Cell,
+    rounds: Sequence[tuple[int, int]] = _ROUNDS,
+) -> tuple[list[Fit], list[str]]:
+    """Run EM for a while from each start, and on from the best; return the last fits.
+
+    Returns
+    -------
+    fits : list of Fit
+        From best to worst, with degenerate ones last.
+    degenerate : list of str
+        Why each is degenerate, or "".
+    """
+    least = -np.inf if cell.fit is None or cell.degenerate else cell.log_likelihood - _HOPE
+    for passes, n_kept in rounds:
+        last = (passes, n_kept) == rounds[-1]
+        how = {} if last else {"accelerate": False}
+        fits = problem.run(starts, passes, _COARSE, remaining_gain=False, rough=True, **how)
+        fits, why = _ranked(problem, fits)
+        fits, why = fits[:n_kept], why[:n_kept]
+        if why[0] or fits[0].log_likelihood < least:
+            break
+        starts = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason]
+    return fits, why
+
+
+def _ranked(problem: Problem, fits: list[Fit]) -> tuple[list[Fit], list[str]]:
+    """Sort fits from best to worst, with degenerate ones last, and say why they are so."""
+    thin = diagnostics.degenerate_many(
+        Mixture.stacked([one.mixture for one in fits]), problem.samples
+    )
+    why = [
+        one.message
+        if one.status == "degenerate"
+        else "every fit has a degenerate component" * bool(found)
+        for one, found in zip(fits, thin, strict=True)
+    ]
+    order = sorted(range(len(fits)), key=lambda i: (not why[i], fits[i].log_likelihood))[::-1]
+    return [fits[i] for i in order], [why[i] for i in order]
+
+
+def _better(cell: Cell, fits: Sequence[Fit], why: Sequence[str]) -> Cell:
+    """Return the cell with the better of its fit and the first of some fits."""
+    new = replace(cell, fit=fits[0], degenerate=why[0])
     if cell.fit is None:
         return new
-    return max(cell, new, key=lambda one: (not one.degenerate, one.fit.log_likelihood))
+    return max(cell, new, key=lambda one: (not one.degenerate, one.log_likelihood))
+
+
+def _finished(problem: Problem, cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
+    """Run the fit of a cell to convergence; also from a special case that still fits better."""
+    if not cell.degenerate:
+        cell = _converged(problem, cell, cell.fit.mixture)
+    better = [one for key, one in cells.items() if _is_below(key, cell.key) and _exceeds(one, cell)]
+    if better := [one for one in better if not one.degenerate]:
+        embedded = _embedded(max(better, key=lambda one: one.log_likelihood), cell)
+        cell = _converged(problem, cell, embedded)
+    return cell
+
+
+def _converged(problem: Problem, cell: Cell, mixture: Mixture) -> Cell:
+    """Return the cell with the fit from a mixture, run to convergence, if that is not worse."""
+    fits = problem.run([mixture], problem.max_iter, problem.tol)
+    return _better(cell, *_ranked(problem, fits))
 
 
 # ---- neighbours ----------------------------------------------------------------------------
 
 
-def _improved_neighbours(cell: Cell, cells: Mapping[Key, Cell]) -> list[Cell]:
+def _improved(
+    cell: Cell, around: Mapping[Key, Sequence[Key]], cells: Mapping[Key, Cell]
+) -> list[Cell]:
     """Return the neighbours that have improved since the cell was searched from them."""
     return [
-        other
-        for key, other in cells.items()
-        if _are_neighbours(key, cell.key, cells)
-        and not other.degenerate
-        and other.fit.log_likelihood > cell.tried.get(key, -np.inf) + _SAME
+        cells[key]
+        for key in around[cell.key]
+        if key in cells
+        and not cells[key].degenerate
+        and cells[key].log_likelihood > cell.tried.get(key, -np.inf) + _SAME
     ]
 
 
@@ -213,25 +317,20 @@ def _embedded(low: Cell, high: Cell) -> Mixture:
 
 def starts_from(
     samples: Samples, cell: Cell, neighbour: Cell, rng: np.random.Generator
-) -> Iterator[Mixture]:
-    """Yield starts for a cell that are made from the fit of a neighbour."""
+) -> np.ndarray:
+    """Return responsibilities (n_starts, n_samples, k) for a cell from the fit of a neighbour."""
     mixture = neighbour.fit.mixture
     if neighbour.n_components < cell.n_components:
-        yield from split_merge.splits(samples, mixture, rng)
-    elif neighbour.n_components > cell.n_components:
-        yield from split_merge.merges(samples, mixture)
-    else:
-        yield split_merge.recast(samples, mixture, cell.structure)
-
-
-def _log_likelihood(cell: Cell) -> float:
-    return cell.fit.log_likelihood
+        return split_merge.splits(samples, mixture, rng)
+    if neighbour.n_components > cell.n_components:
+        return split_merge.merges(samples, mixture)
+    return mixture.responsibilities(samples.X)[None]
 
 
 def _exceeds(low: Cell, high: Cell) -> bool:
     """Return whether a special case fits better, or the general case is degenerate."""
-    slack = _MONOTONE * max(1.0, abs(low.fit.log_likelihood))
-    return bool(high.degenerate) or low.fit.log_likelihood > high.fit.log_likelihood + slack
+    slack = _MONOTONE * max(1.0, abs(low.log_likelihood))
+    return bool(high.degenerate) or low.log_likelihood > high.log_likelihood + slack
 
 
 def with_verdict(cell: Cell, cells: Mapping[Key, Cell]) -> Cell:

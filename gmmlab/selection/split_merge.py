@@ -6,17 +6,13 @@ V (variable). Then every mixture of the tighter structure is also one of the loo
 and every mixture of k components is also one of k + 1, with one component twice (`doubled`).
 EM never lowers the log-likelihood from such a start, so the best fit of a looser structure or of
 more components is never worse. The other starts have no such guarantee, but often lead to better
-fits.
+fits. They are responsibilities, from which an M-step of any structure makes a mixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
-
 import numpy as np
 
-from gmmlab import start
 from gmmlab.covariance import Covariance
 from gmmlab.engine import Samples
 from gmmlab.mixture import Mixture
@@ -50,11 +46,6 @@ def relaxed(mixture: Mixture, structure: type[Covariance]) -> Mixture:
     return Mixture(mixture.weights, mixture.means, covariance)
 
 
-def recast(samples: Samples, mixture: Mixture, structure: type[Covariance]) -> Mixture:
-    """Return the M-step of another structure from the responsibilities of a mixture."""
-    return _from(samples, mixture.responsibilities(samples.X), structure)
-
-
 def doubled(mixture: Mixture) -> Mixture:
     """Return the same distribution with the heaviest component twice, each with half its weight."""
     heaviest = mixture.weights.argmax()
@@ -64,53 +55,56 @@ def doubled(mixture: Mixture) -> Mixture:
     return Mixture(weights, mixture.means[order], mixture.covariance.take(order))
 
 
-def splits(samples: Samples, mixture: Mixture, rng: np.random.Generator) -> Iterator[Mixture]:
-    """Yield starts with one component more: each component is split in three directions.
+def splits(samples: Samples, mixture: Mixture, rng: np.random.Generator) -> np.ndarray:
+    """Return responsibilities with one component more: components split in three directions.
 
     The directions are that in which the samples of the component vary most relative to its
     covariance, that in which they vary most relative to the scale of all samples, and a random
-    one.
+    one. A split that leaves less than one sample in a half is left out.
+
+    Returns
+    -------
+    ndarray, shape (n_splits, n_samples, n_components + 1)
     """
     X = samples.X
-    r = mixture.responsibilities(X).T
+    r = np.ascontiguousarray(mixture.responsibilities(X).T)
+    share = np.ones(len(X)) if samples.weight is None else samples.weight
     whitened = mixture.whiten(X)
     scale = X.std(axis=0)
-    share = np.ones(len(X)) if samples.weight is None else samples.weight
-    for k, mine in enumerate(r):
-        scaled = ((X - mixture.means[k]) / np.where(scale > 0, scale, 1)).T
-        ways = [
-            _longest(whitened[k], mine * share) @ whitened[k],
-            _longest(scaled, mine * share) @ scaled,
-            rng.standard_normal(samples.n_features) @ whitened[k],
-        ]
-        for along in ways:
-            above = mine * (along > 0)
-            if min((above * share).sum(), ((mine - above) * share).sum()) < _FEWEST:
-                continue
-            halves = np.vstack([r[:k], above, r[k + 1 :], mine - above])
-            yield _from(samples, halves.T, type(mixture.covariance))
+    scaled = (X - mixture.means[:, None]).swapaxes(-1, -2) / np.where(scale > 0, scale, 1)[:, None]
+    residuals = np.stack([whitened, scaled], axis=1)  # (k, 2, d, n)
+    weighted = residuals * (r * share)[:, None, None]
+    longest = np.linalg.eigh(weighted @ residuals.swapaxes(-1, -2))[1][..., -1]
+    drawn = rng.standard_normal((len(r), 1, samples.n_features))
+    along = np.concatenate(
+        [longest[..., None, :] @ residuals, (drawn @ whitened)[:, None]], axis=1
+    )[:, :, 0]
+    above = r[:, None] * (along > 0)  # (k, 3, n)
+    below = r[:, None] - above
+    counted = np.minimum(above @ share, below @ share) >= _FEWEST
+    component, way = np.nonzero(counted)
+    halves = np.empty((len(component), len(r) + 1, len(X)))
+    halves[:, :-1] = r
+    halves[np.arange(len(component)), component] = above[component, way]
+    halves[:, -1] = below[component, way]
+    return halves.swapaxes(-1, -2)
 
 
-def merges(samples: Samples, mixture: Mixture) -> Iterator[Mixture]:
-    """Yield starts with one component less: close pairs are merged, the closest first."""
-    means, covariances = mixture.means, mixture.covariances
+def merges(samples: Samples, mixture: Mixture) -> np.ndarray:
+    """Return responsibilities with one component less: close pairs merged, the closest first.
 
-    def distance(pair: tuple[int, int]) -> float:
-        a, b = pair
-        apart = means[a] - means[b]
-        return float(apart @ np.linalg.solve(covariances[a] + covariances[b], apart))
-
+    Returns
+    -------
+    ndarray, shape (n_merges, n_samples, n_components - 1)
+    """
+    means, covariances, k = mixture.means, mixture.covariances, mixture.n_components
+    a, b = np.triu_indices(k, 1)
+    apart = means[a] - means[b]
+    towards = np.linalg.solve(covariances[a] + covariances[b], apart[..., None])[..., 0]
+    closest = np.argsort((apart * towards).sum(axis=-1), kind="stable")[:_PAIRS]
     r = mixture.responsibilities(samples.X)
-    for a, b in sorted(combinations(range(mixture.n_components), 2), key=distance)[:_PAIRS]:
-        together = np.delete(r, b, axis=1)
-        together[:, a] += r[:, b]
-        yield _from(samples, together, type(mixture.covariance))
-
-
-def _longest(residuals: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the direction in which residuals (d, n) vary most."""
-    return np.linalg.eigh((residuals * weight) @ residuals.T)[1][:, -1]
-
-
-def _from(samples: Samples, responsibilities: np.ndarray, structure: type[Covariance]) -> Mixture:
-    return start.from_responsibilities(samples, responsibilities, structure=structure)
+    together = np.repeat(r[None], len(closest), axis=0)
+    for one, first, second in zip(together, a[closest], b[closest], strict=True):
+        one[:, first] += one[:, second]
+    others = np.arange(k) != b[closest, None]
+    return together.swapaxes(-1, -2)[others].reshape(len(closest), k - 1, -1).swapaxes(-1, -2)
