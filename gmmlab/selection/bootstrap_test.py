@@ -8,28 +8,32 @@ is simulated instead: both mixtures are fitted to samples drawn from the fit wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from gmmlab import start
 from gmmlab._validation import check_count, check_jobs, check_number, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.engine import Samples, as_samples
 from gmmlab.mixture import Mixture
 from gmmlab.result import DegenerateError, Fit
-from gmmlab.search import Search, search
+from gmmlab.search import search
+from gmmlab.selection.search_many import Found, search_many
 from gmmlab.selection.split_merge import doubled, splits
 
-# Both fits, to the data and to each replicate, use the same starts and rounds: a more thorough
-# search for one of them would bias the statistic. The null fit of a replicate also starts from the
-# mixture that the replicate was drawn from; a null fit that misses its optimum would make the
-# statistic too large.
-_STARTS = {"hierarchical": 1, "kmeans": 2, "k-means++": 3, "random_from_data": 2}
-_ROUNDS = ((12, 4), (60, 2))
+# The searches for both fits, to the data and to each replicate, use the same starts and rounds: a
+# more thorough search of one of them would bias the statistic. A null fit that misses its optimum
+# would make it too large, so the null fit of a replicate also starts from the mixture that the
+# replicate was drawn from, and that of the data from the best fit of a long search.
+_STARTS = {"k-means++": 2, "random_from_data": 6}
+_ROUNDS = ((12, 3), (40, 1))
+# As many replicates are fitted together as have this many entries with their products (32 MiB), in
+# a copy for each start.
+_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +136,13 @@ def bootstrap_test(
     n_components : int
         Number of components k under the null hypothesis; less than the number of samples.
     rng : numpy.random.Generator
-        Source of randomness. The result does not depend on `n_jobs`.
+        Source of randomness. Each drawn sample has a child generator.
     structure : class of `gmmlab.covariance`, default Full
         Covariance structure of both mixtures.
     n_bootstrap : int, default 99
         Number B of samples drawn from the fit with k components.
     n_jobs : int or None, default -1
-        Number of drawn samples that are fitted in parallel, as in joblib.
+        No effect: the drawn samples are fitted together.
     progress : bool, default True
         Whether to show a progress bar.
     begin : iterable of Mixture, optional
@@ -175,19 +179,30 @@ def bootstrap_test(
     """
     samples = _check(X, settings)
     k = check_count(n_components, name="n_components", maximum=samples.n_samples - 1)
-    n_bootstrap, n_jobs = check_count(n_bootstrap, name="n_bootstrap"), check_jobs(n_jobs)
-    for_data, for_replicates = check_rng(rng).spawn(2)
-    settings = {**settings, "structure": structure}
-    null, alternative = fit_both(samples, k, for_data, settings, begin)
-    jobs = (
-        delayed(replicate_statistic)(null, samples.n_samples, own, settings)
-        for own in for_replicates.spawn(n_bootstrap)
+    n_bootstrap = check_count(n_bootstrap, name="n_bootstrap")
+    check_jobs(n_jobs)
+    for_search, for_data, for_replicates = check_rng(rng).spawn(3)
+    null = search(samples, k, for_search, structure=structure, begin=begin, **settings)
+    if null.degenerate:
+        raise DegenerateError(null.best.message, null.best)
+    procedure = Procedure.of(k, samples, structure, settings)
+    [null], [alternative] = fit_both(
+        samples.X[None], null.best.mixture, [for_data], procedure, remaining_gain=True
     )
-    done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
+    for found in (null, alternative):
+        if not found.sound:
+            raise DegenerateError(found.fit.message, found.fit)
+    statistics, generators = [], for_replicates.spawn(n_bootstrap)
     label = f"{k} against {k + 1} components"
-    replicates = np.array(list(tqdm(done, label, n_bootstrap, leave=False, disable=not progress)))
+    with tqdm(total=n_bootstrap, desc=label, leave=False, disable=not progress) as bar:
+        for first in range(0, n_bootstrap, procedure.batch):
+            batch = generators[first : first + procedure.batch]
+            statistics.append(replicate_statistics(null.fit, samples.n_samples, batch, procedure))
+            bar.update(len(batch))
+    replicates = np.concatenate(statistics)
     replicates.setflags(write=False)
-    return BootstrapTest(null, alternative, _statistic(null, alternative), replicates)
+    [statistic] = likelihood_ratios([null], [alternative])
+    return BootstrapTest(null.fit, alternative.fit, float(statistic), replicates)
 
 
 def sequential_test(
@@ -256,49 +271,121 @@ def _check(X: Any, settings: Mapping[str, Any]) -> Samples:
     return samples
 
 
-def fit_both(
-    samples: Samples,
-    k: int,
-    rng: np.random.Generator,
-    settings: dict[str, Any],
-    begin: Iterable[Mixture] = (),
-) -> tuple[Fit, Fit]:
-    """Return the best fits with k and with k + 1 components.
+@dataclass(frozen=True)
+class Procedure:
+    """How both mixtures are fitted: the structure, and the arguments of `search`."""
 
-    The second search also starts from the first fit, with one component split or doubled, so that
-    the log-likelihood ratio is not negative.
-    """
-    one, other, for_splits = rng.spawn(3)
-    settings = {"starts": _STARTS, "rounds": _ROUNDS, **settings}
-    null = _sound(search(samples, k, one, begin=begin, **settings))
-    more = [*splits(samples, null.mixture, for_splits), doubled(null.mixture)]
-    return null, _sound(search(samples, k + 1, other, begin=more, **settings))
+    structure: type[Covariance]
+    #: the kind of each start that is drawn
+    kinds: tuple[str, ...]
+    rounds: Sequence[tuple[int, int]]
+    #: blocks that all starts have in common
+    given: Mapping[str, Any]
+    #: arguments of `fit`
+    settings: Mapping[str, Any]
+    #: number of replicates that are fitted together
+    batch: int
 
+    @classmethod
+    def of(
+        cls,
+        k: int,
+        samples: Samples,
+        structure: type[Covariance],
+        settings: Mapping[str, Any],
+    ) -> Procedure:
+        """Split the arguments of a `search` for the samples, which has checked them."""
+        settings = {"starts": _STARTS, "rounds": _ROUNDS, "given": None, **settings}
+        starts = settings.pop("starts") or {}
+        kinds = tuple(kind for kind, count in starts.items() for _ in range(count))
+        rounds, given = settings.pop("rounds"), settings.pop("given") or {}
+        for name in ("missing", "sample_weight"):
+            settings.pop(name, None)
+        n, d = samples.X.shape
+        entries = (len(kinds) + 3 * k + 1) * n * (d + 1 + d * (d + 3) // 2)
+        return cls(structure, kinds, rounds, given, settings, max(1, _ENTRIES // entries))
 
-def _sound(found: Search) -> Fit:
-    if found.degenerate:
-        raise DegenerateError(found.best.message, found.best)
-    return found.best
+    def drawn(self, samples: Samples, k: int, rng: np.random.Generator) -> list[Mixture]:
+        """Return a stack of drawn starts, in a list that is empty if none are drawn."""
+        if not self.kinds:
+            return []
+        generators = [rng] * len(self.kinds)
+        drawn = start.draw(samples, k, self.kinds, generators, structure=self.structure)
+        return [start.with_given(drawn, self.given)]
 
+    def split(self, samples: Samples, null: Mixture, rng: np.random.Generator) -> list[Mixture]:
+        """Return stacks of starts with one component more than a fit: split, and doubled.
 
-def replicate_statistic(
-    null: Fit, n_samples: int, rng: np.random.Generator, settings: dict[str, Any]
-) -> float:
-    """Return the statistic of samples drawn from a null fit; infinite if a fit degenerates."""
-    X, _ = null.mixture.sample(n_samples, rng)
-    try:
-        return _statistic(
-            *fit_both(
-                as_samples(X, in_memory=True),
-                null.mixture.n_components,
-                rng,
-                settings,
-                begin=[null.mixture],
-            )
+        So the log-likelihood ratio is not negative.
+        """
+        stacks = [Mixture.stacked([doubled(null)])]
+        halves = splits(samples, null, rng)
+        if len(halves):
+            stack = start.stack_of_responsibilities(samples, halves, self.structure)
+            stacks.append(start.with_given(stack, self.given))
+        return stacks
+
+    def searched(
+        self, X: np.ndarray, starts: Sequence[Sequence[Mixture]], remaining_gain: bool
+    ) -> list[Found]:
+        """Return the best fit to each of several samples (R, n, d), from starts of its own."""
+        return search_many(
+            Samples(X, n_fits=len(X)),
+            [Mixture.concatenated(each) for each in starts],
+            self.settings,
+            rounds=self.rounds,
+            remaining_gain=remaining_gain,
         )
-    except DegenerateError:
-        return np.inf
 
 
-def _statistic(null: Fit, alternative: Fit) -> float:
-    return 2 * (alternative.log_likelihood - null.log_likelihood)
+def fit_both(
+    X: np.ndarray,
+    begin: Mixture,
+    generators: Sequence[np.random.Generator],
+    procedure: Procedure,
+    *,
+    remaining_gain: bool = False,
+) -> tuple[list[Found], list[Found]]:
+    """Return the best fits with k and with k + 1 components to each of several samples.
+
+    Parameters
+    ----------
+    X : ndarray, shape (R, n_samples, n_features)
+    begin : Mixture
+        A start with k components for all samples.
+    generators : sequence of numpy.random.Generator
+        One for each of the samples.
+    procedure : Procedure
+    remaining_gain : bool, default False
+        Whether to estimate the remaining gain of the fits.
+    """
+    each, k, first = [Samples(one) for one in X], begin.n_components, Mixture.stacked([begin])
+    starts = [
+        [first, *procedure.drawn(one, k, rng)] for one, rng in zip(each, generators, strict=True)
+    ]
+    nulls = procedure.searched(X, starts, remaining_gain)
+    starts = [
+        [*procedure.split(one, null.fit.mixture, rng), *procedure.drawn(one, k + 1, rng)]
+        for one, null, rng in zip(each, nulls, generators, strict=True)
+    ]
+    return nulls, procedure.searched(X, starts, remaining_gain)
+
+
+def replicate_statistics(
+    null: Fit, n_samples: int, generators: Sequence[np.random.Generator], procedure: Procedure
+) -> np.ndarray:
+    """Return the statistics of samples drawn from a null fit; infinite where a fit degenerates."""
+    X = np.stack([null.mixture.sample(n_samples, rng)[0] for rng in generators])
+    return likelihood_ratios(*fit_both(X, null.mixture, generators, procedure))
+
+
+def likelihood_ratios(nulls: Sequence[Found], alternatives: Sequence[Found]) -> np.ndarray:
+    """Return twice the log-likelihood ratio for each pair of fits."""
+    return np.array(
+        [
+            2 * (more.fit.log_likelihood - few.fit.log_likelihood)
+            if few.sound and more.sound
+            else np.inf
+            for few, more in zip(nulls, alternatives, strict=True)
+        ]
+    )

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from gmmlab import start
 from gmmlab.covariance import Covariance
 from gmmlab.em import sufficient_statistics
-from gmmlab.engine import Samples
+from gmmlab.engine import Samples, one_blas_thread
 from gmmlab.mixture import Mixture
-from gmmlab.result import DegenerateError
-from gmmlab.search import search
+from gmmlab.selection.search_many import search_many
 
 # Starts and rounds of the search for each fold, in addition to the fit to all samples. Only the
 # training samples of the fold decide which fit is best.
@@ -75,23 +75,38 @@ def cross_validated(
     -------
     Score
     """
-    values = np.full(fold.max() + 1, np.nan)
-    for number, own in enumerate(rng.spawn(len(values))):
-        inside, outside = (
-            Samples(
-                samples.X[rows],
-                None if samples.weight is None else samples.weight[rows],
-                missing=samples.has_missing,
-            )
-            for rows in (fold != number, fold == number)
-        )
-        how = {"starts": _STARTS, "begin": [mixture], "rounds": _ROUNDS, **settings}
-        try:
-            found = search(inside, mixture.n_components, own, structure=structure, **how)
-        except DegenerateError:
-            continue
-        if not found.degenerate:
-            held_out = sufficient_statistics(outside, found.best.mixture)
-            values[number] = held_out.log_likelihood / outside.total
+    settings = {"starts": _STARTS, "rounds": _ROUNDS, "given": {}, **settings}
+    starts, rounds, given = (settings.pop(name) for name in ("starts", "rounds", "given"))
+    settings.pop("missing", None)
+    kinds = [kind for kind, count in starts.items() for _ in range(count)]
+    weight = np.ones(samples.n_samples) if samples.weight is None else samples.weight
+    held_out = fold == np.arange(fold.max() + 1)[:, None]
+
+    def weighted(part: np.ndarray) -> Samples:
+        """Return the samples once for each fold, with weight 0 for those that are not in it."""
+        weights = part * weight
+        return Samples(samples.X, weights, missing=samples.has_missing, n_fits=len(weights))
+
+    def starts_without(part: np.ndarray, own: np.random.Generator) -> Mixture:
+        """Return the starts for the samples that are not in a part."""
+        own_weight = None if samples.weight is None else samples.weight[~part]
+        rows = Samples(samples.X[~part], own_weight, missing=samples.has_missing)
+        rows, k = start.completed_samples(rows), mixture.n_components
+        stacks = [Mixture.stacked([mixture])]
+        if kinds:
+            drawn = start.draw(rows, k, kinds, own.spawn(len(kinds)), structure=structure)
+            stacks.append(start.with_given(drawn, given))
+        return Mixture.concatenated(stacks)
+
+    begin = [
+        starts_without(part, own)
+        for part, own in zip(held_out, rng.spawn(len(held_out)), strict=True)
+    ]
+    found = search_many(weighted(~held_out), begin, settings, rounds=rounds)
+    outside = weighted(held_out)
+    with one_blas_thread():
+        best = Mixture.stacked([one.fit.mixture for one in found])
+        values = sufficient_statistics(outside, best).log_likelihood / outside.total
+    values = np.where([one.sound for one in found], values, np.nan)
     values.setflags(write=False)
     return Score(values)

@@ -9,9 +9,16 @@ import pytest
 from scipy.stats import kstest
 
 from gmmlab import EEE, EII, VVV, DegenerateError, datasets, selection
+from gmmlab.engine import as_samples
+from gmmlab.selection.search_many import Found
 
 # The face of the wing has a function of the same name.
 module = importlib.import_module("gmmlab.selection.bootstrap_test")
+Procedure, fit_both, likelihood_ratios = (
+    module.Procedure,
+    module.fit_both,
+    module.likelihood_ratios,
+)
 
 FAST = {"starts": {"kmeans": 1}, "rounds": ((12, 1),), "tol": 1e-6}
 QUICK = {"n_jobs": 1, "progress": False, "n_bootstrap": 19, **FAST}
@@ -57,36 +64,45 @@ def test_the_p_value_counts_the_statistic_of_the_data(sequence):
     assert "2 against 3 components" in found.message
 
 
-def test_a_tie_and_a_degenerate_replicate_count_against_a_rejection(sequence, monkeypatch):
+def test_a_tie_and_a_degenerate_replicate_count_against_a_rejection(sequence):
     found = sequence.tests[0]
     alike = np.array([found.statistic, found.statistic - 1, np.inf])
     assert replace(found, replicates=alike).p_value == (1 + 2) / (3 + 1)
 
-    def degenerate(*_, **__):
-        raise DegenerateError("collapsed", found.null)
 
-    monkeypatch.setattr(module, "fit_both", degenerate)
-    assert module.replicate_statistic(found.null, 60, rng(), {}) == np.inf
+def test_the_ratio_is_infinite_if_a_fit_is_degenerate(sequence):
+    low, high = (
+        [Found(fit, sound) for sound in (True, False, True)]
+        for fit in (sequence.tests[0].null, sequence.tests[0].alternative)
+    )
+    ratios = module.likelihood_ratios(low, high[::-1][1:] + high[:1])
+    np.testing.assert_array_equal(ratios, [np.inf, np.inf, sequence.tests[0].statistic])
 
 
-def test_the_null_fit_of_a_replicate_is_no_worse_than_the_mixture_it_was_drawn_from(monkeypatch):
+def test_the_null_fit_of_a_replicate_is_no_worse_than_the_mixture_it_was_drawn_from():
     """A null fit that misses its optimum makes the statistic too large."""
-    fit_both, nulls = module.fit_both, []
-
-    def noted(samples, *given, **begin):
-        fits = fit_both(samples, *given, **begin)
-        nulls.append((samples.X, fits[0]))
-        return fits
-
     data = datasets.random_mixture(60, 5, 2, separation=4, condition=1, rng=rng(3))
-    test = bootstrap_test(data.X, 5, n_bootstrap=1)
-    monkeypatch.setattr(module, "fit_both", noted)
-    poor = {"structure": EII, "starts": {"random": 1}, "rounds": ((1, 1),), "max_iter": 2}
-    for own in rng().spawn(5):
-        module.replicate_statistic(test.null, 60, own, poor)
-    assert len(nulls) == 5
-    for X, null in nulls:
-        assert null.log_likelihood >= test.null.mixture.log_prob(X).sum()
+    null = bootstrap_test(data.X, 5, n_bootstrap=1).null.mixture
+    poor = {"starts": {"random": 1}, "rounds": ((1, 1),), "max_iter": 2}
+    procedure = Procedure.of(5, as_samples(data.X), EII, poor)
+    generators = rng().spawn(5)
+    X = np.stack([null.sample(60, own)[0] for own in generators])
+    nulls, alternatives = fit_both(X, null, generators, procedure)
+    for one, found, more in zip(X, nulls, alternatives, strict=True):
+        assert found.fit.log_likelihood >= null.log_prob(one).sum()
+        assert more.fit.log_likelihood >= found.fit.log_likelihood - 1e-9
+
+
+def test_replicates_are_tested_as_the_data_are(two):
+    """The statistic of data that are one of the drawn samples is that of the replicate."""
+    test = bootstrap_test(two, 1)
+    procedure = Procedure.of(1, as_samples(two), EII, FAST)
+    X = test.null.mixture.sample(60, rng(5))[0]
+    alone = likelihood_ratios(*fit_both(X[None], test.null.mixture, [rng(6)], procedure))
+    beside = likelihood_ratios(
+        *fit_both(np.stack([two, X]), test.null.mixture, [rng(7), rng(6)], procedure)
+    )
+    assert beside[1] == pytest.approx(alone[0], abs=1e-6)
 
 
 @pytest.mark.parametrize("settings", [{}, {"floor": 0.01}], ids=["raised", "floored"])
@@ -106,9 +122,17 @@ def test_p_values_are_about_uniform_under_the_null_hypothesis():
     assert kstest(np.array(p) - rng(1).uniform(0, 0.2, size=20), "uniform").pvalue > 0.01
 
 
-def test_the_result_does_not_depend_on_the_number_of_jobs(two):
-    one, other = (bootstrap_test(two, 1, n_jobs=n_jobs, n_bootstrap=4) for n_jobs in (1, 2))
+def test_the_result_does_not_depend_on_threads_jobs_and_batches(monkeypatch):
+    X = datasets.old_faithful().X
+    settings = {"structure": VVV, "n_bootstrap": 30}
+    one = bootstrap_test(X, 1, n_jobs=2, **settings)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    other = bootstrap_test(X, 1, **settings)
     np.testing.assert_array_equal(one.replicates, other.replicates)
+    assert one.statistic == other.statistic
+    monkeypatch.setattr(module, "_ENTRIES", 7 * 5 * 272 * 8)  # batches of seven replicates
+    batches = bootstrap_test(X, 1, **settings)
+    np.testing.assert_allclose(batches.replicates, one.replicates, atol=1e-3)
 
 
 # ---- a sequence of tests -----------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from gmmlab import EII, VVV, datasets, fit, start
+from gmmlab import EII, VVV, Mixture, datasets, fit, search, start
 from gmmlab.engine import as_samples
 from gmmlab.selection.cross_validation import cross_validated, folds
 
@@ -52,6 +52,32 @@ def test_held_out_samples_count_by_their_weight():
     weighted = scored(X, VVV, 1, fold, sample_weight=weight)
     copied = scored(np.repeat(X, weight, axis=0), VVV, 1, np.repeat(fold, weight))
     np.testing.assert_allclose(weighted.values, copied.values, atol=1e-6)
+
+
+@pytest.mark.parametrize("structure", [VVV, EII])
+def test_folds_are_searched_as_if_their_rows_were_the_data(structure):
+    """Weights of 0 leave rows out."""
+    X = datasets.old_faithful().X[:120]
+    fold = folds(120, 5, rng())
+    mixture = start.kmeans(X, 2, rng(), structure=structure)
+    how = {"starts": {}, "rounds": ((40, 1),), "tol": 1e-10}
+    score = cross_validated(as_samples(X), structure, mixture, fold, rng(), how)
+    for number, value in enumerate(score.values):
+        inside, outside = X[fold != number], X[fold == number]
+        alone = search(inside, 2, rng(), structure=structure, begin=[mixture], **how).best
+        assert value == pytest.approx(alone.mixture.log_prob(outside).mean(), abs=1e-6)
+
+
+def test_the_best_start_of_each_fold_counts():
+    """The fit to all samples is not the best start if another one leads higher."""
+    X = datasets.random_mixture(60, 2, 2, separation=8, rng=rng()).X
+    poor = Mixture([0.5, 0.5], [X[0], X[0]], EII(10.0))
+    fold = folds(60, 3, rng())
+    few, more = (
+        cross_validated(as_samples(X), EII, poor, fold, rng(), {"starts": starts})
+        for starts in ({}, {"kmeans": 1})
+    )
+    assert (more.values > few.values + 0.1).all()
 
 
 @pytest.mark.parametrize("settings", [{}, {"floor": 0.01}], ids=["raised", "floored"])
