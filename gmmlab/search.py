@@ -38,6 +38,8 @@ _SETTINGS = {
     "accelerate": True,
     "extra_step": False,
 }
+# The smallest tolerance of a short run, of which only the rank and the mixture count.
+_COARSE = 1e-6
 # Two fits whose total log-likelihoods differ by less than this, in nats, are the same optimum.
 _SAME = 1e-3
 
@@ -226,8 +228,10 @@ class _Runs:
         options = replace(
             self.options,
             start=stack,
+            tol=max(self.options.tol, _COARSE),
             max_iter=min(passes, self.options.max_iter),
             remaining_gain=False,
+            rough=True,
         )
         return self._run(options)
 

@@ -405,6 +405,24 @@ def test_the_best_of_n_init_starts_is_kept():
 
 
 @unconverged
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_starts_in_lockstep_give_the_fits_of_one_after_the_other(X, verbose, capsys):
+    """A callback is told of one fit after the other; the result is the same to rounding."""
+    seen = []
+    options = {"n_init": 4, "init_params": "random_from_data", "tol": 1e-6, "random_state": 0}
+    together = GaussianMixture(3, **options).fit(X)
+    after = GaussianMixture(
+        3, **options, callback=lambda *row: seen.append(row), verbose=verbose
+    ).fit(X)
+    assert after.n_iter_ == together.n_iter_
+    np.testing.assert_allclose(after.means_, together.means_, rtol=1e-6)
+    assert [row[0] for row in seen].count(0) == 4
+    assert max(row[2] for row in seen) == pytest.approx(after.result_.log_likelihood)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Init")]
+    numbers = [number for number in range(4) for _ in range(2)] * verbose
+    assert [int(line.split()[1].rstrip(":")) for line in lines] == numbers
+
+
 def test_a_warm_start_continues_from_the_last_fit(X):
     start = explicit_start("full")
     whole = GaussianMixture(3, max_iter=6, tol=0, **start).fit(X)
@@ -507,7 +525,7 @@ def test_components_that_coincide_cause_a_warning():
 
 
 def test_nothing_is_drawn_if_every_block_is_given(X, monkeypatch):
-    monkeypatch.setattr("sklearn.cluster.KMeans.fit", None)
+    monkeypatch.setattr(start, "draw", None)
     GaussianMixture(3, max_iter=0, **explicit_start("full")).fit(X)
 
 
@@ -1083,6 +1101,29 @@ def test_feature_names_of_data_frames_are_kept_and_checked(X):
             model.predict(frame[["width", "length"]])
         with pytest.warns(UserWarning, match="does not have valid feature names"):
             model.predict(X)
+
+
+def test_an_array_is_read_as_it_is_and_as_a_list(X):
+    """Arrays of finite numbers skip the checks of scikit-learn; lists do not."""
+    model = GaussianMixture(3, random_state=0).fit(X)
+    other = GaussianMixture(3, random_state=0).fit(X.tolist())
+    assert model.n_features_in_ == other.n_features_in_ == 2
+    np.testing.assert_array_equal(model.means_, other.means_)
+    for method in ("predict", "predict_proba", "score_samples"):
+        expected = getattr(model, method)(X.tolist())
+        for array in (X, np.asfortranarray(X), X.astype(">f8"), X[::-1][::-1]):
+            np.testing.assert_allclose(getattr(model, method)(array), expected, rtol=1e-12)
+        for wrong in (X[:0], X[0], X[:, :1], X[None], np.where(X.min() < X, X, np.inf)):
+            with pytest.raises(ValueError, match=r"sample|2D|features|dim|infinity"):
+                getattr(model, method)(wrong)
+
+
+def test_a_fit_to_an_array_forgets_the_names_of_the_features(X):
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    model = GaussianMixture(3, random_state=0).fit(frame)
+    model.fit(X)
+    assert not hasattr(model, "feature_names_in_")
+    model.predict(X)
 
 
 def test_a_data_frame_with_missing_entries_is_fitted(X):

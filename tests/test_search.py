@@ -276,6 +276,16 @@ def test_settings_are_passed_to_every_fit(clusters, settings):
     assert again.log_likelihood == pytest.approx(found.best.log_likelihood, abs=1e-5)
 
 
+def test_a_callback_is_told_of_one_fit_after_the_other(clusters):
+    seen = []
+    settings = {"starts": {"kmeans": 2, "random_from_data": 2}, "accelerate": False}
+    one = search(clusters, 3, rng(), **settings)
+    other = search(clusters, 3, rng(), callback=lambda *row: seen.append(row), **settings)
+    assert [row[0] for row in seen].count(0) == 8  # four short runs, and four full runs
+    assert other.best.log_likelihood == pytest.approx(one.best.log_likelihood, abs=1e-6)
+    assert other.hits == one.hits
+
+
 # ---- errors ------------------------------------------------------------------------------------
 
 

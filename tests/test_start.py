@@ -545,8 +545,8 @@ def test_kmeans_ends_where_that_of_scikit_learn_does(n, d, k, weighted):
     begin = X[np.array([rng.choice(n, k, replace=False) for _ in range(6)])]
     for centres, first in zip(lloyd(X, begin, weight), begin, strict=True):
         expected, value = by_scikit_learn(X, first, weight)
-        np.testing.assert_allclose(centres, expected, atol=0.02)
-        assert inertia(X, centres, weight) == pytest.approx(value, rel=1e-3)
+        np.testing.assert_allclose(centres, expected, rtol=1e-9, atol=1e-9)
+        assert inertia(X, centres, weight) == pytest.approx(value, rel=1e-9)
 
 
 def test_kmeans_is_a_fixed_point_and_never_worse_than_its_seeds():
