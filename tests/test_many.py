@@ -105,30 +105,34 @@ def assert_same_fit(one, other, tolerance=PLAIN):
     assert abs(one.n_iter - other.n_iter) <= 1
     assert one.n_samples == pytest.approx(other.n_samples, rel=1e-12)
     size = abs(other.log_likelihood) + other.n_samples * one.mixture.n_features
-    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=tolerance * size)
+    # A variance is known to ε of the largest: in a collapse, ever fewer digits of it are right.
+    smallest = other.trace["smallest_eigenvalue"]
+    lost = np.maximum(1, 1e-5 * smallest.max() / smallest)
+    slack = tolerance * size * lost.max()
+    assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=slack)
     if one.n_iter == other.n_iter:
         assert words(one.message) == words(other.message)
-        assert_close(one.mixture, other.mixture, tolerance)
-        assert_same_trace(one.trace, other.trace, tolerance, size)
-        # The square of a gradient that is nearly 0, so it has fewer digits.
-        rel, least = max(1e-3, 10 * tolerance), 100 * tolerance**2 * size
+        assert_close(one.mixture, other.mixture, tolerance * lost.max())
+        assert_same_trace(one.trace, other.trace, tolerance * lost, size)
+        # From a gradient that is nearly 0, so it has fewer digits.
         assert one.remaining_gain == pytest.approx(
-            other.remaining_gain, rel=rel, abs=max(least, 1e-10 * size), nan_ok=True
+            other.remaining_gain, rel=max(1e-3, 10 * tolerance), abs=1e-10 * size, nan_ok=True
         )
 
 
 def assert_same_trace(one, other, tolerance, size):
-    """Compare the columns of two traces."""
+    """Compare the columns of two traces, each row with a tolerance of its own."""
     assert list(one) == list(other)
-    np.testing.assert_array_equal(one["iteration"], other["iteration"])
-    np.testing.assert_array_equal(one["event"], other["event"])
-    for name in ("log_likelihood", "elbo_e_step", "elbo_m_step", "expected_log_joint", "entropy"):
-        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=tolerance * size)
-    np.testing.assert_allclose(one["smallest_weight"], other["smallest_weight"], atol=tolerance)
-    widest = other["smallest_eigenvalue"].max()
-    np.testing.assert_allclose(
-        one["smallest_eigenvalue"], other["smallest_eigenvalue"], rtol=0, atol=tolerance * widest
-    )
+    for name in ("iteration", "event"):
+        np.testing.assert_array_equal(one[name], other[name])
+    sizes = dict.fromkeys(
+        ("log_likelihood", "elbo_e_step", "elbo_m_step", "expected_log_joint", "entropy"), size
+    ) | {"smallest_weight": 1, "smallest_eigenvalue": other["smallest_eigenvalue"].max()}
+    assert {*sizes, "iteration", "event"} == {*one}
+    for name, unit in sizes.items():
+        np.testing.assert_array_equal(np.isnan(one[name]), np.isnan(other[name]))
+        difference = np.nan_to_num(np.abs(one[name] - other[name]))
+        np.testing.assert_array_less(difference, tolerance * unit + 1e-300, err_msg=name)
 
 
 def bits(result):
@@ -213,12 +217,12 @@ def test_each_fit_of_a_stack_is_the_fit_alone(case, place):
     free, (k, d) = FREE[(row + place) % len(FREE)], SIZES[(2 * row + place) % len(SIZES)]
     make, settings = CASES[case]
     rng = np.random.default_rng([row, place])
-    X = clouds(rng, 90, k, d)
+    X = clouds(rng, 70, k, d)
     starts = starts_in(X, k, STRUCTURES[place], 4)
     if "missing" in settings:
         X = with_holes(X, rng)
     X, weight = make(X, rng, len(starts))
-    settings = {"tol": 1e-5, "max_iter": 40, "free": free} | settings
+    settings = {"tol": 1e-4, "max_iter": 20, "free": free} | settings
     X = X.astype(settings.pop("dtype", float))
     tolerance = ACCELERATED if settings.get("accelerate") else PLAIN
     tolerance = SINGLE if X.dtype == np.float32 else tolerance
@@ -374,6 +378,18 @@ def test_two_bad_starts_of_different_kinds_harm_no_other(structure):
     assert sum(each.status == "degenerate" for each in many) >= 2
     for one, other in zip(many, wanted, strict=True):
         assert_same_fit(one, other)
+
+
+@pytest.mark.parametrize(("structure", "max_iter"), [(Full, 18), (Diagonal, 23), (Diagonal, 24)])
+def test_fits_may_degenerate_and_run_out_in_the_same_iteration(structure, max_iter):
+    """By a rejected extrapolation, so that neither has the point of this iteration."""
+    X = clouds(np.random.default_rng(5), 24, 3, 2)
+    starts = starts_in(X, 3, structure, 24, 5)
+    settings = {"accelerate": True, "max_iter": max_iter, "tol": 1e-9}
+    many, wanted = fit_many(X, starts, **settings), each_alone(X, starts, **settings)
+    assert {one.status for one in many} >= {"degenerate", "max_iter"}
+    for one, other in zip(many, wanted, strict=True):
+        assert_same_fit(one, other, ACCELERATED)
 
 
 SINGULAR = {
@@ -746,8 +762,9 @@ def test_no_log_likelihood_of_a_stack_ever_falls(structure):
     rng = np.random.default_rng(0)
     X = clouds(rng, 90, 3, 2)
     starts, weight = starts_in(X, 3, structure, 12), own_weights(X, rng, 12)[1]
+    settings = {"sample_weight": weight, "tol": 1e-8, "max_iter": 60}
     for accelerate in (False, True):
-        for one in fit_many(X, starts, sample_weight=weight, accelerate=accelerate, tol=1e-8):
+        for one in fit_many(X, starts, accelerate=accelerate, **settings):
             assert not diagnostics.falls(one)
             assert one.status != "not_increasing"
 
