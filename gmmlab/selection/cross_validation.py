@@ -18,6 +18,9 @@ from gmmlab.selection.search_many import search_many
 # Starts and rounds of the search for each fold, in addition to the fit to all samples. Only the
 # training samples of the fold decide which fit is best.
 _STARTS, _ROUNDS = {"kmeans": 2, "k-means++": 3}, ((40, 2),)
+# Folds are fitted together as long as their weights, a copy for each start, have at most this many
+# entries (64 MiB).
+_ENTRIES = 2**23
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,15 +101,20 @@ def cross_validated(
             stacks.append(start.with_given(drawn, given))
         return Mixture.concatenated(stacks)
 
-    begin = [
-        starts_without(part, own)
-        for part, own in zip(held_out, rng.spawn(len(held_out)), strict=True)
-    ]
-    found = search_many(weighted(~held_out), begin, settings, rounds=rounds)
-    outside = weighted(held_out)
-    with one_blas_thread():
-        best = Mixture.stacked([one.fit.mixture for one in found])
-        values = sufficient_statistics(outside, best).log_likelihood / outside.total
-    values = np.where([one.sound for one in found], values, np.nan)
+    def scored(held_out: np.ndarray, generators: list[np.random.Generator]) -> np.ndarray:
+        """Return the values of some folds."""
+        pairs = zip(held_out, generators, strict=True)
+        begin = [starts_without(part, own) for part, own in pairs]
+        found = search_many(weighted(~held_out), begin, settings, rounds=rounds)
+        outside = weighted(held_out)
+        with one_blas_thread():
+            best = Mixture.stacked([one.fit.mixture for one in found])
+            values = sufficient_statistics(outside, best).log_likelihood / outside.total
+        return np.where([one.sound for one in found], values, np.nan)
+
+    generators = rng.spawn(len(held_out))
+    size = max(1, _ENTRIES // (samples.n_samples * (len(kinds) + 1)))
+    batches = [slice(begin, begin + size) for begin in range(0, len(held_out), size)]
+    values = np.concatenate([scored(held_out[some], generators[some]) for some in batches])
     values.setflags(write=False)
     return Score(values)

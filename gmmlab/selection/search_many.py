@@ -138,6 +138,7 @@ def _short_runs(options: Options, owners: np.ndarray, mixtures: Mixture, passes:
         max_iter=min(options.max_iter, passes),
         accelerate=options.accelerate and passes > _FEW,
         remaining_gain=False,
+        rough=True,
     )
     return _run(short, owners, mixtures)
 

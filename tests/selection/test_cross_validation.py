@@ -6,6 +6,7 @@ from scipy.stats import multivariate_normal
 
 from gmmlab import EII, VVV, Mixture, datasets, fit, search, start
 from gmmlab.engine import as_samples
+from gmmlab.selection import cross_validation
 from gmmlab.selection.cross_validation import cross_validated, folds
 
 
@@ -66,6 +67,14 @@ def test_folds_are_searched_as_if_their_rows_were_the_data(structure):
         inside, outside = X[fold != number], X[fold == number]
         alone = search(inside, 2, rng(), structure=structure, begin=[mixture], **how).best
         assert value == pytest.approx(alone.mixture.log_prob(outside).mean(), abs=1e-6)
+
+
+def test_the_scores_do_not_depend_on_batches_of_folds(monkeypatch):
+    X = datasets.old_faithful().X[:120]
+    fold = folds(120, 5, rng())
+    together = scored(X, VVV, 2, fold)
+    monkeypatch.setattr(cross_validation, "_ENTRIES", 2 * 120 * 6)
+    np.testing.assert_allclose(scored(X, VVV, 2, fold).values, together.values, atol=1e-6)
 
 
 def test_the_best_start_of_each_fold_counts():
