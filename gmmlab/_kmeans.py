@@ -203,7 +203,8 @@ def _nearest(coefficients: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """
     *stack, k, p = coefficients.shape
     distances = (coefficients.reshape(-1, p) @ columns).reshape(*stack, k, -1)
-    mine = np.equal(distances, distances.min(axis=-2, keepdims=True), out=distances)
-    if mine.sum() * k != mine.size:
-        mine *= np.cumsum(mine, axis=-2) == 1
-    return mine
+    nearest = distances == distances.min(axis=-2, keepdims=True)
+    if np.count_nonzero(nearest) * k != nearest.size:
+        nearest &= np.cumsum(nearest, axis=-2) == 1
+    np.copyto(distances, nearest)
+    return distances

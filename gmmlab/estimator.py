@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -15,7 +16,11 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin, _fit_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import (
+    Interval,
+    StrOptions,
+    validate_parameter_constraints,
+)
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gmmlab import start
@@ -302,6 +307,14 @@ class GaussianMixture(DensityMixin, BaseEstimator):
         tags.input_tags.allow_nan = self.missing == "marginalise"
         return tags
 
+    def _validate_params(self) -> None:
+        # scikit-learn checks every argument, which takes a while; the defaults need no check.
+        given = {name: vars(self)[name] for name in _DEFAULTS}
+        given = {name: value for name, value in given.items() if value is not _DEFAULTS[name]}
+        validate_parameter_constraints(
+            self._parameter_constraints, given, caller_name=type(self).__name__
+        )
+
     # ---- from arguments to the best fit ----------------------------------------------------
 
     def _best_fit(self, samples: Samples) -> Fit:
@@ -538,6 +551,11 @@ class GaussianMixture(DensityMixin, BaseEstimator):
 
     def _n_parameters(self) -> int:
         return self._fitted_mixture().n_parameters(check_free(self.free))
+
+
+_DEFAULTS = {
+    name: parameter.default for name, parameter in signature(GaussianMixture).parameters.items()
+}
 
 
 # ---- shortcuts ---------------------------------------------------------------------------

@@ -404,12 +404,11 @@ def test_the_best_of_n_init_starts_is_kept():
     assert scores[0] < scores[-1]
 
 
-@unconverged
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_starts_in_lockstep_give_the_fits_of_one_after_the_other(X, verbose, capsys):
     """A callback is told of one fit after the other; the result is the same to rounding."""
     seen = []
-    options = {"n_init": 4, "init_params": "random_from_data", "tol": 1e-6, "random_state": 0}
+    options = {"n_init": 4, "init_params": "random_from_data", "tol": 1e-4, "random_state": 0}
     together = GaussianMixture(3, **options).fit(X)
     after = GaussianMixture(
         3, **options, callback=lambda *row: seen.append(row), verbose=verbose
@@ -423,6 +422,7 @@ def test_starts_in_lockstep_give_the_fits_of_one_after_the_other(X, verbose, cap
     assert [int(line.split()[1].rstrip(":")) for line in lines] == numbers
 
 
+@unconverged
 def test_a_warm_start_continues_from_the_last_fit(X):
     start = explicit_start("full")
     whole = GaussianMixture(3, max_iter=6, tol=0, **start).fit(X)
