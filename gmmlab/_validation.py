@@ -92,13 +92,13 @@ def check_weight(
     """
     array = check_numeric(sample_weight, name=name)
     if array.ndim != dimensions or array.shape[-1] != n_samples:
-        raise ValueError(
-            f"{name} must have one entry per sample, shape ({n_samples},); got {array.shape}"
-        )
+        shape = f"({n_samples},)" if dimensions == 1 else f"(n_fits, {n_samples})"
+        raise ValueError(f"{name} must have one entry per sample, shape {shape}; got {array.shape}")
     if (array < 0).any() or not array.any(axis=-1).all():
-        raise ValueError(
-            f"{name} must be non-negative and not all zero; got {array.min():g} as smallest entry"
-        )
+        found = f"{array.min():g} as smallest entry"
+        if dimensions == 2 and (zero := ~array.any(axis=-1)).any():
+            found = f"only zeros for fit {listed(zero)}"
+        raise ValueError(f"{name} must be non-negative and not all zero; got {found}")
     with np.errstate(over="ignore"):
         total = np.atleast_1d(array.sum(axis=-1))
     tiny, largest = np.finfo(float).tiny, np.finfo(float).max

@@ -257,7 +257,8 @@ def fit(
     samples = engine.as_samples(X, sample_weight, missing=engine.marginalises(missing))
     options = engine.Options.checked(
         samples, [start], name="start", free=free, tol=tol, max_iter=max_iter, floor=floor,
-        degenerate=degenerate, restart=restart, callback=callback, ridge=ridge,
+        degenerate=degenerate, policies=("raise", "floor", "restart"), restart=restart,
+        callback=callback, ridge=ridge,
         accelerate=accelerate, extra_step=extra_step,
     )  # fmt: skip
     [found] = fit_stack(options)

@@ -14,7 +14,7 @@ import numpy as np
 from gmmlab import engine
 from gmmlab._validation import BLOCKS
 from gmmlab.em import fit_stack
-from gmmlab.mixture import Mixture, check_mixture
+from gmmlab.mixture import Mixture
 from gmmlab.result import Fit
 
 
@@ -47,9 +47,9 @@ def fit_many(
         Initial mixtures. They may have different structures and numbers of components; those that
         agree in both run together.
     sample_weight : array_like, shape (n_samples,) or (n_fits, n_samples), optional
-        Non-negative weights of the samples, 1 by default. With a row for each fit, a replicate of
-        a bootstrap is the same data with multinomial weights, and a fold of a cross-validation is
-        the same data with weights 0 and 1.
+        Non-negative weights of the samples, 1 by default. With a row for each fit, for data in
+        memory, a replicate of a bootstrap is the same data with multinomial weights, and a fold of
+        a cross-validation is the same data with weights 0 and 1.
     degenerate : {"raise", "floor"}, default "raise"
         As in `fit`, except that a degenerate fit does not raise an error: it is returned with the
         status "degenerate", and the others go on.
@@ -78,9 +78,9 @@ def fit_many(
     """
     if isinstance(starts, Mixture) or not isinstance(starts, Iterable):
         raise TypeError(f"starts must be an iterable of Mixture; got {type(starts).__name__}")
-    starts = [check_mixture(start, name="starts") for start in starts]
-    if degenerate == "restart":
-        raise ValueError("degenerate must be 'raise' or 'floor' in fit_many; got 'restart'")
+    starts = list(starts)
+    if wrong := [start for start in starts if not isinstance(start, Mixture)]:
+        raise TypeError(f"starts must contain only Mixtures; got {type(wrong[0]).__name__}")
     marginalise = engine.marginalises(missing)
     samples = engine.as_samples(X, sample_weight, missing=marginalise, n_fits=len(starts))
     stacks = []

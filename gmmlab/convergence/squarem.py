@@ -111,6 +111,10 @@ class Extrapolation:
         longer = np.flatnonzero(alpha[:, 0] > 1)
         return ready[longer], farther.select(longer) if len(longer) else None
 
+    def forget(self) -> None:
+        """Begin again with the first of two steps: they must follow each other."""
+        self._waiting[:] = False
+
     def reject(self, fits: np.ndarray) -> None:
         """Shorten the longest step of fits whose last extrapolation lowered the log-likelihood."""
         self.longest[fits] = np.maximum(self.longest[fits] / _FACTOR, _FIRST)
@@ -149,6 +153,7 @@ class Squarem:
         options = self.em.options
         slow = point.gain <= _SLOW * options.samples.total
         if not slow.any():
+            self.extrapolation.forget()
             return self.em.advance(point, step, following)
         fits, farther = self._extrapolated(point.mixture, step.mixture, slow)
         if not len(fits):

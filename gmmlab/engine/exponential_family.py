@@ -30,6 +30,9 @@ from gmmlab.mixture import Mixture
 
 # A block's products of features have at most this many entries (4 MiB).
 _BLOCK_PRODUCTS = 2**19
+# φ is computed once for all passes if it has at most this many entries (8 MiB), and if there are at
+# most this many samples.
+_KEPT_FEATURES, _LONGEST = 2**20, 8192
 # With at least this many features, blocks of the data are used without a transposed copy: only
 # short rows are worth copying into columns.
 _WIDE = 32
@@ -337,7 +340,8 @@ def features_of(X: np.ndarray, centre: np.ndarray, products: Any) -> np.ndarray:
 def _kept_features(samples: Samples, products: Any) -> np.ndarray | None:
     """Return φ of all samples, computed once, or None if they do not fit one block."""
     d = samples.n_features
-    small = samples.n_samples <= 8192 and samples.n_samples * products.count(d) < _BLOCK_PRODUCTS
+    entries = samples.X.size // d * (1 + d + products.count(d))
+    small = samples.n_samples <= _LONGEST and entries <= _KEPT_FEATURES
     if d >= _WIDE or not small or not isinstance(samples.X, np.ndarray):
         return None
     if products not in samples.features:

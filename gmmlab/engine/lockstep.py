@@ -20,6 +20,8 @@ from gmmlab.engine.scale import log_likelihood_rounding, own_covariance
 from gmmlab.engine.trace import Point, Recorder, Trace, held_up
 from gmmlab.mixture import Mixture
 
+_NOBODY = np.empty(0, dtype=np.intp)
+
 
 class Ending(NamedTuple):
     """How a fit of a stack ended."""
@@ -59,6 +61,9 @@ class Lockstep:
         if options.may_collapse:
             structure = type(options.start.covariance)
             self._reference = own_covariance(options.samples, structure)
+        # Whether the data of every fit determine covariances
+        finite = self._reference is None or np.isfinite(self._reference.values).all()
+        self._determined = bool(finite)
         # If the data are as thin as the ridge, no component is held up by the ridge.
         wide = options.ridge and (options.samples.extent**2 > 2 * options.ridge).all()
         self._ridge = options.ridge if wide else 0.0
@@ -80,7 +85,8 @@ class Lockstep:
         """Return the reasons to stop at a point, and the positions of the fits that do."""
         options, gain = self.options, point.gain
         reached = (np.abs(gain) if options.ridge else gain) <= self._enough
-        if not (reached | (point.iteration >= self._stop_at)).any():
+        cut = self._cut(point) if options.cuts else _NOBODY
+        if not (reached | (point.iteration >= self._stop_at)).any() and not len(cut):
             return {}
         fell = (gain < 0) & (options.ridge == 0) & (not options.rough)
         if fell.any():
@@ -92,14 +98,22 @@ class Lockstep:
         self._stop_at = np.where(reached, soonest, self._stop_at)
         there = (point.iteration >= self._stop_at) & self._settled
         converged = there & (gain < np.inf) & ~fell
-        out = (point.iteration >= options.max_iter) & ~converged & ~fell
+        out = point.iteration >= options.max_iter
+        out[cut] = True
+        out &= ~converged & ~fell
         found = {"not_increasing": fell, "converged": converged, "max_iter": out}
         return {status: np.flatnonzero(mask) for status, mask in found.items() if mask.any()}
+
+    def _cut(self, point: Point) -> np.ndarray:
+        """Return the positions of the fits that are not among the best at this iteration."""
+        n_kept = self.options.cuts.get(int(point.iteration[0]), len(self.fits))
+        order = np.argsort(np.nan_to_num(point.log_likelihood, nan=-np.inf), kind="stable")
+        return order[: max(len(order) - n_kept, 0)]
 
     def problems(self, point: Point, new: Mixture, following: Pass) -> dict[int, str]:
         """Describe what is degenerate after an M-step to `new`, by positions in the stack."""
         counts = point.statistics.counts
-        if following.surely.all() and not may_be_empty(counts):
+        if following.surely.all() and not may_be_empty(counts) and self._determined:
             return {}
         sound, free = can_be_evaluated(new), self.options.free
         if free:

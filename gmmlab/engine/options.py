@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +39,8 @@ class Options:
     remaining_gain: bool = True
     #: whether fewer digits are enough, as for a short run from which the next one starts
     rough: bool = False
+    #: at some iterations, how many of the fits go on: those with the highest log-likelihoods
+    cuts: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
     def checked(
@@ -55,6 +57,7 @@ class Options:
         ridge: Any,
         accelerate: Any,
         extra_step: Any,
+        policies: Sequence[str] = ("raise", "floor"),
         restart: Any = None,
         callback: Any = None,
     ) -> Self:
@@ -65,8 +68,9 @@ class Options:
         """
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None; got {callback!r}")
-        if not isinstance(accelerate, bool | np.bool_):
-            raise TypeError(f"accelerate must be True or False; got {accelerate!r}")
+        for switch, value in (("accelerate", accelerate), ("extra_step", extra_step)):
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{switch} must be True or False; got {value!r}")
         start = starts if isinstance(starts, Mixture) else starts[0]
         if check_mixture(start, name=name).n_features != samples.n_features:
             raise ValueError(
@@ -82,7 +86,7 @@ class Options:
         tol = check_number(tol, name="tol")
         max_iter = check_count(max_iter, name="max_iter", minimum=0)
         ridge = check_number(ridge, name="ridge")
-        check_choice(degenerate, ("raise", "floor", "restart"), name="degenerate")
+        check_choice(degenerate, policies, name="degenerate")
         restarts = _check_restart(restart, degenerate)
         if floor is not None:
             floor = check_floor(floor, samples.n_features)

@@ -98,6 +98,11 @@ class Samples:
         if n_fits is not None and X.ndim == 3:
             check_stack("X", X.shape, n_fits)
             check_matrix(X.shape[1:])
+        elif n_fits is not None and X.ndim > 3:
+            raise ValueError(
+                "X must have the shape (n_samples, n_features), or (n_fits, n_samples, n_features) "
+                f"if each fit has data of its own; got {X.shape}"
+            )
         else:
             check_matrix(X.shape)
         return X
@@ -163,7 +168,8 @@ class Samples:
     def spread(self) -> tuple[np.ndarray, np.ndarray]:
         """Smallest and largest value of each feature over the samples of positive weight."""
         if self.weight is None or self.weight.all():
-            return self.low, self.high
+            shape = *self.stack, self.n_features
+            return np.broadcast_to(self.low, shape), np.broadcast_to(self.high, shape)
         if self.stack:
             single = self.X.ndim == 2
             each = zip([self.X] * len(self.weight) if single else self.X, self.weight, strict=True)
@@ -250,6 +256,11 @@ class DaskSamples(Samples):
 
         rows = self.X.chunks[:1]
         if not is_dask(sample_weight):
+            if n_fits is not None and np.ndim(sample_weight) == 2:
+                raise ValueError(
+                    "sample_weight must have the shape (n_samples,) if X is a Dask array: weights "
+                    f"for each fit need data in memory; got shape {np.shape(sample_weight)}"
+                )
             weight, total = super()._weigh(sample_weight, None)
             return dask.array.from_array(weight, chunks=rows), total
         check_real(sample_weight.dtype, name="sample_weight")

@@ -35,11 +35,12 @@ Key = tuple[type[Covariance], int]
 
 #: number of starts of each kind with which every cell is searched on its own
 STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
-# Rounds of a search: the iterations of a short run, and how many of the fits go on.
-_ROUNDS = ((3, 6), (12, 2), (60, 1))
-# The tolerance of these runs, and the tolerance at which a search is given up if the fit would need
-# to gain more than this many nats to improve on the cell.
-_COARSE, _HOPE = 1e-5, 5.0
+# A search runs EM for `_SHORT` iterations from each start, of which fewer and fewer go on (at which
+# iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It is given up
+# after the short run if the fit would need to gain more than `_HOPE` nats to improve on the cell.
+_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 15, {3: 6}, 2, 60, 5.0
+# These runs are rough, with a coarse tolerance; only the best fit of each cell is run to convergence.
+_COARSE, _ROUGH = 1e-5, {"rough": True, "remaining_gain": False}
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
 # rounding, relative to the log-likelihood.
 _SAME, _MONOTONE = 1e-2, 1e-6
@@ -82,8 +83,12 @@ class Problem:
         self.tol = settings.pop("tol", 1e-8)
         self.max_iter = settings.pop("max_iter", 10_000)
         defaults = {
-            **{"free": frozenset(BLOCKS), "floor": None, "degenerate": "raise", "ridge": 0.0},
-            **{"accelerate": True, "extra_step": False},
+            "free": frozenset(BLOCKS),
+            "floor": None,
+            "degenerate": "raise",
+            "ridge": 0.0,
+            "accelerate": True,
+            "extra_step": False,
         }
         self.settings = defaults | settings
 
@@ -198,7 +203,7 @@ def _searched(
     better = [one for one in neighbours if _is_below(one.key, cell.key) and _exceeds(one, new)]
     if better:
         embedded = _embedded(max(better, key=lambda one: one.log_likelihood), cell)
-        new = _better(new, *_race(problem, [embedded], new, rounds=_ROUNDS[-1:]))
+        new = _better(new, *_race(problem, [embedded], new, embedded=True))
     tried = {neighbour.key: neighbour.log_likelihood for neighbour in neighbours}
     return replace(new, tried={**cell.tried, **tried})
 
@@ -207,9 +212,12 @@ def _race(
     problem: Problem,
     starts: Mixture | Sequence[Mixture],
     cell: Cell,
-    rounds: Sequence[tuple[int, int]] = _ROUNDS,
+    *,
+    embedded: bool = False,
 ) -> tuple[list[Fit], list[str]]:
     """Run EM for a while from each start, and on from the best; return the last fits.
+
+    The only start may be the mixture of a special case, `embedded`.
 
     Returns
     -------
@@ -218,17 +226,14 @@ def _race(
     degenerate : list of str
         Why each is degenerate, or "".
     """
-    least = -np.inf if cell.fit is None or cell.degenerate else cell.log_likelihood - _HOPE
-    for passes, n_kept in rounds:
-        last = (passes, n_kept) == rounds[-1]
-        how = {} if last else {"accelerate": False}
-        fits = problem.run(starts, passes, _COARSE, remaining_gain=False, rough=True, **how)
-        fits, why = _ranked(problem, fits)
-        fits, why = fits[:n_kept], why[:n_kept]
-        if why[0] or fits[0].log_likelihood < least:
-            break
-        starts = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason]
-    return fits, why
+    if not embedded:
+        how = {"accelerate": False, "cuts": _CUTS}
+        fits, why = _ranked(problem, problem.run(starts, _SHORT, _COARSE, **_ROUGH, **how))
+        far = not (cell.fit is None or cell.degenerate)
+        if why[0] or (far and fits[0].log_likelihood < cell.log_likelihood - _HOPE):
+            return fits, why
+        starts = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
+    return _ranked(problem, problem.run(starts, _LONG, _COARSE, **_ROUGH))
 
 
 def _ranked(problem: Problem, fits: list[Fit]) -> tuple[list[Fit], list[str]]:
