@@ -23,8 +23,10 @@ _MAX_ITER = 300
 _TOL = 1e-4
 # Samples whose squared distance is below this, in units of the extent of the data, are equal.
 _SAME = 1e-24
-# Data up to this size are centred once and not in every iteration.
-_KEPT = 2**17
+# The number of features from which on rows are long.
+_WIDE = 32
+# φ of data with at most this many entries (32 MiB) is computed once and not in every iteration.
+_KEPT = 2**22
 
 
 class Points:
@@ -34,31 +36,34 @@ class Points:
         self.samples = samples
         self.centre = samples.centre
         self.scale = float(samples.extent.max()) or 1.0
-        self._kept = self._columns(samples.X) if samples.X.size <= _KEPT else None
+        #: φ of all samples, (n, d + 1), in a tuple, which is empty if that would be too large
+        self.kept = (self._columns(samples.X).T,) if samples.X.size <= _KEPT else ()
 
     def at(self, chosen: np.ndarray) -> np.ndarray:
         """Return some samples, by their numbers (…,), shape (…, d)."""
         return self._columns(self.samples.X[chosen.ravel()])[1:].T.reshape(*chosen.shape, -1)
 
-    def blocks(self, X: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-        """Yield slices of samples, and φ of each: a row of ones and a row for each feature."""
-        if self._kept is not None and len(X) == self.samples.n_samples:
-            yield slice(0, len(X)), self._kept
-        else:
-            for rows in blocks(*X.shape):
-                yield rows, self._columns(X[rows])
+    def blocks(self, X: np.ndarray, *kept: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield slices of samples, and φ of each: a row of ones and a row for each feature.
+
+        `kept` is φ of the samples, if it has been computed.
+        """
+        for rows in blocks(*X.shape):
+            yield rows, kept[0][rows].T if kept else self._columns(X[rows])
 
     def _columns(self, X: np.ndarray) -> np.ndarray:
-        columns = np.empty((X.shape[1] + 1, len(X)))
+        b, d = X.shape
+        # Long rows stay as they lie in memory; short ones are faster as columns.
+        columns = np.empty((b, d + 1)).T if d >= _WIDE else np.empty((d + 1, b))
         columns[0] = 1
         np.subtract(X.T, self.centre[:, None], out=columns[1:])
         columns[1:] /= self.scale
         return columns
 
-    def nearest(self, X: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    def nearest(self, centres: np.ndarray, X: np.ndarray, *kept: np.ndarray) -> np.ndarray:
         """Return whether each centre (R, k, d) is the nearest to a sample, 0 or 1, (R, k, b)."""
         coefficients = _coefficients(centres)
-        parts = [_nearest(coefficients, columns) for _, columns in self.blocks(X)]
+        parts = [_nearest(coefficients, columns) for _, columns in self.blocks(X, *kept)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
     def sums(self, centres: np.ndarray) -> np.ndarray:
@@ -66,16 +71,16 @@ class Points:
         coefficients = _coefficients(centres)
         _, p = coefficients.shape[-2:]
 
-        def of(X: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        def of(X: np.ndarray, weight: np.ndarray | None, *kept: np.ndarray) -> np.ndarray:
             totals = np.zeros((coefficients.size // p, p))
-            for rows, columns in self.blocks(X):
+            for rows, columns in self.blocks(X, *kept):
                 mine = _nearest(coefficients, columns)
                 if weight is not None:
                     mine *= weight[rows]
                 totals += mine.reshape(len(totals), -1) @ columns.T
             return totals
 
-        return self.samples.fold(of).reshape(coefficients.shape)
+        return self.samples.fold(of, *self.kept).reshape(coefficients.shape)
 
 
 # ---- k-means++ -----------------------------------------------------------------------------
@@ -121,7 +126,7 @@ def _squared_distances(points: Points, chosen: np.ndarray) -> np.ndarray:
     X = points.samples.X
     coefficients = _coefficients(points.at(chosen.ravel()))
     squared = np.empty((chosen.size, len(X)))
-    for rows, columns in points.blocks(X):
+    for rows, columns in points.blocks(X, *points.kept):
         np.matmul(coefficients, columns, out=squared[:, rows])
         squared[:, rows] += np.einsum("db,db->b", columns[1:], columns[1:])
     np.maximum(squared, 0, out=squared)
@@ -173,7 +178,7 @@ def _move_empty(points: Points, centres: np.ndarray, totals: np.ndarray) -> None
     empty = np.flatnonzero(totals[:, 0] == 0)
     X, weight = points.samples.X, points.samples.weight
     found = []  # (squared distance, sample, cluster)
-    for rows, columns in points.blocks(X):
+    for rows, columns in points.blocks(X, *points.kept):
         labels = _nearest(_coefficients(centres), columns).argmax(axis=-2)
         squared = ((columns[1:] - centres[labels].T) ** 2).sum(axis=0)
         if weight is not None:

@@ -2,6 +2,7 @@
 
 drawn     `kmeans`, `kmeans_plus_plus`, `random_points`, `random_responsibilities`, `hierarchical`
 given     `from_labels`, `from_responsibilities`, `from_parameters`
+many      `draw` and `stack_of_responsibilities` make a stack of starts at once
 the data  `completed` fills missing entries; `subsample` draws from data that are large
 
 Weights sum to 1 and covariances are positive definite under every structure, even where a cluster
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -428,6 +430,7 @@ def draw(
     """
     _check_structure(structure)
     check_count(n_components, name="n_components", maximum=samples.n_samples)
+    shared = len({id(rng) for rng in rngs}) < len(rngs)  # drawn from in a fixed order
     stacks, order = [], []
     for kind in dict.fromkeys(kinds):
         mine = [number for number, other in enumerate(kinds) if other == kind]
@@ -439,7 +442,7 @@ def draw(
             return KINDS[kind](samples, n_components, [rngs[i] for i in numbers], structure)
 
         with one_blas_thread():
-            stacks += parallel_map(drawn, slices)
+            stacks += [drawn(part) for part in slices] if shared else parallel_map(drawn, slices)
         order += mine
     if len(stacks) == 1:
         return stacks[0]
@@ -519,7 +522,7 @@ def _by_kmeans(
     seeds = _kmeans.seeds(points, k, rngs)
     centres = _kmeans.lloyd(points, points.at(seeds))
     try:
-        return _m_step(samples, structure, lambda X: points.nearest(X, centres))
+        return _m_step(samples, structure, partial(points.nearest, centres), *points.kept)
     except _EmptyComponent as error:
         raise ValueError(
             "n_components must be at most the number of distinct samples in X "
@@ -570,7 +573,7 @@ def _by_ward(
     return Mixture.concatenated(parts)
 
 
-#: How many starts of each kind are drawn, by scikit-learn's names where it has them.
+#: How each kind of start is drawn, by scikit-learn's names where it has them.
 KINDS: dict[str, Callable[..., Mixture]] = {
     "kmeans": _by_kmeans,
     "k-means++": _by_seeds,
@@ -713,11 +716,11 @@ class _ClusterSums:
         self.products = products_of(structure)
         diagonal = issubclass(structure, DiagonalCovariance)
         self.whole = whole_covariance(samples, Diagonal if diagonal else Full)
-        self.narrow = self.products.count(self.n_features) <= _MOST_PRODUCTS
+        self.narrow = self.products.count(self.n_features) <= max(_MOST_PRODUCTS, self.n_features)
 
     def __call__(self, X: np.ndarray, weight: np.ndarray | None, *aligned: np.ndarray) -> Any:
         d, totals = self.n_features, 0.0
-        for rows in blocks(len(X), d * d if not self.narrow else self.products.count(d)):
+        for rows in blocks(len(X), self.products.count(d) if self.narrow else d):
             whole = rows.stop - rows.start == len(X)
             part = X if whole else X[rows]
             r = self.responsibilities(part, *(array[..., rows, :] for array in aligned))

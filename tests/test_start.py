@@ -562,6 +562,27 @@ def test_kmeans_is_a_fixed_point_and_never_worse_than_its_seeds():
     np.testing.assert_allclose(lloyd(X, begin[order]), found[order], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("n", "d"), [(300, 2), (20_000, 2), (9000, 40)])
+def test_kmeans_of_large_and_mapped_data_is_that_of_small_data(monkeypatch, tmp_path, n, d):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d)) + 3 * rng.integers(4, size=(n, 1))
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    kept = start.kmeans(X, 4, np.random.default_rng(0), structure=Diagonal)
+    monkeypatch.setattr(_kmeans, "_KEPT", 0)
+    close(start.kmeans(mapped, 4, np.random.default_rng(0), structure=Diagonal), kept)
+
+
+def test_generators_that_several_starts_share_are_used_in_order():
+    X = np.random.default_rng(0).normal(size=(9000, 2))  # more than one slice of starts
+    first, again = (
+        start.draw(in_memory(X), 5, ["random_from_data"] * 9, [np.random.default_rng(0)] * 9)
+        for _ in range(2)
+    )
+    assert first == again
+    assert len(np.unique(first.means[:, 0, 0])) == 9
+
+
 def test_a_centre_without_samples_moves_to_the_farthest_sample():
     X = np.array([[0.0], [1.0], [2.0], [50.0], [51.0], [99.0]])
     begin = np.array([[[0.0], [200.0], [300.0]], [[1.0], [1.0], [1.0]]])
