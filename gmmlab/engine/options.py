@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gmmlab._validation import check_choice, check_count, check_floor, check_free, check_number
+from gmmlab._validation import BLOCKS, check_choice, check_count, check_floor, check_free, check_number
 from gmmlab.engine.passes import Pass
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.scale import relative_floor
@@ -49,14 +49,14 @@ class Options:
         starts: Sequence[Any] | Mixture,
         *,
         name: str,
-        free: Any,
-        tol: Any,
-        max_iter: Any,
-        floor: Any,
-        degenerate: Any,
-        ridge: Any,
-        accelerate: Any,
-        extra_step: Any,
+        free: Any = BLOCKS,
+        tol: Any = 1e-8,
+        max_iter: Any = 10_000,
+        floor: Any = None,
+        degenerate: Any = "raise",
+        ridge: Any = 0.0,
+        accelerate: Any = True,
+        extra_step: Any = False,
         policies: Sequence[str] = ("raise", "floor"),
         restart: Any = None,
         callback: Any = None,
@@ -64,7 +64,7 @@ class Options:
         """Return the options, or raise an error that names the wrong argument.
 
         `starts` have the same number of components and the same structure, or are a stack. Errors
-        call one of them `name`.
+        call one of them `name`. The defaults are those of searches, which run to convergence.
         """
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None; got {callback!r}")

@@ -23,7 +23,6 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from gmmlab._validation import BLOCKS, check_choice, check_count, check_free, check_jobs, check_rng
@@ -54,7 +53,7 @@ class Comparison:
     >>> from gmmlab import datasets, selection
     >>> X = datasets.old_faithful().X
     >>> found = selection.compare(
-    ...     X, [1, 2], ["EII", "EEE"], rng=np.random.default_rng(0), n_jobs=1, progress=False
+    ...     X, [1, 2], ["EII", "EEE"], rng=np.random.default_rng(0), progress=False
     ... )
     >>> found.to_frame()[["structure", "n_components", "n_parameters", "bic"]].round(1)
       structure  n_components  n_parameters     bic
@@ -207,7 +206,7 @@ def compare(
     rng: np.random.Generator,
     starts: Mapping[str, int] | None = None,
     n_folds: int = 10,
-    n_jobs: int | None = -1,
+    n_jobs: int | None = None,
     progress: bool = True,
     free: Iterable[str] = BLOCKS,
     given: Mapping[str, Any] | None = None,
@@ -228,19 +227,18 @@ def compare(
         Criteria to rank cells by; see `gmmlab.selection.comparison`. "cv" fits each cell again
         for each fold.
     rng : numpy.random.Generator
-        Source of randomness. The result does not depend on `n_jobs`.
+        Source of randomness.
     starts : mapping of str to int, optional
         Number of starts of each kind for every cell, as in `search`; neighbouring cells provide
         more. By default `gmmlab.selection.grid.STARTS`.
     n_folds : int, default 10
         Number of folds of the cross-validation. All cells have the same folds.
-    n_jobs : int or None, default -1
-        Number of cells that are searched in parallel, as in joblib: -1 uses all cores, None follows
-        the active ``joblib.parallel_config``, which may also select Dask.
+    n_jobs : int, optional
+        No effect: all starts of a cell are fitted at once, as by `fit_many`.
     progress : bool, default True
         Whether to show a progress bar.
     free, given, sample_weight, **settings
-        Arguments of `search` and `fit`. For known means, for example, use
+        Arguments of `search` and `fit_many`. For known means, for example, use
         ``free={"weights", "covariances"}`` and ``given={"means": …}``. If blocks are not free or
         entries are missing, cells do not exchange starts.
 
@@ -271,7 +269,8 @@ def compare(
     numbers = _numbers(n_components, samples.n_samples)
     chosen = _structures(structures)
     criteria = _criteria(criteria)
-    n_jobs, free = check_jobs(n_jobs), check_free(free)
+    check_jobs(n_jobs)
+    free = check_free(free)
     given = check_given(given)
     if unknown := [name for name in BLOCKS if name not in free and FIELDS[name] not in given]:
         raise ValueError(
@@ -288,7 +287,6 @@ def compare(
         [(structure, k) for structure in chosen for k in numbers],
         for_cells,
         starts=starts,
-        n_jobs=n_jobs,
         progress=progress,
         exchange=free == frozenset(BLOCKS) and not given and not samples.has_missing,
         **settings,
@@ -296,13 +294,9 @@ def compare(
     scores: dict[Key, Score] = {}
     if "cv" in criteria:
         fold = folds(samples.n_samples, n_folds, for_folds)
-        jobs = (
-            delayed(_score)(samples, cell, fold, own, settings)
-            for cell, own in zip(cells.values(), for_scores.spawn(len(cells)), strict=True)
-        )
-        done = Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
-        bar = tqdm(done, "cross-validation", len(cells), leave=False, disable=not progress)
-        scores = dict(zip(cells, bar, strict=True))
+        bar = tqdm(cells.items(), "cross-validation", leave=False, disable=not progress)
+        for (key, cell), own in zip(bar, for_scores.spawn(len(cells)), strict=True):
+            scores[key] = _score(samples, cell, fold, own, settings)
     return Comparison(tuple(cells.values()), criteria, scores)
 
 

@@ -22,7 +22,6 @@ import numpy as np
 from tqdm import tqdm
 
 from gmmlab import diagnostics, start
-from gmmlab._validation import BLOCKS
 from gmmlab.covariance import EEE, Covariance
 from gmmlab.em import fit_stack
 from gmmlab.engine import Options, Samples
@@ -36,11 +35,11 @@ Key = tuple[type[Covariance], int]
 #: number of starts of each kind with which every cell is searched on its own
 STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # A search runs EM for `_SHORT` iterations from each start, of which fewer and fewer go on (at which
-# iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It is given up
+# iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It stops
 # after the short run if the fit would need to gain more than `_HOPE` nats to improve on the cell.
-_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 15, {3: 6}, 2, 60, 5.0
-# These runs are rough, with a coarse tolerance; only the best fit of each cell is run to convergence.
-_COARSE, _ROUGH = 1e-5, {"rough": True, "remaining_gain": False}
+_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 12, {2: 6, 6: 3}, 2, 60, 5.0
+# These runs are rough; only the best fit of each cell is run to convergence.
+_ROUGH = {"rough": True, "remaining_gain": False, "tol": 1e-5}
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
 # rounding, relative to the log-likelihood.
 _SAME, _MONOTONE = 1e-2, 1e-6
@@ -77,33 +76,16 @@ class Problem:
     def __init__(self, samples: Samples, settings: Mapping[str, Any]) -> None:
         self.samples = samples
         self.completed = start.completed_samples(samples)
-        settings = dict(settings)
-        settings.pop("missing", None)
-        self.given = settings.pop("given", {})
-        self.tol = settings.pop("tol", 1e-8)
-        self.max_iter = settings.pop("max_iter", 10_000)
-        defaults = {
-            "free": frozenset(BLOCKS),
-            "floor": None,
-            "degenerate": "raise",
-            "ridge": 0.0,
-            "accelerate": True,
-            "extra_step": False,
-        }
-        self.settings = defaults | settings
+        self.settings = {**settings}
+        self.settings.pop("missing", None)
+        self.given = self.settings.pop("given", {})
 
-    def run(
-        self, starts: Mixture | Sequence[Mixture], passes: int, tol: float, **how: Any
-    ) -> list[Fit]:
-        """Run EM in lockstep."""
-        options = Options.checked(
-            self.samples,
-            starts,
-            name="starts",
-            tol=max(tol, self.tol),
-            max_iter=min(passes, self.max_iter),
-            **self.settings,
-        )
+    def run(self, starts: Mixture | Sequence[Mixture], **how: Any) -> list[Fit]:
+        """Run EM in lockstep, with some options replaced."""
+        options = Options.checked(self.samples, starts, name="starts", **self.settings)
+        for name, bound in (("tol", max), ("max_iter", min)):
+            if name in how:
+                how[name] = bound(how[name], getattr(options, name))
         return fit_stack(replace(options, **how))
 
     def starts(self, responsibilities: np.ndarray, structure: type[Covariance]) -> Mixture:
@@ -227,13 +209,13 @@ def _race(
         Why each is degenerate, or "".
     """
     if not embedded:
-        how = {"accelerate": False, "cuts": _CUTS}
-        fits, why = _ranked(problem, problem.run(starts, _SHORT, _COARSE, **_ROUGH, **how))
+        short = problem.run(starts, max_iter=_SHORT, cuts=_CUTS, accelerate=False, **_ROUGH)
+        fits, why = _ranked(problem, short)
         far = not (cell.fit is None or cell.degenerate)
         if why[0] or (far and fits[0].log_likelihood < cell.log_likelihood - _HOPE):
             return fits, why
         starts = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
-    return _ranked(problem, problem.run(starts, _LONG, _COARSE, **_ROUGH))
+    return _ranked(problem, problem.run(starts, max_iter=_LONG, **_ROUGH))
 
 
 def _ranked(problem: Problem, fits: list[Fit]) -> tuple[list[Fit], list[str]]:
@@ -272,8 +254,7 @@ def _finished(problem: Problem, cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
 
 def _converged(problem: Problem, cell: Cell, mixture: Mixture) -> Cell:
     """Return the cell with the fit from a mixture, run to convergence, if that is not worse."""
-    fits = problem.run([mixture], problem.max_iter, problem.tol)
-    return _better(cell, *_ranked(problem, fits))
+    return _better(cell, *_ranked(problem, problem.run([mixture])))
 
 
 # ---- neighbours ----------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from gmmlab import Tied, datasets, plots, selection, start
 @pytest.fixture(scope="module")
 def comparison():
     X = datasets.old_faithful().X
-    settings = {"rng": np.random.default_rng(0), "n_jobs": 1, "progress": False}
+    settings = {"rng": np.random.default_rng(0), "progress": False}
     return selection.compare(X, [2, 3], ["EII", "VII", "EEE"], starts={"kmeans": 1}, **settings)
 
 
@@ -61,7 +61,7 @@ def test_the_bootstrap_test_shows_all_replicates_and_the_statistic():
         rng=np.random.default_rng(0),
         structure=Tied,
         n_bootstrap=9,
-        n_jobs=1,
+
         progress=False,
     )
     ax = plots.bootstrap_test(test)

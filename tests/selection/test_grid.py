@@ -36,7 +36,7 @@ def rng(seed=0):
 
 def filled(X, numbers, structures, starts=FEW):
     """Return the cells of a grid."""
-    settings = {"rng": rng(), "n_jobs": 1, "progress": False, "starts": starts}
+    settings = {"rng": rng(), "progress": False, "starts": starts}
     return selection.compare(X, numbers, structures, **settings).cells
 
 
@@ -82,9 +82,9 @@ def test_a_poor_cell_starts_from_the_fit_of_its_special_case(monkeypatch, struct
     poor = start.random_responsibilities(samples.X, 3, rng(), structure=VVV)
     high = grid.Cell(VVV, 3, fit(samples, poor, max_iter=1))
     assert high.fit.log_likelihood < low.fit.log_likelihood - 100
-    monkeypatch.setattr(grid, "starts_from", lambda *_: [poor])
+    monkeypatch.setattr(grid, "starts_from", lambda *_: poor.responsibilities(samples.X)[None])
     problem = grid.Problem(samples, {"max_iter": 1})
-    found = grid.search_from_neighbours(problem, high, [low], rng())
+    found = grid._searched(problem, high, [low], rng())
     assert found.fit.log_likelihood >= low.fit.log_likelihood - 1e-6
     assert found.tried == {low.key: low.fit.log_likelihood}
 
@@ -130,4 +130,4 @@ def test_a_degenerate_fit_does_not_replace_a_sound_one():
     with pytest.raises(DegenerateError) as raised:
         fit(X, narrow)
     assert raised.value.fit.log_likelihood > sound.log_likelihood
-    assert grid.search_cell(problem, cell, rng(), starts={}, begin=[narrow]) is cell
+    assert grid._better(cell, *grid._race(problem, [narrow], cell, embedded=True)) is cell
