@@ -295,8 +295,8 @@ class Procedure:
         settings: Mapping[str, Any],
     ) -> Procedure:
         """Split the arguments of a `search` for the samples, which has checked them."""
-        settings = {"starts": _STARTS, "rounds": _ROUNDS, "given": None, **settings}
-        starts = settings.pop("starts") or {}
+        settings = {"starts": None, "rounds": _ROUNDS, "given": None, **settings}
+        starts = _STARTS if (starts := settings.pop("starts")) is None else starts
         kinds = tuple(kind for kind, count in starts.items() for _ in range(count))
         rounds, given = settings.pop("rounds"), settings.pop("given") or {}
         for name in ("missing", "sample_weight"):
