@@ -801,6 +801,19 @@ def test_a_fit_that_falls_returns_the_parameters_before_the_fall(
         assert one.mixture.log_prob(X).sum() == pytest.approx(values[-2], rel=1e-12)
 
 
+def test_each_message_names_the_components_that_the_ridge_holds_up_in_its_fit():
+    """The fits converge together, but their components have other numbers."""
+    rng = np.random.default_rng(0)
+    X = np.concatenate([rng.normal(size=(40, 2)), 9 + 1e-3 * rng.normal(size=(40, 2))])
+    one = start.from_labels(X, np.arange(80) // 40)
+    starts = [one, one.take([1, 0]), one]
+    many = fit_many(X, starts, ridge=0.1)
+    for each, held in zip(many, (1, 0, 1), strict=True):
+        assert each.n_iter == many[0].n_iter
+        assert f"held up by the ridge: component {held};" in each.message
+        assert each.trace["event"][-1] == f"held up by the ridge: component {held}"
+
+
 @every_structure
 def test_no_log_likelihood_of_a_stack_ever_falls(structure):
     rng = np.random.default_rng(0)

@@ -222,6 +222,26 @@ def test_an_extrapolation_follows_two_slow_steps_of_em(structure, seed):
     assert slow[rows - 2].all()
 
 
+def test_only_a_rejected_extrapolation_shortens_the_next(monkeypatch):
+    """It leaves a gap in the numbers of the iterations."""
+    rejected = []
+
+    def reject(self, fits):
+        rejected.extend(fits)
+        original(self, fits)
+
+    original = Extrapolation.reject
+    monkeypatch.setattr(Extrapolation, "reject", reject)
+    gaps = extrapolations = 0
+    for seed in range(6):
+        X, mixture = flat(Full, seed)
+        trace = fit(X, mixture, tol=1e-9, max_iter=3000, accelerate=True).trace
+        gaps += (np.diff(trace["iteration"]) == 2).sum()
+        extrapolations += np.isnan(trace["elbo_m_step"][1:]).sum()
+    assert 0 < gaps < extrapolations
+    assert len(rejected) == gaps
+
+
 # ---- iterations, tolerance, callback -----------------------------------------------------------
 
 
