@@ -6,6 +6,7 @@ The core, in reading order:
     em           e_step, m_step, elbo and fit: the algorithm
     result       what a fit returns
     start        initial mixtures
+    many         many fits at once
     search       the best fit from many starts
     datasets     generators and real data
     diagnostics  measures of a fit

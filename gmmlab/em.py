@@ -85,11 +85,13 @@ class Step(NamedTuple):
     moments: np.ndarray
     #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
     floored: np.ndarray | None
+    #: whether any component may be empty
+    may_be_empty: bool
 
     def select(self, fits: Any) -> Step:
         """Return the step of some fits of a stack."""
         floored = None if self.floored is None else self.floored[fits]
-        return Step(self.mixture.select(fits), self.moments[fits], floored)
+        return Step(self.mixture.select(fits), self.moments[fits], floored, self.may_be_empty)
 
     def where(self, mask: np.ndarray, other: Step) -> Step:
         """Return this step where a mask (R,) is true, and another elsewhere."""
@@ -97,7 +99,8 @@ class Step(NamedTuple):
         if floored is not None:
             floored = np.where(mask[:, None], floored, other.floored)
         moments = np.where(engine.per_component(mask, other.moments), self.moments, other.moments)
-        return Step(self.mixture.where(mask, other.mixture), moments, floored)
+        mixture = self.mixture.where(mask, other.mixture)
+        return Step(mixture, moments, floored, self.may_be_empty)
 
 
 def maximise(
@@ -133,7 +136,7 @@ def maximise(
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(counts, target, floor, rough=rough)
     new = Mixture.unchecked(weights, means, covariance)
-    return Step(new, moments, None if floor is None else floored)
+    return Step(new, moments, None if floor is None else floored, alone is not None)
 
 
 def _refined(
@@ -305,7 +308,7 @@ class _EM:
         known = point.statistics, point.mixture, options.free
         step = maximise(*known, options.floor, options.ridge, rough=options.rough)
         following = options.one_pass(step.mixture)
-        if options.rough or following.surely.all():
+        if options.rough or following.surely:
             return step, following
 
         def second_pass(about: np.ndarray) -> engine.SufficientStatistics:
@@ -363,13 +366,16 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
         if reasons := stack.reasons(point):
             for status, which in reasons.items():
                 stop(which, status, at=before if status == "not_increasing" else point)
-            if (going := stack.going()) is None:
+            if stack.over:
                 break
-            em, moves, before, point = (each.select(going) for each in (em, moves, before, point))
+            if stack.few_left():
+                going, rest = stack.drop_ended(), (em, moves, before, point)
+                em, moves, before, point = (each.select(going) for each in rest)
 
         step, following = em.m_step(point)
         events = engine.describe_each(step.floored, "floored")
-        if problems := stack.problems(point, step.mixture, following):
+        safe = following.surely and stack.determined and not step.may_be_empty
+        if problems := {} if safe else stack.problems(point, step.mixture):
             if (fresh := options.next_restart()) is not None:  # there is only one fit
                 before, point = point, em.evaluate(Mixture.stacked([fresh]), point.iteration + 1)
                 events = {0: f"restarted: {problems[0]}"}
@@ -377,20 +383,21 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
                 continue
             if lost := stack.lost(problems, step.mixture):
                 stop(np.array([*lost]), "degenerate", problems=[*lost.values()])
-                if (going := stack.going()) is None:
+                if stack.over:
                     break
-                drop = (em, moves, before, point, step)
-                em, moves, before, point, step = (each.select(going) for each in drop)
+                going, rest = stack.drop_ended(), (em, moves, before, point, step)
+                em, moves, before, point, step = (each.select(going) for each in rest)
                 following = em.options.one_pass(step.mixture)
                 events = engine.describe_each(step.floored, "floored")
-            for position, problem in stack.problems(point, step.mixture, following).items():
+            for position, problem in stack.problems(point, step.mixture).items():
                 events[position] = "; ".join(filter(None, (events.get(position), problem)))
         new, exhausted = moves.advance(point, step, following)
         if exhausted is not None:
             stop(exhausted, "max_iter")
-            if (going := stack.going()) is None:
+            if stack.over:
                 break
-            em, moves, point, new = (each.select(going) for each in (em, moves, point, new))
+            going, rest = stack.drop_ended(), (em, moves, point, new)
+            em, moves, point, new = (each.select(going) for each in rest)
         before, point = point, new
     return [result.fit_of(ending, trace, options) for ending, trace in stack.ended()]
 

@@ -250,11 +250,11 @@ class Mixture:
             If `X` is not a finite numeric array of that shape.
         """
         X = check_samples(X, n_features=self.n_features)
-        log_joint = np.empty((len(X), self.n_components))
+        log_joint = np.empty((self.n_components, len(X)))
         with np.errstate(over="ignore", invalid="ignore"):  # handled by `huge_squares`
             for rows in blocks(len(X), self.means.size):
-                log_joint[rows] = self.log_joint_whitened(self.whiten(X[rows])).T
-        return log_joint
+                log_joint[:, rows] = self.log_joint_whitened(self.whiten(X[rows]))
+        return log_joint.T
 
     def log_prob(self, X: np.ndarray) -> np.ndarray:
         """Return log p(xᵢ) = log Σₖ πₖ N(xᵢ | μₖ, Σₖ), shape (n_samples,); the sum is (P4).

@@ -181,8 +181,8 @@ class ExponentialFamilyForm:
 
     def exact(
         self, samples: Samples, extent: np.ndarray, *, rough: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return whether no digits are lost, and whether that holds by a wide margin.
+    ) -> tuple[np.ndarray, bool]:
+        """Return whether no digits are lost, and whether that holds by a wide margin for all fits.
 
         Parameters
         ----------
@@ -194,7 +194,8 @@ class ExponentialFamilyForm:
 
         Returns
         -------
-        exact, surely : ndarray of bool, shape (…)
+        exact : ndarray of bool, shape (…)
+        surely : bool
             With a wide margin, no component has collapsed, and the second moments about the next
             means keep their digits.
         """
@@ -213,7 +214,8 @@ class ExponentialFamilyForm:
             limit = _RANGE[samples.dtype] / samples.largest_weight
             small = extent.max() ** 2 <= limit
             exact = exact & (quadratic.max(axis=(-2, -1)) <= limit / 2) & small
-        return exact, exact & (largest <= bound / 4)
+            return exact, bool((exact & (largest <= bound / 4)).all())
+        return exact, bool(largest.max() <= bound / 4)
 
     def _reach(self, samples: Samples, extent: np.ndarray) -> np.ndarray:
         """Return the products of the largest distances from the centre, shape (…, p, 1)."""
@@ -224,7 +226,7 @@ class ExponentialFamilyForm:
 
     def _in_range(self, samples: Samples, extent: np.ndarray, bound: float) -> bool:
         """Return whether squares and precisions within a bound neither over- nor underflow."""
-        key = "range", extent.ndim, extent is samples.largest
+        key = "range", extent is samples.largest, bound
         if extent.ndim > 1 or key not in samples.features:
             limit = _RANGE[samples.dtype] / samples.largest_weight
             low, high = extent.min(), extent.max()
@@ -281,14 +283,14 @@ class ExponentialFamilyForm:
 
 def exponential_family_form(
     samples: Samples, mixture: Mixture, *, rough: bool = False
-) -> tuple[ExponentialFamilyForm | None, np.ndarray, np.ndarray]:
+) -> tuple[ExponentialFamilyForm | None, np.ndarray, bool]:
     """Return the form for a mixture, and for which fits of a stack it is exact.
 
     Returns
     -------
     form : ExponentialFamilyForm or None
         None if there are too many products.
-    exact, surely : ndarray of bool, shape (…)
+    exact, surely
         As from `ExponentialFamilyForm.exact`.
 
     Notes
@@ -297,17 +299,16 @@ def exponential_family_form(
     centre of the data would take a copy.
     """
     d, products = mixture.n_features, products_of(type(mixture.covariance))
-    nowhere = np.zeros(mixture.means.shape[:-2], dtype=bool)
     if products.count(d) > max(_MOST_PRODUCTS, d):
-        return None, nowhere, nowhere
+        return None, np.zeros(mixture.means.shape[:-2], dtype=bool), False
     if d >= _WIDE:
         form = ExponentialFamilyForm(mixture, np.zeros(samples.centre.shape))
         exact, surely = form.exact(samples, samples.largest, rough=rough)
-        if exact.all():
+        if surely or exact.all():
             return form, exact, surely
     form = ExponentialFamilyForm(mixture, samples.centre)
     exact, surely = form.exact(samples, samples.extent, rough=rough)
-    if exact.any():
+    if surely or exact.any():
         form.features = _kept_features(samples, products)
     return form, exact, surely
 

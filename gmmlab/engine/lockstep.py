@@ -12,15 +12,15 @@ from gmmlab.engine.degeneracy import (
     can_be_evaluated,
     degenerate_components,
     describe,
-    may_be_empty,
 )
 from gmmlab.engine.options import Options
-from gmmlab.engine.passes import Pass
 from gmmlab.engine.scale import log_likelihood_rounding, own_covariance
 from gmmlab.engine.trace import Point, Recorder, Trace, held_up
 from gmmlab.mixture import Mixture
 
 _NOBODY = np.empty(0, dtype=np.intp)
+# Fits that have ended are dropped from the stack when at most this share of it goes on.
+_FEW_LEFT = 0.875
 
 
 class Ending(NamedTuple):
@@ -61,9 +61,9 @@ class Lockstep:
         if options.may_collapse:
             structure = type(options.start.covariance)
             self._reference = own_covariance(options.samples, structure)
-        # Whether the data of every fit determine covariances
+        #: whether the data of every fit determine covariances
         finite = self._reference is None or np.isfinite(self._reference.values).all()
-        self._determined = bool(finite)
+        self.determined = bool(finite)
         # If the data are as thin as the ridge, no component is held up by the ridge.
         wide = options.ridge and (options.samples.extent**2 > 2 * options.ridge).all()
         self._ridge = options.ridge if wide else 0.0
@@ -73,12 +73,15 @@ class Lockstep:
         # A fit that has settled stops at this iteration.
         self._settled = np.zeros(len(self.fits), dtype=bool)
         self._going = np.ones(len(self.fits), dtype=bool)
+        self._n_rows = np.zeros(len(self.fits), dtype=int)
         self._stop_at = np.full(len(self.fits), options.max_iter)
         self._events: Mapping[int, str] = {}
+        self._turns = -1
 
     def record(self, point: Point, events: Mapping[int, str]) -> None:
         """Record a point of the fits that go on, and events by their positions in the stack."""
         self._events = events
+        self._turns += 1
         self._recorder.add(self.fits, point, events)
 
     def reasons(self, point: Point) -> dict[str, np.ndarray]:
@@ -86,7 +89,8 @@ class Lockstep:
         options, gain = self.options, point.gain
         reached = (np.abs(gain) if options.ridge else gain) <= self._enough
         cut = self._cut(point) if options.cuts else _NOBODY
-        if not (reached | (point.iteration >= self._stop_at)).any() and not len(cut):
+        stopping = (reached | (point.iteration >= self._stop_at)) & self._going
+        if not stopping.any() and not len(cut):
             return {}
         fell = (gain < 0) & (options.ridge == 0) & (not options.rough)
         if fell.any():
@@ -102,24 +106,24 @@ class Lockstep:
         out[cut] = True
         out &= ~converged & ~fell
         found = {"not_increasing": fell, "converged": converged, "max_iter": out}
-        return {status: np.flatnonzero(mask) for status, mask in found.items() if mask.any()}
+        found = {status: np.flatnonzero(mask & self._going) for status, mask in found.items()}
+        return {status: which for status, which in found.items() if len(which)}
 
     def _cut(self, point: Point) -> np.ndarray:
-        """Return the positions of the fits that are not among the best at this iteration."""
-        n_kept = self.options.cuts.get(int(point.iteration[0]), len(self.fits))
-        order = np.argsort(np.nan_to_num(point.log_likelihood, nan=-np.inf), kind="stable")
-        return order[: max(len(order) - n_kept, 0)]
+        """Return the positions of the fits that are not among the best, after some turns."""
+        n_kept = self.options.cuts.get(self._turns, len(self.fits))
+        going = np.flatnonzero(self._going)
+        reached = np.nan_to_num(point.log_likelihood[going], nan=-np.inf)
+        return going[np.argsort(reached, kind="stable")[: max(len(going) - n_kept, 0)]]
 
-    def problems(self, point: Point, new: Mixture, following: Pass) -> dict[int, str]:
+    def problems(self, point: Point, new: Mixture) -> dict[int, str]:
         """Describe what is degenerate after an M-step to `new`, by positions in the stack."""
         counts = point.statistics.counts
-        if following.surely.all() and not may_be_empty(counts) and self._determined:
-            return {}
         sound, free = can_be_evaluated(new), self.options.free
         if free:
             sound = sound & are_sound(new, counts, self._reference)
         found = {}
-        for position in np.flatnonzero(~sound).tolist():
+        for position in np.flatnonzero(~sound & self._going).tolist():
             words, reference = "", self._reference
             if reference is not None and self.options.samples.stack:
                 reference = reference.select(position)
@@ -169,6 +173,7 @@ class Lockstep:
             Why the fits are degenerate.
         """
         at = point if at is None else at
+        which = which[self._going[which]]
         gains = point.log_likelihood - before.log_likelihood
         totals = np.broadcast_to(self.options.samples.total, gains.shape).tolist()
         held = [""] * len(which)
@@ -177,6 +182,7 @@ class Lockstep:
             held = held_up(at.mixture.select(which).covariance, self._ridge)
         for number, position in enumerate(which.tolist()):
             event = "; ".join(filter(None, (self._events.get(position, ""), held[number])))
+            self._n_rows[self.fits[position]] = self._turns + 1
             self._endings[int(self.fits[position])] = Ending(
                 status,
                 at.mixture.select(position),
@@ -189,11 +195,18 @@ class Lockstep:
                 event if problems is None else problems[number],
             )
 
-    def going(self) -> np.ndarray | None:
-        """Return the positions of the fits that go on, and drop the others; None if none does."""
+    @property
+    def over(self) -> bool:
+        """Whether no fit goes on."""
+        return not self._going.any()
+
+    def few_left(self) -> bool:
+        """Whether enough fits have ended to drop them: this takes a copy of all that is left."""
+        return self._going.sum() <= _FEW_LEFT * len(self._going)
+
+    def drop_ended(self) -> np.ndarray:
+        """Return the positions of the fits that go on, and drop the others."""
         going = np.flatnonzero(self._going)
-        if not len(going):
-            return None
         self.options = self.options.select(going)
         if self.options.samples.stack and self._reference is not None:
             self._reference = self._reference.select(going)
@@ -204,7 +217,7 @@ class Lockstep:
 
     def ended(self) -> list[tuple[Ending, Trace]]:
         """Return how each fit ended, and its trace."""
-        traces = self._recorder.traces(len(self._endings))
+        traces = self._recorder.traces(self._n_rows)
         return [(self._endings[number], trace) for number, trace in enumerate(traces)]
 
 

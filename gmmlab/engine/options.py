@@ -8,7 +8,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from gmmlab._validation import BLOCKS, check_choice, check_count, check_floor, check_free, check_number
+from gmmlab._validation import (
+    BLOCKS,
+    check_choice,
+    check_count,
+    check_floor,
+    check_free,
+    check_number,
+)
 from gmmlab.engine.passes import Pass
 from gmmlab.engine.samples import Samples
 from gmmlab.engine.scale import relative_floor
@@ -39,7 +46,7 @@ class Options:
     remaining_gain: bool = True
     #: whether fewer digits are enough, as for a short run from which the next one starts
     rough: bool = False
-    #: at some iterations, how many of the fits go on: those with the highest log-likelihoods
+    #: after some turns, how many of the fits go on: those with the highest log-likelihoods
     cuts: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod

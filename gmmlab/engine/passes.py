@@ -50,18 +50,19 @@ class Pass:
         self.samples = samples
         #: for each part of the stack (None is all of it), the form that is exact and fast
         self.forms: list[tuple[np.ndarray | None, Any]]
-        #: whether no component has collapsed and no digits are lost, by a wide margin, shape (…)
-        self.surely = np.zeros(mixture.means.shape[:-2], dtype=bool)
+        #: whether no component has collapsed and no digits are lost, by a wide margin, for all fits
+        self.surely = False
         if samples.has_missing:
             self.forms = [(None, ObservedForm(mixture, about))]
             return
-        exact = self.surely
-        if about is None:
-            fast, exact, self.surely = exponential_family_form(samples, mixture, rough=rough)
-        if exact.all() and about is None:
+        if about is not None:
+            self.forms = [(None, ResidualForm(mixture, about))]
+            return
+        fast, exact, self.surely = exponential_family_form(samples, mixture, rough=rough)
+        if self.surely or exact.all():
             self.forms = [(None, fast)]
         elif not exact.any():
-            self.forms = [(None, ResidualForm(mixture, about))]
+            self.forms = [(None, ResidualForm(mixture))]
         else:
             exact, rest = np.flatnonzero(exact), np.flatnonzero(~exact)
             self.forms = [(exact, fast.select(exact)), (rest, ResidualForm(mixture.select(rest)))]

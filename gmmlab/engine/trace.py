@@ -188,11 +188,13 @@ class Recorder:
         if self._pending_entries > _PENDING_ENTRIES:
             self._compute()
 
-    def traces(self, n_fits: int) -> list[Trace]:
-        """Return the trace of each fit; nothing may be added afterwards."""
-        order = np.argsort(np.concatenate(self._fits), kind="stable")
-        ends = np.cumsum(np.bincount(np.concatenate(self._fits), minlength=n_fits))
-        return [Trace(_Rows(self, rows)) for rows in np.split(order, ends[:-1])]
+    def traces(self, n_rows: np.ndarray) -> list[Trace]:
+        """Return the trace of each fit: its first rows, of which there are `n_rows` (n_fits,)."""
+        fits = np.concatenate(self._fits)
+        order = np.argsort(fits, kind="stable")
+        ends = np.cumsum(np.bincount(fits, minlength=len(n_rows)))
+        parts = zip(np.split(order, ends[:-1]), n_rows, strict=True)
+        return [Trace(_Rows(self, rows[:count])) for rows, count in parts]
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:

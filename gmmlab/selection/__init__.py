@@ -3,6 +3,7 @@
 comparison        `compare`: fit structures by numbers of components and rank them by criteria
 grid              fit the cells of such a grid; cells exchange starts
 split_merge       starts made from other fits, by splitting and merging components
+search_many       the search of many data sets at once
 cross_validation  log-likelihood of held-out samples
 bootstrap_test    likelihood-ratio tests of the number of components
 merging           clusters that consist of several components

@@ -302,7 +302,7 @@ def test_each_fit_of_a_stack_has_the_form_that_is_right_for_it(structure, own):
     X = rng.normal(size=(5, 40, 2) if own else (40, 2))
     samples, stack = Samples(X, n_fits=5), Mixture.stacked(mixtures)
     fast = Pass(samples, stack)
-    np.testing.assert_array_equal(fast.surely, widths == 1)
+    assert not fast.surely
     assert [type(form) for _, form in fast.forms] == [ExponentialFamilyForm, ResidualForm]
     assert [fits.tolist() for fits, _ in fast.forms] == [[0, 2, 4], [1, 3]]
     found = fast.run()

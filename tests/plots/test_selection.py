@@ -61,7 +61,6 @@ def test_the_bootstrap_test_shows_all_replicates_and_the_statistic():
         rng=np.random.default_rng(0),
         structure=Tied,
         n_bootstrap=9,
-
         progress=False,
     )
     ax = plots.bootstrap_test(test)
