@@ -93,14 +93,14 @@ class Step(NamedTuple):
         floored = None if self.floored is None else self.floored[fits]
         return Step(self.mixture.select(fits), self.moments[fits], floored, self.may_be_empty)
 
-    def where(self, mask: np.ndarray, other: Step) -> Step:
-        """Return this step where a mask (R,) is true, and another elsewhere."""
-        floored = self.floored
+    def replaced(self, fits: np.ndarray, by: Step) -> Step:
+        """Return this step with that of some fits of the stack replaced."""
+        moments, floored = self.moments.copy(), self.floored
+        moments[fits] = by.moments
         if floored is not None:
-            floored = np.where(mask[:, None], floored, other.floored)
-        moments = np.where(engine.per_component(mask, other.moments), self.moments, other.moments)
-        mixture = self.mixture.where(mask, other.mixture)
-        return Step(mixture, moments, floored, self.may_be_empty)
+            floored = floored.copy()
+            floored[fits] = by.floored
+        return Step(self.mixture.replaced(fits, by.mixture), moments, floored, self.may_be_empty)
 
 
 def maximise(
@@ -158,7 +158,9 @@ def _refined(
     alone = engine.empty(statistics.counts)[..., None]
     about = np.where(alone, mixture.means, statistics.means())
     again = maximise(second_pass(about), mixture, free, floor, ridge)
-    return again if exact.ndim == 0 else step.where(exact, again)
+    if exact.ndim == 0:
+        return again
+    return step.replaced(worse := np.flatnonzero(~exact), again.select(worse))
 
 
 # ---- the loop ----------------------------------------------------------------------------

@@ -185,13 +185,11 @@ class Mixture:
         """Return some mixtures of a stack, by an index, a slice, an array of indices or a mask."""
         return self.unchecked(self.weights[fits], self.means[fits], self.covariance.select(fits))
 
-    def where(self, mask: np.ndarray, other: Mixture) -> Self:
-        """Return this stack where a mask (R,) is true, and another stack elsewhere."""
-        return self.unchecked(
-            np.where(mask[:, None], self.weights, other.weights),
-            np.where(mask[:, None, None], self.means, other.means),
-            self.covariance.where(mask, other.covariance),
-        )
+    def replaced(self, fits: np.ndarray, by: Mixture) -> Self:
+        """Return this stack with some mixtures replaced by those of another stack."""
+        weights, means = self.weights.copy(), self.means.copy()
+        weights[fits], means[fits] = by.weights, by.means
+        return self.unchecked(weights, means, self.covariance.replaced(fits, by.covariance))
 
     # ---- densities -----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gmmlab import diagnostics, engine, start
-from gmmlab._validation import BLOCKS, check_choice, check_count, check_rng
+from gmmlab._validation import check_choice, check_count, check_rng
 from gmmlab.covariance import Covariance, Full
 from gmmlab.em import fit_stack
 from gmmlab.mixture import Mixture, check_mixture
@@ -27,17 +27,6 @@ FIELDS = {"weights": "weights", "means": "means", "covariances": "covariance"}
 MIXED = {"kmeans": 10, "k-means++": 20, "random_from_data": 70}
 #: The default rounds: the passes of a short run, and how many of the fits go on.
 ROUNDS = ((150, 10),)
-# The arguments of `fit` that a search passes on, and their values by default.
-_SETTINGS = {
-    "free": BLOCKS,
-    "floor": None,
-    "degenerate": "raise",
-    "callback": None,
-    "ridge": 0.0,
-    "missing": "raise",
-    "accelerate": True,
-    "extra_step": False,
-}
 # The smallest tolerance of a short run, of which only the rank and the mixture count.
 _COARSE = 1e-6
 # Two fits whose total log-likelihoods differ by less than this, in nats, are the same optimum.
@@ -160,16 +149,13 @@ def search(
     >>> round(found.best.log_likelihood, 4)
     -1126.3159
     """
-    settings = {**_SETTINGS, **settings}
-    missing = engine.marginalises(settings.pop("missing"))
+    missing = engine.marginalises(settings.pop("missing", "raise"))
     samples = engine.as_samples(X, sample_weight, missing=missing, in_memory=True)
     rng = check_rng(rng)
     begin = _check_begin(begin, (n_components, samples.n_features), structure)
     if not (begin and starts == {}):
         starts = check_starts(MIXED if starts is None else starts)
     rounds, given = _check_rounds(rounds), check_given(given)
-    if settings["degenerate"] == "restart":
-        raise ValueError("degenerate must be 'raise' or 'floor' in a search; got 'restart'")
 
     # The short runs of all starts, each of which has a generator of its own
     kinds = [kind for kind, count in starts.items() for _ in range(count)]

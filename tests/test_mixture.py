@@ -643,13 +643,14 @@ def test_a_stack_holds_its_members_bit_for_bit(structure):
 
 
 @every_structure
-def test_where_chooses_between_the_members_of_two_stacks(structure):
+def test_members_of_a_stack_are_replaced_by_those_of_another(structure):
     _, stack = stack_of(structure)
     other = stack.select(np.arange(4)[::-1])
-    mask = np.array([True, False, False, True])
-    found = stack.where(mask, other)
-    for number, mine in enumerate(mask):
-        assert same_bits(found.select(number), (stack if mine else other).select(number))
+    mine = np.array([True, False, False, True])
+    theirs = np.flatnonzero(~mine)
+    found = stack.replaced(theirs, other.select(theirs))
+    for number, kept in enumerate(mine):
+        assert same_bits(found.select(number), (stack if kept else other).select(number))
 
 
 @every_structure

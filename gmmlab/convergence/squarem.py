@@ -92,7 +92,11 @@ class Extrapolation:
             ready, farther = self._farther(ready, mixture, new)
         first = slow & ~self._waiting
         if first.any():
-            self._first = mixture if first.all() else mixture.where(first, self._first or mixture)
+            if self._first is None or first.all():
+                self._first = mixture
+            else:
+                fits = np.flatnonzero(first)
+                self._first = self._first.replaced(fits, mixture.select(fits))
         self._waiting = first
         return ready, farther
 
@@ -158,28 +162,25 @@ class Squarem:
         fits, farther = self._extrapolated(point.mixture, step.mixture, slow)
         if not len(fits):
             return self.em.advance(point, step, following)
-        n_fits = len(point.iteration)
-        leap = options.select(fits).one_pass(farther).run()
-        accepted = leap.log_likelihood >= point.log_likelihood[fits]
-        self.extrapolation.reject(fits[~accepted])
+        mixture = step.mixture.replaced(fits, farther)
+        statistics = options.one_pass(mixture).run()
+        iteration = point.iteration + 1
+        accepted = statistics.log_likelihood[fits] >= point.log_likelihood[fits]
         fits, rejected = fits[accepted], fits[~accepted]
-        iteration = point.iteration.copy()
-        iteration[rejected] += 1
-        exhausted = rejected[iteration[rejected] >= options.max_iter]
-        if not len(fits):
-            new, _ = self.em.advance(point._replace(iteration=iteration), step, following)
-            return new, exhausted if len(exhausted) else None
-        others = np.setdiff1d(np.arange(n_fits), fits)
-        reached = farther.select(accepted), leap.select(accepted)
-        leaps = Point.unled(iteration[fits] + 1, *reached)
-        if not len(others):
-            return leaps, None
-        rest = self.em.select(others)
-        before = point._replace(iteration=iteration).select(others)
-        mine = step.select(others)
-        steps, _ = rest.advance(before, mine, rest.options.one_pass(mine.mixture))
-        order = np.argsort(np.concatenate([fits, others]))
-        new = Point.joined([leaps, steps], order)
+        if len(rejected):
+            self.extrapolation.reject(rejected)
+            iteration[rejected] += 1
+            back = step.mixture.select(rejected)
+            mixture = mixture.replaced(rejected, back)
+            known = options.select(rejected).one_pass(back).run()
+            statistics = statistics.replaced(rejected, known)
+        gain = statistics.log_likelihood - point.log_likelihood
+        led = point.statistics.counts.copy(), step.moments.copy(), point.entropy
+        for unknown in led:
+            unknown[fits] = np.nan
+        gain[fits] = np.inf
+        exhausted = rejected[iteration[rejected] > options.max_iter]
+        new = Point(iteration, mixture, statistics, gain, *led)
         return new, exhausted if len(exhausted) else None
 
     def _extrapolated(

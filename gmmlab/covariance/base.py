@@ -140,15 +140,6 @@ class Covariance(ABC):
         """
         return self._joined(lambda values: values[fits], self)
 
-    def where(self, mask: np.ndarray, other: Self) -> Self:
-        """Return a stack with the fits of this one where `mask` is true, and of the other's."""
-
-        def chosen(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-            shape = *mask.shape, *[1] * (mine.ndim - mask.ndim)
-            return np.where(mask.reshape(shape), mine, theirs)
-
-        return self._joined(chosen, self, other)
-
     def replaced(self, fits: Any, by: Self) -> Self:
         """Return a stack in which the covariances of some fits are those of another stack."""
 

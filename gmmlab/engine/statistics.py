@@ -53,6 +53,13 @@ class SufficientStatistics:
         """Return the statistics of some fits of a stack."""
         return SufficientStatistics(*(getattr(self, each.name)[fits] for each in fields(self)))
 
+    def replaced(self, fits: np.ndarray, by: SufficientStatistics) -> SufficientStatistics:
+        """Return these statistics with those of some fits replaced by others."""
+        arrays = [getattr(self, each.name).copy() for each in fields(self)]
+        for array, each in zip(arrays, fields(self), strict=True):
+            array[fits] = getattr(by, each.name)
+        return SufficientStatistics(*arrays)
+
     @staticmethod
     def joined(
         parts: Sequence[SufficientStatistics], order: np.ndarray | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,14 +65,6 @@ class Point(NamedTuple):
         iteration, mixture, statistics, *others = self
         others = (each[fits] for each in others)
         return Point(iteration[fits], mixture.select(fits), statistics.select(fits), *others)
-
-    @staticmethod
-    def joined(points: Sequence[Point], order: np.ndarray) -> Point:
-        """Return the points of several stacks as one, in another order."""
-        iteration, mixture, statistics, *others = zip(*points, strict=True)
-        iteration, *others = (np.concatenate(each)[order] for each in (iteration, *others))
-        mixture = Mixture.concatenated(mixture).select(order)
-        return Point(iteration, mixture, SufficientStatistics.joined(statistics, order), *others)
 
 
 class Row(NamedTuple):

@@ -33,16 +33,6 @@ _ENTRIES = 2**23
 _ENOUGH = 0.5
 # A sum of weights is taken for an integer if it is this close to one, relative to the sum.
 _WHOLE = 1e-9
-# The arguments of `fit` for the replicates, if no others are given.
-_SETTINGS = {
-    "tol": 1e-8,
-    "max_iter": 10_000,
-    "accelerate": True,
-    "floor": None,
-    "degenerate": "raise",
-    "ridge": 0.0,
-    "extra_step": False,
-}
 
 
 # ---- random weights ------------------------------------------------------------------------
@@ -86,7 +76,8 @@ def bootstrap_uncertainty(
             f"{samples.total}. method='weighted' takes any weights"
         )
     settings = {name: value for name, value in settings.items() if name != "missing"}
-    settings = {**_SETTINGS, **settings, "free": fit.free}
+    defaults = {"tol": 1e-8, "max_iter": 10_000, "accelerate": True}
+    settings = {**defaults, **settings, "free": fit.free}
     continued = fit_by_em(samples, fit.mixture, **settings)
     # Near a maximum, the log-likelihood falls by half the squared distance in standard errors.
     gain = continued.log_likelihood - continued.trace["log_likelihood"][0]

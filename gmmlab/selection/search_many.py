@@ -13,23 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gmmlab import diagnostics
-from gmmlab._validation import BLOCKS
 from gmmlab.em import fit_stack
 from gmmlab.engine import Options, Samples, one_blas_thread
 from gmmlab.mixture import Mixture
 from gmmlab.result import Fit
 
-# The arguments of `fit`, as `search` sets them if no others are given.
-_SETTINGS = {
-    "tol": 1e-8,
-    "max_iter": 10_000,
-    "free": BLOCKS,
-    "floor": None,
-    "degenerate": "raise",
-    "ridge": 0.0,
-    "accelerate": True,
-    "extra_step": False,
-}
 # The tolerance of short runs, of which only the order counts.
 _COARSE = 1e-5
 # Extrapolations cost more than they gain in a run of so few passes.
@@ -73,7 +61,7 @@ def search_many(
     """
     first = Mixture.concatenated([each.select([0]) for each in starts])
     with one_blas_thread():
-        options = Options.checked(samples, first, name="starts", **{**_SETTINGS, **settings})
+        options = Options.checked(samples, first, name="starts", **settings)
     owners = np.repeat(np.arange(len(starts)), [len(each.weights) for each in starts])
     mixtures = Mixture.concatenated(starts)
     best = _searched(replace(options, remaining_gain=remaining_gain), owners, mixtures, rounds)
