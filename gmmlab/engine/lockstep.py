@@ -88,7 +88,7 @@ class Lockstep:
         """Return the reasons to stop at a point, and the positions of the fits that do."""
         options, gain = self.options, point.gain
         reached = (np.abs(gain) if options.ridge else gain) <= self._enough
-        cut = self._cut(point) if options.cuts else _NOBODY
+        cut = self._cut(point) if self._turns in options.cuts else _NOBODY
         stopping = (reached | (point.iteration >= self._stop_at)) & self._going
         if not stopping.any() and not len(cut):
             return {}
@@ -111,7 +111,7 @@ class Lockstep:
 
     def _cut(self, point: Point) -> np.ndarray:
         """Return the positions of the fits that are not among the best, after some turns."""
-        n_kept = self.options.cuts.get(self._turns, len(self.fits))
+        n_kept = self.options.cuts[self._turns]
         going = np.flatnonzero(self._going)
         reached = np.nan_to_num(point.log_likelihood[going], nan=-np.inf)
         return going[np.argsort(reached, kind="stable")[: max(len(going) - n_kept, 0)]]

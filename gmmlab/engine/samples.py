@@ -171,9 +171,10 @@ class Samples:
             shape = *self.stack, self.n_features
             return np.broadcast_to(self.low, shape), np.broadcast_to(self.high, shape)
         if self.stack:
-            single = self.X.ndim == 2
-            each = zip([self.X] * len(self.weight) if single else self.X, self.weight, strict=True)
-            found = [_Range.counted(X, weight) for X, weight in each]
+            (n_fits,), shape = self.stack, self.X.shape[-2:]
+            weights = np.broadcast_to(self.weight, (n_fits, self.n_samples))
+            data = np.broadcast_to(self.X, (n_fits, *shape))
+            found = [_Range.counted(*each) for each in zip(data, weights, strict=True)]
             low, high = (np.stack([getattr(one, end) for one in found]) for end in ("low", "high"))
             return low.astype(np.float64), high.astype(np.float64)
         found = self.fold(_Range.counted)
