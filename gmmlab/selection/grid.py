@@ -1,11 +1,11 @@
 """Fit a grid of covariance structures by numbers of components.
 
 A search from random starts finds the best optimum of some cells and misses that of others. So
-cells exchange starts with their neighbours: with one component more or less, and with the next
-tighter and looser structures (see `split_merge`). Sweeps over the grid, from few components and
-tight structures to many and loose, and back, search each cell from the fits of the neighbours that
-have improved, until no fit does. All starts of a cell run in lockstep, and only the most promising
-go on.
+after every cell has been searched on its own, cells exchange starts with their neighbours: with
+one component more or less, and with the next tighter and looser structures (see `split_merge`).
+Sweeps over the grid, from few components and tight structures to many and loose, and back, search
+each cell from the fits of the neighbours that have improved, until no fit does. All starts of a
+cell run in lockstep, and only the most promising go on.
 
 The result is monotone where theory demands it: a looser structure or one more component never
 fits worse. If EM from the fit of a neighbour exceeds every fit of a cell but degenerates, the
@@ -37,9 +37,9 @@ STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # A search runs EM for `_SHORT` iterations from each start, of which fewer and fewer go on (at which
 # iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It stops
 # after the short run if the fit would need to gain more than `_HOPE` nats to improve on the cell.
-_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 12, {2: 6, 6: 3}, 2, 60, 5.0
+_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 20, {4: 16, 10: 6}, 4, 150, 5.0
 # These runs are rough; only the best fit of each cell is run to convergence.
-_ROUGH = {"rough": True, "remaining_gain": False, "tol": 1e-5}
+_ROUGH = {"rough": True, "remaining_gain": False, "tol": 1e-6}
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
 # rounding, relative to the log-likelihood.
 _SAME, _MONOTONE = 1e-2, 1e-6
@@ -129,22 +129,21 @@ def fill(
     around = {key: [one for one in keys if _are_neighbours(one, key, keys)] for key in keys}
     own = {k: _own_starts(problem, k, starts, rng) for k in sorted({k for _, k in keys})}
     cells: dict[Key, Cell] = {}
-    with tqdm(total=len(keys), desc="cells", leave=False, disable=not progress) as bar:
-        for structure, k in upwards:
-            cell = Cell(structure, k, None)
-            near = _improved(cell, around, cells) if exchange else []
-            cells[cell.key] = _searched(problem, cell, near, rng, own[k])
-            bar.update()
-        for number in range(_MOST_SWEEPS if exchange else 0):
-            searched = False
-            for key in upwards if number % 2 else reversed(upwards):
-                if near := _improved(cells[key], around, cells):
-                    cells[key] = _searched(problem, cells[key], near, rng)
-                    searched = True
-            if not searched:
-                break
-        for key in upwards:
-            cells[key] = _finished(problem, cells[key], cells if exchange else {})
+    hidden = {"leave": False, "disable": not progress}
+    for structure, k in tqdm(upwards, "cells", **hidden):
+        cell = Cell(structure, k, None)
+        cells[cell.key] = _searched(problem, cell, [], rng, own[k])
+    for number in range(_MOST_SWEEPS if exchange else 0):
+        searched = False
+        order = upwards[::-1] if number % 2 else upwards
+        for key in tqdm(order, f"sweep {number + 1}", **hidden):
+            if near := _improved(cells[key], around, cells):
+                cells[key] = _searched(problem, cells[key], near, rng)
+                searched = True
+        if not searched:
+            break
+    for key in tqdm(upwards, "last steps", **hidden):
+        cells[key] = _finished(problem, cells[key], cells if exchange else {})
     return {key: with_verdict(cells[key], cells) for key in keys}
 
 

@@ -20,7 +20,7 @@ from gmmlab.mixture import Mixture
 # The values of a letter, from the tightest to the loosest.
 _LETTERS = "IEV"
 # Number of pairs of components that `merges` merges, the closest first.
-_PAIRS = 6
+_PAIRS = 15
 # Expected number of samples that each half of a split component must have.
 _FEWEST = 1.0
 
