@@ -60,8 +60,8 @@ class Coordinates:
         self.size, self.places, self.columns, self.shared, self._owners, self._parts = layout
 
     def of(self, mixture: Mixture) -> np.ndarray:
-        """Return the coordinates of a mixture, shape (…, p)."""
-        parts, origin, lead = [], self.origin, self._lead
+        """Return the coordinates of a mixture, shape (…, p); it may have more leading axes."""
+        parts, origin, lead = [], self.origin, mixture.means.shape[:-2]
         if "weights" in self.free:
             logs = np.log(mixture.weights / origin.weights)
             parts.append(logs[..., :-1] - logs[..., -1:])

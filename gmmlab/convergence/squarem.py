@@ -104,8 +104,8 @@ class Extrapolation:
         self, ready: np.ndarray, mixture: Mixture, new: Mixture
     ) -> tuple[np.ndarray, Mixture | None]:
         coordinates = Coordinates(self._first.select(ready), self.free)
-        r = coordinates.of(mixture.select(ready))
-        v = coordinates.of(new.select(ready)) - 2 * r
+        r, both = coordinates.of(Mixture.stacked([mixture.select(ready), new.select(ready)]))
+        v = both - 2 * r
         weight = coordinates.per_coordinate(coordinates.origin.weights)
         length, bend = (np.sqrt((weight * each**2).sum(axis=-1)) for each in (r, v))
         longest = self.longest[ready]

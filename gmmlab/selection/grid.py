@@ -38,6 +38,8 @@ STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It stops
 # after the short run if the fit would need to gain more than `_HOPE` nats to improve on the cell.
 _SHORT, _CUTS, _KEPT, _LONG, _HOPE = 20, {4: 16, 10: 6}, 4, 150, 5.0
+# The share of responsibilities that agree from which on two fits lead to the same optimum.
+_NEAR = 0.99
 # These runs are rough; only the best fit of each cell is run to convergence.
 _ROUGH = {"rough": True, "remaining_gain": False, "tol": 1e-6}
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
@@ -213,8 +215,23 @@ def _race(
         far = not (cell.fit is None or cell.degenerate)
         if why[0] or (far and fits[0].log_likelihood < cell.log_likelihood - _HOPE):
             return fits, why
-        starts = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
+        sound = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
+        starts = [one for one in sound if not _nears(one, cell, problem.samples)]
+        if not starts:
+            return fits, why
     return _ranked(problem, problem.run(starts, max_iter=_LONG, **_ROUGH))
+
+
+def _nears(mixture: Mixture, cell: Cell, samples: Samples) -> bool:
+    """Return whether EM is on the way to the fit that the cell has already.
+
+    Then nearly all responsibilities agree, up to the order of components: the overlap
+    Σᵢ maxⱼ Σₙ (rₙᵢ sₙⱼ)¹ᐟ² is nearly the number of samples.
+    """
+    if cell.fit is None or cell.degenerate or samples.has_missing:
+        return False
+    r, s = (np.sqrt(each.responsibilities(samples.X)) for each in (mixture, cell.fit.mixture))
+    return bool((r.T @ s).max(axis=1).sum() >= _NEAR * len(r))
 
 
 def _ranked(problem: Problem, fits: list[Fit]) -> tuple[list[Fit], list[str]]:

@@ -157,15 +157,18 @@ def test_elbo(run, parameters):
     assert results["largest_gap"] >= 0  # a Kullback–Leibler divergence
     assert results["entropy"] >= 0
     assert 0 <= results["n_tops"] <= results["n_sound"] <= parameters.get("n_restarts", 10)
+    assert sum(results["hundred"]["runs"]) <= 100
     if results["n_sound"]:
         assert results["log_likelihood"] <= results["highest_log_likelihood"] + 1e-9
     if parameters["data_set"] == "old_faithful":
         assert results["log_likelihood"] == pytest.approx(-1130.2639601847, abs=1e-4)
+        assert results["hundred"]["height"][0] == pytest.approx(-1130.26)
+        assert results["hundred"]["runs"][0] > 50
 
 
 # ---- 06: model order ---------------------------------------------------------------------------
 
-FEW = {"n_bootstrap": 19, "n_repeats": 2}
+FEW = {"n_bootstrap": 39, "n_repeats": 5}
 
 
 def check_model_order(results):
@@ -178,6 +181,10 @@ def check_model_order(results):
     assert agreement["components by BIC"] + 0.1 < agreement["clusters by merging"] > 0.95
     # if no candidate is true, more samples select more components
     assert results["growth"][-1] > results["growth"][0]
+    # one component is not enough for any of the data sets, and so many replicates can show it
+    assert results["p_values"][0] == 1 / (1 + FEW["n_bootstrap"])
+    # BIC finds a true number of components with many samples
+    assert results["shares"]["BIC"][-1] >= 0.8
 
 
 def test_model_order_on_iris_finds_the_published_choice(run):
