@@ -36,20 +36,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
-from scipy.special import entr
 
 from gmmlab import engine, result
 from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_responsibilities, check_samples
 from gmmlab.convergence import Squarem, can_estimate_remaining_gain, remaining_gain
 from gmmlab.mixture import Mixture, check_mixture
-from gmmlab.result import DegenerateError, Fit, Status
-
-# The last step of an accelerated fit gains at most this fraction of the tolerance.
-_ACCELERATED_TOL = 0.1
+from gmmlab.result import DegenerateError, Elbo, Fit, Status
 
 
 # ---- E-step: one pass over the data ------------------------------------------------------
@@ -77,32 +73,6 @@ sums = sufficient_statistics  # the old name
 # ---- M-step ------------------------------------------------------------------------------
 
 
-class Step(NamedTuple):
-    """The result of an M-step."""
-
-    mixture: Mixture
-    #: the second moments about the new means (M3), from which the covariances are estimated
-    moments: np.ndarray
-    #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
-    floored: np.ndarray | None
-    #: whether any component may be empty
-    may_be_empty: bool
-
-    def select(self, fits: Any) -> Step:
-        """Return the step of some fits of a stack."""
-        floored = None if self.floored is None else self.floored[fits]
-        return Step(self.mixture.select(fits), self.moments[fits], floored, self.may_be_empty)
-
-    def replaced(self, fits: np.ndarray, by: Step) -> Step:
-        """Return this step with that of some fits of the stack replaced."""
-        moments, floored = self.moments.copy(), self.floored
-        moments[fits] = by.moments
-        if floored is not None:
-            floored = floored.copy()
-            floored[fits] = by.floored
-        return Step(self.mixture.replaced(fits, by.mixture), moments, floored, self.may_be_empty)
-
-
 def maximise(
     statistics: engine.SufficientStatistics,
     mixture: Mixture,
@@ -111,7 +81,7 @@ def maximise(
     ridge: float = 0.0,
     *,
     rough: bool = False,
-) -> Step:
+) -> engine.Step:
     """Return the mixture that maximises Q over the free blocks (M1 to M4).
 
     An empty component keeps its mean and its covariance. A `rough` step takes few inner iterations.
@@ -136,11 +106,11 @@ def maximise(
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(counts, target, floor, rough=rough)
     new = Mixture.unchecked(weights, means, covariance)
-    return Step(new, moments, None if floor is None else floored, alone is not None)
+    return engine.Step(new, moments, None if floor is None else floored, alone is not None)
 
 
 def _refined(
-    step: Step,
+    step: engine.Step,
     statistics: engine.SufficientStatistics,
     mixture: Mixture,
     free: frozenset[str],
@@ -148,7 +118,7 @@ def _refined(
     dtype: np.dtype,
     floor: np.ndarray | None = None,
     ridge: float = 0.0,
-) -> Step:
+) -> engine.Step:
     """Return an M-step, or where its moments have lost digits, that of a second pass."""
     if not free >= {"means", "covariances"}:
         return step
@@ -292,6 +262,8 @@ def fit_stack(options: engine.Options) -> list[Fit]:
 class _EM:
     """The EM map of a stack of fits: the M-step from a point, and the E-step at the next."""
 
+    sharper = 1.0  # factor of the tolerance
+
     def __init__(self, options: engine.Options) -> None:
         self.options = options
 
@@ -304,7 +276,7 @@ class _EM:
         statistics = self.options.one_pass(mixture).run()
         return engine.Point.unled(iteration, mixture, statistics)
 
-    def m_step(self, point: engine.Point) -> tuple[Step, engine.Pass]:
+    def m_step(self, point: engine.Point) -> tuple[engine.Step, engine.Pass]:
         """Return the M-step from a point, and the pass over the data that follows it."""
         options, samples = self.options, self.options.samples
         known = point.statistics, point.mixture, options.free
@@ -317,11 +289,11 @@ class _EM:
             return sufficient_statistics(samples, point.mixture, about=about)
 
         bounds = options.floor, options.ridge
-        step = _refined(step, *known, second_pass, samples.dtype, *bounds)
-        return step, options.one_pass(step.mixture)
+        refined = _refined(step, *known, second_pass, samples.dtype, *bounds)
+        return refined, following if refined is step else options.one_pass(refined.mixture)
 
     def advance(
-        self, point: engine.Point, step: Step, following: engine.Pass
+        self, point: engine.Point, step: engine.Step, following: engine.Pass
     ) -> tuple[engine.Point, None]:
         """Return the point that an M-step from `point` leads to."""
         statistics = following.run()
@@ -348,11 +320,10 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
     `moves` goes from one point to the next: `em` itself, or its acceleration.
     """
     options = em.options
-    # The next step of an accelerated fit may be longer than the last, so it has a sharper limit.
-    stack = engine.Lockstep(options, 1 if moves is em else _ACCELERATED_TOL)
+    stack = engine.Lockstep(options, moves.sharper)
     mixture, floored = options.raised(options.start)
     before = point = em.evaluate(mixture, np.zeros(len(stack.fits), dtype=int))
-    events = engine.describe_each(floored, "floored")
+    stack.record(point, engine.describe_each(floored, "floored"))
 
     def stop(which: np.ndarray, status: Status, **known: Any) -> None:
         remaining = None
@@ -361,46 +332,39 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
             remaining = em.select(which).remaining_gain(point.select(which), n_iter)
         stack.close(which, status, point, before, remaining=remaining, **known)
 
-    while True:
-        stack.record(point, events)
-        if options.callback is not None:
-            options.callback(*point.single())
-        if reasons := stack.reasons(point):
-            for status, which in reasons.items():
-                stop(which, status, at=before if status == "not_increasing" else point)
-            if stack.over:
-                break
-            if stack.few_left():
-                going, rest = stack.drop_ended(), (em, moves, before, point)
-                em, moves, before, point = (each.select(going) for each in rest)
+    def drop_ended() -> None:
+        nonlocal em, moves, before, point
+        going = stack.drop_ended()
+        em, moves, before, point = (each.select(going) for each in (em, moves, before, point))
 
+    while True:
+        for status, which in stack.reasons(point).items():
+            stop(which, status, at=before if status == "not_increasing" else point)
+        if stack.over:
+            break
+        if stack.few_left:
+            drop_ended()
         step, following = em.m_step(point)
         events = engine.describe_each(step.floored, "floored")
         safe = following.surely and stack.determined and not step.may_be_empty
         if problems := {} if safe else stack.problems(point, step.mixture):
             if (fresh := options.next_restart()) is not None:  # there is only one fit
                 before, point = point, em.evaluate(Mixture.stacked([fresh]), point.iteration + 1)
-                events = {0: f"restarted: {problems[0]}"}
-                stack.restart()
+                stack.restart(point, f"restarted: {problems[0]}")
                 continue
             if lost := stack.lost(problems, step.mixture):
                 stop(np.array([*lost]), "degenerate", problems=[*lost.values()])
                 if stack.over:
                     break
-                going, rest = stack.drop_ended(), (em, moves, before, point, step)
-                em, moves, before, point, step = (each.select(going) for each in rest)
-                following = em.options.one_pass(step.mixture)
-                events = engine.describe_each(step.floored, "floored")
-            for position, problem in stack.problems(point, step.mixture).items():
+                drop_ended()
+                continue
+            for position, problem in problems.items():
                 events[position] = "; ".join(filter(None, (events.get(position), problem)))
         new, exhausted = moves.advance(point, step, following)
         if exhausted is not None:
             stop(exhausted, "max_iter")
-            if stack.over:
-                break
-            going, rest = stack.drop_ended(), (em, moves, point, new)
-            em, moves, point, new = (each.select(going) for each in rest)
         before, point = point, new
+        stack.record(point, events)
     return [result.fit_of(ending, trace, options) for ending, trace in stack.ended()]
 
 
@@ -500,14 +464,6 @@ def m_step(
     return Mixture(new.weights, new.means, type(new.covariance)(new.covariance.values))
 
 
-class Elbo(NamedTuple):
-    """The evidence lower bound and its two parts, totals over the samples in nats."""
-
-    total: float
-    expected_log_joint: float
-    entropy: float
-
-
 def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
     """Compute the evidence lower bound of given responsibilities and parameters.
 
@@ -543,7 +499,8 @@ def elbo(X: Any, responsibilities: Any, mixture: Mixture) -> Elbo:
     """
     X, responsibilities = _checked(X, responsibilities, mixture)
     expected = float((responsibilities * mixture.log_joint(X)).sum())
-    entropy = float(entr(responsibilities).sum())
+    logs = np.log(np.where(responsibilities > 0, responsibilities, 1))  # 0 log 0 = 0
+    entropy = -float((responsibilities * logs).sum())
     return Elbo(expected + entropy, expected, entropy)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 
@@ -168,18 +168,20 @@ class Mixture:
     @classmethod
     def stacked(cls, mixtures: Sequence[Mixture]) -> Self:
         """Return mixtures of the same shape and structure as one stack."""
-        weights, means = (np.stack([getattr(one, name) for one in mixtures]) for name in BLOCKS[:2])
-        covariances = [one.covariance for one in mixtures]
-        return cls.unchecked(weights, means, type(covariances[0]).stacked(covariances))
+        weights, means, covariances = cls._columns(mixtures)
+        covariance = type(covariances[0]).stacked(covariances)
+        return cls.unchecked(np.stack(weights), np.stack(means), covariance)
 
     @classmethod
     def concatenated(cls, stacks: Sequence[Mixture]) -> Self:
         """Return the mixtures of several stacks as one stack."""
-        weights, means = (
-            np.concatenate([getattr(one, name) for one in stacks]) for name in BLOCKS[:2]
-        )
-        covariances = [one.covariance for one in stacks]
-        return cls.unchecked(weights, means, type(covariances[0]).concatenated(covariances))
+        weights, means, covariances = cls._columns(stacks)
+        covariance = type(covariances[0]).concatenated(covariances)
+        return cls.unchecked(np.concatenate(weights), np.concatenate(means), covariance)
+
+    @staticmethod
+    def _columns(mixtures: Sequence[Mixture]) -> tuple[list[Any], ...]:
+        return tuple([getattr(one, each.name) for one in mixtures] for each in fields(Mixture))
 
     def select(self, fits: Any) -> Self:
         """Return some mixtures of a stack, by an index, a slice, an array of indices or a mask."""

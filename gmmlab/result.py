@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -79,6 +79,14 @@ class Fit:
         of the responsibilities, McLachlan and Peel 2000, section 6.10.3).
         """
         return self.bic + 2 * self.entropy
+
+
+class Elbo(NamedTuple):
+    """The evidence lower bound and its two parts, totals over the samples in nats."""
+
+    total: float
+    expected_log_joint: float
+    entropy: float
 
 
 def fit_of(ending: Ending, trace: Trace, options: Options) -> Fit:

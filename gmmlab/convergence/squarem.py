@@ -138,6 +138,10 @@ class Squarem:
         A new one by default.
     """
 
+    #: The next step of an accelerated fit may be longer than the last, so the last step gains at
+    #: most this fraction of the tolerance.
+    sharper = 0.1
+
     def __init__(self, em: EMMap, extrapolation: Extrapolation | None = None) -> None:
         self.em = em
         if extrapolation is None:

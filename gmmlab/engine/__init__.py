@@ -8,7 +8,7 @@ passes              a pass for a stack of fits: the form for each, in slices
 scale               the scale of the data; floors relative to it
 degeneracy          empty and collapsed components
 options             the checked arguments of `fit` and `fit_many`
-trace               one row for each iteration
+trace               points, steps and traces
 lockstep            which fits of a stack go on, and how the others ended
 threads             one thread for each core, and one BLAS thread in each
 """
@@ -39,7 +39,7 @@ from gmmlab.engine.scale import (
 )
 from gmmlab.engine.statistics import ResidualForm, SufficientStatistics, per_component
 from gmmlab.engine.threads import one_blas_thread
-from gmmlab.engine.trace import Point, Row, Trace
+from gmmlab.engine.trace import Point, Row, Step, Trace
 
 __all__ = [
     "ON_FLOOR",
@@ -56,6 +56,7 @@ __all__ = [
     "ResidualForm",
     "Row",
     "Samples",
+    "Step",
     "SufficientStatistics",
     "Trace",
     "are_sound",

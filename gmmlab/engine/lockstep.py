@@ -19,8 +19,8 @@ from gmmlab.engine.trace import Point, Recorder, Trace, held_up
 from gmmlab.mixture import Mixture
 
 _NOBODY = np.empty(0, dtype=np.intp)
-# Fits that have ended are dropped from the stack when at most this share of it goes on.
-_FEW_LEFT = 0.875
+# Fits that have ended are dropped from the stack when they are at least this share of it.
+_MANY = 0.125
 
 
 class Ending(NamedTuple):
@@ -73,6 +73,7 @@ class Lockstep:
         # A fit that has settled stops at this iteration.
         self._settled = np.zeros(len(self.fits), dtype=bool)
         self._going = np.ones(len(self.fits), dtype=bool)
+        self._n_ended = 0  # of the fits that are still in the stack
         self._n_rows = np.zeros(len(self.fits), dtype=int)
         self._stop_at = np.full(len(self.fits), options.max_iter)
         self._events: Mapping[int, str] = {}
@@ -83,6 +84,8 @@ class Lockstep:
         self._events = events
         self._turns += 1
         self._recorder.add(self.fits, point, events)
+        if self.options.callback is not None:
+            self.options.callback(*point.single())
 
     def reasons(self, point: Point) -> dict[str, np.ndarray]:
         """Return the reasons to stop at a point, and the positions of the fits that do."""
@@ -140,8 +143,9 @@ class Lockstep:
         finite = can_be_evaluated(new)
         return {position: words for position, words in problems.items() if not finite[position]}
 
-    def restart(self) -> None:
-        """Forget that the fits have settled."""
+    def restart(self, point: Point, event: str) -> None:
+        """Record a point from which the only fit starts again."""
+        self.record(point, {0: event})
         self._settled[:] = False
         self._stop_at[:] = self.options.max_iter
 
@@ -178,6 +182,7 @@ class Lockstep:
         totals = np.broadcast_to(self.options.samples.total, gains.shape).tolist()
         held = [""] * len(which)
         self._going[which] = False
+        self._n_ended += len(which)
         if self._ridge and status == "converged":
             held = held_up(at.mixture.select(which).covariance, self._ridge)
         for number, position in enumerate(which.tolist()):
@@ -200,13 +205,14 @@ class Lockstep:
         """Whether no fit goes on."""
         return not self._going.any()
 
+    @property
     def few_left(self) -> bool:
         """Whether enough fits have ended to drop them: this takes a copy of all that is left."""
-        return self._going.sum() <= _FEW_LEFT * len(self._going)
+        return self._n_ended > 0 and self._n_ended >= _MANY * len(self.fits)
 
     def drop_ended(self) -> np.ndarray:
         """Return the positions of the fits that go on, and drop the others."""
-        going = np.flatnonzero(self._going)
+        going, self._n_ended = np.flatnonzero(self._going), 0
         self.options = self.options.select(going)
         if self.options.samples.stack and self._reference is not None:
             self._reference = self._reference.select(going)

@@ -1,4 +1,4 @@
-"""The traces of a stack of fits: one row for each iteration, and the recorder of the rows."""
+"""Points and steps of a stack of fits, and their traces: one row for each iteration."""
 
 from __future__ import annotations
 
@@ -65,6 +65,32 @@ class Point(NamedTuple):
         iteration, mixture, statistics, *others = self
         others = (each[fits] for each in others)
         return Point(iteration[fits], mixture.select(fits), statistics.select(fits), *others)
+
+
+class Step(NamedTuple):
+    """The result of an M-step."""
+
+    mixture: Mixture
+    #: the second moments about the new means (M3), from which the covariances are estimated
+    moments: np.ndarray
+    #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
+    floored: np.ndarray | None
+    #: whether any component may be empty
+    may_be_empty: bool
+
+    def select(self, fits: Any) -> Step:
+        """Return the step of some fits of a stack."""
+        floored = None if self.floored is None else self.floored[fits]
+        return Step(self.mixture.select(fits), self.moments[fits], floored, self.may_be_empty)
+
+    def replaced(self, fits: np.ndarray, by: Step) -> Step:
+        """Return this step with that of some fits of the stack replaced."""
+        moments, floored = self.moments.copy(), self.floored
+        moments[fits] = by.moments
+        if floored is not None:
+            floored = floored.copy()
+            floored[fits] = by.floored
+        return Step(self.mixture.replaced(fits, by.mixture), moments, floored, self.may_be_empty)
 
 
 class Row(NamedTuple):
