@@ -1,11 +1,9 @@
 """The EM algorithm for Gaussian mixtures (Dempster, Laird and Rubin 1977).
 
 Read it from top to bottom: `sufficient_statistics` (the E-step, as one pass over the data),
-`maximise` (the M-step), `fit` and `fit_many` (the loop), and the same steps with explicit
-responsibilities (`e_step`, `m_step`, `elbo`).
-
-Arrays may have leading axes: `fit_many` runs a stack of fits of the same shape in lockstep, with
-the same formulas, and `fit` is a stack of one.
+`maximise` (the M-step), `fit` (the loop), and the same steps with explicit responsibilities
+(`e_step`, `m_step`, `elbo`). Arrays may have leading axes: `fit_many` runs a stack of fits of the
+same shape in lockstep, by the same formulas, and `fit` is a stack of one.
 
 Equation numbers such as (E1) are those of notebook 00, which derives and checks the equations.
 
@@ -46,7 +44,6 @@ from gmmlab._validation import BLOCKS, check_free, check_responsibilities, check
 from gmmlab.convergence import Squarem, can_estimate_remaining_gain, remaining_gain
 from gmmlab.mixture import Mixture, check_mixture
 from gmmlab.result import DegenerateError, Elbo, Fit, Status
-
 
 # ---- E-step: one pass over the data ------------------------------------------------------
 

@@ -168,9 +168,8 @@ class Mixture:
     @classmethod
     def stacked(cls, mixtures: Sequence[Mixture]) -> Self:
         """Return mixtures of the same shape and structure as one stack."""
-        weights, means, covariances = cls._columns(mixtures)
-        covariance = type(covariances[0]).stacked(covariances)
-        return cls.unchecked(np.stack(weights), np.stack(means), covariance)
+        weights, means, parts = cls._columns(mixtures)
+        return cls.unchecked(np.stack(weights), np.stack(means), type(parts[0]).stacked(parts))
 
     @classmethod
     def concatenated(cls, stacks: Sequence[Mixture]) -> Self:
