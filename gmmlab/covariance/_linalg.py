@@ -12,10 +12,8 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from scipy.linalg.lapack import dtrtri
 
-# LAPACK takes a call for each matrix, and forward substitution takes a few for each row. The
-# second is faster for more than about 2 d matrices, if they are small.
+# Larger triangular matrices are inverted in halves.
 _MOST_ROWS = 12
 
 
@@ -75,18 +73,19 @@ def _finite(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def inverse_of_lower(factors: np.ndarray) -> np.ndarray:
-    """Return the inverses of lower triangular matrices."""
+    """Return the inverses of lower triangular matrices, all at once."""
     d = factors.shape[-1]
     inverse = np.zeros(factors.shape)
-    if d > _MOST_ROWS or factors.size <= 2 * d**3:
-        places = inverse.reshape(-1, d, d)
-        for factor, place in zip(factors.reshape(-1, d, d), places, strict=True):
-            place[:] = dtrtri(factor, lower=1)[0]
+    if d > _MOST_ROWS:  # (A 0; B C)⁻¹ = (A⁻¹ 0; −C⁻¹ B A⁻¹ C⁻¹)
+        h = d // 2
+        upper = inverse[..., :h, :h] = inverse_of_lower(factors[..., :h, :h])
+        lower = inverse[..., h:, h:] = inverse_of_lower(factors[..., h:, h:])
+        inverse[..., h:, :h] = -(lower @ factors[..., h:, :h] @ upper)
         return inverse
     reciprocals = 1 / factors.diagonal(axis1=-2, axis2=-1)
     inverse.reshape(*factors.shape[:-2], d * d)[..., :: d + 1] = reciprocals
     rows = factors * -reciprocals[..., None]
-    for i in range(1, d):
+    for i in range(1, d):  # forward substitution
         np.matmul(rows[..., i : i + 1, :i], inverse[..., :i, :i], out=inverse[..., i : i + 1, :i])
     return inverse
 

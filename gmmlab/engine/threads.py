@@ -7,6 +7,7 @@ BLAS threads can have other bits. So gmmlab makes its own threads, and the work 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
@@ -20,11 +21,18 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-@cache
 def _controller() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  so that BLAS is loaded in a worker too
+    return _inspected("scipy.linalg" in sys.modules)
 
-    return ThreadpoolController()  # inspects every loaded library, so it is made only once
+
+@cache
+def _inspected(with_scipy: bool) -> ThreadpoolController:
+    """Return a controller of all BLAS libraries that are loaded, with that of SciPy or without.
+
+    It is made only once for each, because it inspects every loaded library.
+    """
+    del with_scipy
+    return ThreadpoolController()
 
 
 def _let_any_thread_set_limits() -> None:
