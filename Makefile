@@ -42,6 +42,7 @@ format: $(READY)  ## format code and notebooks
 bench: $(READY)  ## measure speed against other implementations, convergence estimates, and runs
 	$(RUN) -m uv pip install --quiet --editable '.[bench]'
 	$(RUN) benchmarks/em.py
+	$(RUN) benchmarks/tasks.py
 	$(RUN) benchmarks/convergence.py
 	$(RUN) benchmarks/runs.py
 
