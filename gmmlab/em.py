@@ -43,7 +43,7 @@ from gmmlab._numerics import normalise
 from gmmlab._validation import BLOCKS, check_free, check_responsibilities, check_samples
 from gmmlab.convergence import Squarem, can_estimate_remaining_gain, remaining_gain
 from gmmlab.mixture import Mixture, check_mixture
-from gmmlab.result import DegenerateError, Elbo, Fit, Status
+from gmmlab.result import DegenerateError, Elbo, Fit
 
 # ---- E-step: one pass over the data ------------------------------------------------------
 
@@ -298,12 +298,12 @@ class _EM:
         led = point.statistics.counts, step.moments, point.entropy
         return engine.Point(point.iteration + 1, step.mixture, statistics, gain, *led), None
 
-    def remaining_gain(self, point: engine.Point, n_iter: np.ndarray) -> np.ndarray:
+    def remaining_gain(self, point: engine.Point) -> np.ndarray:
         """Estimate the gain that further iterations would bring, or NaN if that is too costly."""
         samples, free = self.options.samples, self.options.free
-        cheap = can_estimate_remaining_gain(samples, point.mixture, free, n_iter)
+        cheap = can_estimate_remaining_gain(samples, point.mixture, free, point.iteration)
         if not np.any(cheap):
-            return np.full(len(n_iter), np.nan)
+            return np.full(len(point.iteration), np.nan)
         step, _ = self.m_step(point)
         left = remaining_gain(samples, point.mixture, step.mixture, point.statistics.counts, free)
         if step.floored is not None:  # a maximum under a bound has a gradient
@@ -321,13 +321,7 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
     mixture, floored = options.raised(options.start)
     before = point = em.evaluate(mixture, np.zeros(len(stack.fits), dtype=int))
     stack.record(point, engine.describe_each(floored, "floored"))
-
-    def stop(which: np.ndarray, status: Status, **known: Any) -> None:
-        remaining = None
-        if options.remaining_gain and status in ("converged", "max_iter"):
-            n_iter = point.iteration[which]
-            remaining = em.select(which).remaining_gain(point.select(which), n_iter)
-        stack.close(which, status, point, before, remaining=remaining, **known)
+    whole = em
 
     def drop_ended() -> None:
         nonlocal em, moves, before, point
@@ -336,7 +330,7 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
 
     while True:
         for status, which in stack.reasons(point).items():
-            stop(which, status, at=before if status == "not_increasing" else point)
+            stack.close(which, status, point, before)
         if stack.over:
             break
         if stack.few_left:
@@ -350,7 +344,7 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
                 stack.restart(point, f"restarted: {problems[0]}")
                 continue
             if lost := stack.lost(problems, step.mixture):
-                stop(np.array([*lost]), "degenerate", problems=[*lost.values()])
+                stack.close(np.array([*lost]), "degenerate", point, before, [*lost.values()])
                 if stack.over:
                     break
                 drop_ended()
@@ -359,9 +353,12 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
                 events[position] = "; ".join(filter(None, (events.get(position), problem)))
         new, exhausted = moves.advance(point, step, following)
         if exhausted is not None:
-            stop(exhausted, "max_iter")
+            stack.close(exhausted, "max_iter", point, before)
         before, point = point, new
         stack.record(point, events)
+    if options.remaining_gain and (finals := stack.finals()):
+        fits, point = finals
+        stack.note_remaining_gain(fits, whole.select(fits).remaining_gain(point))
     return [result.fit_of(ending, trace, options) for ending, trace in stack.ended()]
 
 

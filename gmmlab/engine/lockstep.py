@@ -73,6 +73,7 @@ class Lockstep:
         # A fit that has settled stops at this iteration.
         self._settled = np.zeros(len(self.fits), dtype=bool)
         self._going = np.ones(len(self.fits), dtype=bool)
+        self._finals: list[tuple[np.ndarray, Point]] = []
         self._n_ended = 0  # of the fits that are still in the stack
         self._n_rows = np.zeros(len(self.fits), dtype=int)
         self._stop_at = np.full(len(self.fits), options.max_iter)
@@ -155,9 +156,6 @@ class Lockstep:
         status: str,
         point: Point,
         before: Point,
-        *,
-        at: Point | None = None,
-        remaining: np.ndarray | None = None,
         problems: Sequence[str] | None = None,
     ) -> None:
         """Note how some fits ended.
@@ -168,37 +166,49 @@ class Lockstep:
             Their positions in the stack.
         status : str
         point, before : Point
-            The last two points that were recorded.
-        at : Point, optional
-            The point whose mixture is the result; `point` by default.
-        remaining : ndarray, optional
-            Estimates of the remaining gain.
+            The last two points that were recorded. If the log-likelihood fell, the result is the
+            mixture before.
         problems : sequence of str, optional
             Why the fits are degenerate.
         """
-        at = point if at is None else at
         which = which[self._going[which]]
-        gains = point.log_likelihood - before.log_likelihood
-        totals = np.broadcast_to(self.options.samples.total, gains.shape).tolist()
-        held = [""] * len(which)
         self._going[which] = False
         self._n_ended += len(which)
+        self._n_rows[self.fits[which]] = self._turns + 1
+        gains = point.log_likelihood - before.log_likelihood
+        totals = np.broadcast_to(self.options.samples.total, gains.shape).tolist()
+        last = (before if status == "not_increasing" else point).select(which)
+        if status in ("converged", "max_iter"):
+            self._finals.append((self.fits[which], last))
+        held = [""] * len(which)
         if self._ridge and status == "converged":
-            held = held_up(at.mixture.select(which).covariance, self._ridge)
+            held = held_up(last.mixture.covariance, self._ridge)
         for number, position in enumerate(which.tolist()):
             event = "; ".join(filter(None, (self._events.get(position, ""), held[number])))
-            self._n_rows[self.fits[position]] = self._turns + 1
+            iteration = int(point.iteration[position])
             self._endings[int(self.fits[position])] = Ending(
                 status,
-                at.mixture.select(position),
-                float(at.log_likelihood[position]),
-                self.options.max_iter if status == "max_iter" else int(point.iteration[position]),
-                int(point.iteration[position]),
+                last.mixture.select(number),
+                float(last.log_likelihood[number]),
+                self.options.max_iter if status == "max_iter" else iteration,
+                iteration,
                 float(gains[position]),
                 totals[position],
-                np.nan if remaining is None else float(remaining[number]),
+                np.nan,
                 event if problems is None else problems[number],
             )
+
+    def finals(self) -> tuple[np.ndarray, Point] | None:
+        """Return the numbers of the fits that ran to their end, and the points they reached."""
+        if not self._finals:
+            return None
+        fits, points = zip(*self._finals, strict=True)
+        return np.concatenate(fits), Point.concatenated(points)
+
+    def note_remaining_gain(self, fits: np.ndarray, gains: np.ndarray) -> None:
+        """Note the estimates of the remaining gain of some fits."""
+        for fit, gain in zip(fits.tolist(), gains.tolist(), strict=True):
+            self._endings[fit] = self._endings[fit]._replace(remaining_gain=gain)
 
     @property
     def over(self) -> bool:

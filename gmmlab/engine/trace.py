@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +54,14 @@ class Point(NamedTuple):
     def entropy(self) -> np.ndarray:
         """Entropies of the responsibilities (W5), shape (R,)."""
         return self.statistics.log_likelihood - self.statistics.expected_log_joint
+
+    @staticmethod
+    def concatenated(points: Sequence[Point]) -> Point:
+        """Return the points of several stacks as one stack."""
+        iteration, mixture, statistics, *others = zip(*points, strict=True)
+        statistics = SufficientStatistics.joined(statistics)
+        others = map(np.concatenate, others)
+        return Point(np.concatenate(iteration), Mixture.concatenated(mixture), statistics, *others)
 
     def single(self) -> tuple[int, Mixture, float]:
         """Return iteration, mixture and log-likelihood of the only fit in the stack."""
