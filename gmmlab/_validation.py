@@ -171,7 +171,7 @@ def check_number(value: Any, *, name: str, minimum: float = 0.0, inclusive: bool
 
 
 def check_jobs(value: Any) -> int | None:
-    """Return the number of joblib's jobs: None or an integer other than 0."""
+    """Return a number of jobs: None or an integer other than 0."""
     if value is not None and check_count(value, name="n_jobs", minimum=-sys.maxsize) == 0:
         raise ValueError("n_jobs must be None, or an integer other than 0; got 0")
     return value

@@ -103,7 +103,8 @@ def maximise(
             target = target + covariance.moments.of_variances(np.full(means.shape, ridge))
         covariance, floored = covariance.update(counts, target, floor, rough=rough)
     new = Mixture.unchecked(weights, means, covariance)
-    return engine.Step(new, moments, None if floor is None else floored, alone is not None)
+    floored = None if floor is None else floored
+    return engine.Step(new, counts, moments, floored, alone is not None)
 
 
 def _refined(
@@ -295,7 +296,7 @@ class _EM:
         """Return the point that an M-step from `point` leads to."""
         statistics = following.run()
         gain = statistics.log_likelihood - point.log_likelihood
-        led = point.statistics.counts, step.moments, point.entropy
+        led = step.counts, step.moments, point.entropy
         return engine.Point(point.iteration + 1, step.mixture, statistics, gain, *led), None
 
     def remaining_gain(self, point: engine.Point) -> np.ndarray:

@@ -306,7 +306,11 @@ def test_a_callback_is_told_of_one_fit_after_the_other(clusters):
             ValueError,
             r"begin must hold mixtures of .* Full and \(3, 2\); got Spherical and \(1, 2\)",
         ),
-        ({"degenerate": "restart"}, ValueError, "degenerate must be .*'raise', 'floor'; got 'restart'"),
+        (
+            {"degenerate": "restart"},
+            ValueError,
+            "degenerate must be .*'raise', 'floor'; got 'restart'",
+        ),
         (
             {"begin": Mixture([1.0], [[0, 0]], Spherical([1]))},
             TypeError,

@@ -179,7 +179,7 @@ class Squarem:
             known = options.select(rejected).one_pass(back).run()
             statistics = statistics.replaced(rejected, known)
         gain = statistics.log_likelihood - point.log_likelihood
-        led = point.statistics.counts.copy(), step.moments.copy(), point.entropy
+        led = step.counts.copy(), step.moments.copy(), point.entropy
         for unknown in led:
             unknown[fits] = np.nan
         gain[fits] = np.inf

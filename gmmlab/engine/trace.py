@@ -79,7 +79,8 @@ class Step(NamedTuple):
     """The result of an M-step."""
 
     mixture: Mixture
-    #: the second moments about the new means (M3), from which the covariances are estimated
+    #: Nₖ, and the second moments about the new means (M3), from which the mixture is estimated
+    counts: np.ndarray
     moments: np.ndarray
     #: whether the floor raised each covariance, shape (…, k) or (…, 1); None without a floor
     floored: np.ndarray | None
@@ -89,7 +90,8 @@ class Step(NamedTuple):
     def select(self, fits: Any) -> Step:
         """Return the step of some fits of a stack."""
         floored = None if self.floored is None else self.floored[fits]
-        return Step(self.mixture.select(fits), self.moments[fits], floored, self.may_be_empty)
+        known = self.mixture.select(fits), self.counts[fits], self.moments[fits]
+        return Step(*known, floored, self.may_be_empty)
 
     def replaced(self, fits: np.ndarray, by: Step) -> Step:
         """Return this step with that of some fits of the stack replaced."""
@@ -98,7 +100,14 @@ class Step(NamedTuple):
         if floored is not None:
             floored = floored.copy()
             floored[fits] = by.floored
-        return Step(self.mixture.replaced(fits, by.mixture), moments, floored, self.may_be_empty)
+        mixture = self.mixture.replaced(fits, by.mixture)
+        return Step(mixture, self.counts, moments, floored, self.may_be_empty)
+
+    @property
+    def expected_log_joint(self) -> np.ndarray:
+        """Q', the expected complete log-likelihood of `mixture` (M5), shape (…)."""
+        second = per_component(self.counts, self.moments) * self.moments
+        return self.mixture.expected_log_joint(self.counts, second)
 
 
 class Row(NamedTuple):
@@ -267,8 +276,8 @@ class Recorder:
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of singular ones
             covariance = mixture.covariance
             self._smallest.append(covariance.moments.smallest(covariance.stack))
-            second = per_component(counts, moments) * moments
-            self._elbo_m_step.append(mixture.expected_log_joint(counts, second) + entropy)
+            step = Step(mixture, counts, moments, None, may_be_empty=True)
+            self._elbo_m_step.append(step.expected_log_joint + entropy)
         self._pending, self._pending_entries = [], 0
 
 
