@@ -581,6 +581,21 @@ def test_a_fit_without_the_remaining_gain_is_the_same_otherwise(structure):
         assert bits(one)[2:] == bits(other)[2:]
 
 
+def test_a_cut_keeps_the_fits_that_are_best_at_that_moment():
+    """The others stop where they are, and those that go on do not change."""
+    rng = np.random.default_rng(0)
+    starts = [start.random_points(GOOD, 3, rng) for _ in range(6)]
+    whole = options(GOOD, starts, tol=0, accelerate=False)
+    early, late = (fit_stack(replace(whole, max_iter=passes)) for passes in (3, 9))
+    cut = fit_stack(replace(whole, max_iter=9, cuts={3: 2}))
+    kept = np.argsort([one.log_likelihood for one in early])[-2:]
+    for number, found in enumerate(cut):
+        wanted = (late if number in kept else early)[number]
+        assert len(found.trace["iteration"]) == wanted.trace["iteration"][-1] + 1
+        assert found.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-12)
+
+
+
 @every_structure
 def test_a_rough_fit_is_right_to_half_of_the_digits(structure):
     """Inner iterations are cut short, but no step lowers the log-likelihood by more than that."""
