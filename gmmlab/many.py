@@ -66,6 +66,13 @@ def fit_many(
     TypeError, ValueError
         If an argument has the wrong type or is out of range.
 
+    Notes
+    -----
+    Fits that have ended leave the stack. The stack is processed in slices that fit the cache, on
+    all cores: beside the data and the weights, a pass takes a few MiB for each core, however many
+    fits there are, and the traces keep up to 32 MiB for what is computed when it is read. The bits
+    of the results do not depend on the number of threads.
+
     Examples
     --------
     >>> import numpy as np

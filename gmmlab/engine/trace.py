@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # The recorder keeps this many entries of covariances and moments (32 MiB). What depends on them is
 # computed when there are more, or when it is read.
 _PENDING_ENTRIES = 2**22
+# A covariance is kept with its factor, the inverse of that and the precision, beside the moments.
+_COPIES = 5
 
 
 class Point(NamedTuple):
@@ -197,7 +199,7 @@ class Recorder:
         self._fits: list[np.ndarray] = []
         self._points: list[tuple[np.ndarray, ...]] = []
         self._events: dict[int, str] = {}
-        self._pending: list[Point] = []
+        self._pending: list[tuple[Any, ...]] = []
         self._smallest: list[np.ndarray] = []
         self._elbo_m_step: list[np.ndarray] = []
         self._rows = 0
@@ -218,8 +220,9 @@ class Recorder:
         for position, text in events.items():
             self._events[self._rows + position] = text
         self._rows += len(fits)
-        self._pending.append(point)
-        self._pending_entries += 2 * point.moments_before.size
+        led = point.counts_before, point.moments_before, point.entropy_before
+        self._pending.append((point.mixture, *led))
+        self._pending_entries += _COPIES * point.moments_before.size
         if self._pending_entries > _PENDING_ENTRIES:
             self._compute()
 
@@ -270,7 +273,7 @@ class Recorder:
         """Compute what depends on covariances for the rows that are pending, all at once."""
         if not self._pending:
             return
-        _, mixtures, _, _, *led = zip(*self._pending, strict=True)
+        mixtures, *led = zip(*self._pending, strict=True)
         mixture = Mixture.concatenated(mixtures)
         counts, moments, entropy = map(np.concatenate, led)
         with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # of singular ones
