@@ -595,7 +595,6 @@ def test_a_cut_keeps_the_fits_that_are_best_at_that_moment():
         assert found.log_likelihood == pytest.approx(wanted.log_likelihood, rel=1e-12)
 
 
-
 @every_structure
 def test_a_rough_fit_is_right_to_half_of_the_digits(structure):
     """Inner iterations are cut short, but no step lowers the log-likelihood by more than that."""
