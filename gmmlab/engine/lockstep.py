@@ -15,7 +15,7 @@ from gmmlab.engine.degeneracy import (
 )
 from gmmlab.engine.options import Options
 from gmmlab.engine.scale import log_likelihood_rounding, own_covariance
-from gmmlab.engine.trace import Point, Recorder, Trace, held_up
+from gmmlab.engine.trace import Point, Recorder, Trace
 from gmmlab.mixture import Mixture
 
 _NOBODY = np.empty(0, dtype=np.intp)
@@ -65,9 +65,9 @@ class Lockstep:
         finite = self._reference is None or np.isfinite(self._reference.values).all()
         self.determined = bool(finite)
         # If the data are as thin as the ridge, no component is held up by the ridge.
-        wide = options.ridge and (options.samples.extent**2 > 2 * options.ridge).all()
-        self._ridge = options.ridge if wide else 0.0
-        self._recorder = Recorder(self._ridge)
+        wide = (options.samples.extent**2 > 2 * options.ridge).all(axis=-1)
+        ridges = np.broadcast_to(np.where(wide, options.ridge, 0.0), self.fits.shape)
+        self._recorder = Recorder(ridges)
         self._sharper = sharper
         self._enough = options.tol * options.samples.total * sharper
         # A fit that has settled stops at this iteration.
@@ -181,8 +181,8 @@ class Lockstep:
         if status in ("converged", "max_iter"):
             self._finals.append((self.fits[which], last))
         held = [""] * len(which)
-        if self._ridge and status == "converged":
-            held = held_up(last.mixture.covariance, self._ridge)
+        if self.options.ridge and status == "converged":
+            held = self._recorder.held_up(self.fits[which], last.mixture.covariance)
         for number, position in enumerate(which.tolist()):
             event = "; ".join(filter(None, (self._events.get(position, ""), held[number])))
             iteration = int(point.iteration[position])

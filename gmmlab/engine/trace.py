@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PENDING_ENTRIES = 2**22
 # A covariance is kept with its factor, the inverse of that and the precision, beside the moments.
 _COPIES = 5
+_HELD_UP = "held up by the ridge"
 
 
 class Point(NamedTuple):
@@ -189,13 +190,13 @@ class Recorder:
 
     Parameters
     ----------
-    ridge : float, default 0.0
-        The ridge of the fits. Components that it holds up are reported as an event; 0 turns
-        this off.
+    ridges : ndarray, shape (n_fits,)
+        The ridge of each fit. Components that it holds up are reported as an event; 0 turns this
+        off.
     """
 
-    def __init__(self, ridge: float = 0.0) -> None:
-        self._ridge = ridge
+    def __init__(self, ridges: np.ndarray) -> None:
+        self._ridges = ridges
         self._fits: list[np.ndarray] = []
         self._points: list[tuple[np.ndarray, ...]] = []
         self._events: dict[int, str] = {}
@@ -241,6 +242,7 @@ class Recorder:
         iteration, log_likelihood, expected, weights = columns
         entropy = log_likelihood - expected
         return {
+            "fit": np.concatenate(self._fits),
             "iteration": iteration,
             "log_likelihood": log_likelihood,
             "elbo_e_step": expected + entropy,
@@ -263,11 +265,17 @@ class Recorder:
 
     def event(self, row: int) -> str:
         """Return the event of a row."""
-        found = self._events.get(row, "")
-        if self._ridge and self.columns["iteration"][row]:
-            thin = describe(self.eigenvalues[row] < RIDGE * self._ridge, _HELD_UP)
-            return "; ".join(filter(None, (found, thin)))
-        return found
+        found, held = self._events.get(row, ""), ""
+        if self._ridges.any() and self.columns["iteration"][row]:
+            ridge = self._ridges[self.columns["fit"][row]]
+            held = describe(self.eigenvalues[row] < RIDGE * ridge, _HELD_UP)
+        return "; ".join(filter(None, (found, held)))
+
+    def held_up(self, fits: np.ndarray, covariance: Covariance) -> list[str]:
+        """Return for each covariance of some fits which components the ridge holds up, or ""."""
+        smallest = covariance.moments.smallest(covariance.stack)
+        thin = smallest < RIDGE * self._ridges[fits, None]
+        return [describe(mask, _HELD_UP) for mask in thin]
 
     def _compute(self) -> None:
         """Compute what depends on covariances for the rows that are pending, all at once."""
@@ -282,15 +290,6 @@ class Recorder:
             step = Step(mixture, counts, moments, None, may_be_empty=True)
             self._elbo_m_step.append(step.expected_log_joint + entropy)
         self._pending, self._pending_entries = [], 0
-
-
-_HELD_UP = "held up by the ridge"
-
-
-def held_up(covariance: Covariance, ridge: float) -> list[str]:
-    """Return for each covariance of a stack which components the ridge holds up, or ""."""
-    thin = covariance.moments.smallest(covariance.stack) < RIDGE * ridge
-    return [describe(mask, _HELD_UP) for mask in thin]
 
 
 class _Rows(Mapping[str, np.ndarray]):
