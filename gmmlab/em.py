@@ -357,7 +357,7 @@ def _iterate(em: _EM, moves: _EM | Squarem) -> list[Fit]:
             stack.close(exhausted, "max_iter", point, before)
         before, point = point, new
         stack.record(point, events)
-    if options.remaining_gain and (finals := stack.finals()):
+    if options.remaining_gain and (finals := stack.finals(options.remaining_gain == "best")):
         fits, point = finals
         stack.note_remaining_gain(fits, whole.select(fits).remaining_gain(point))
     return [result.fit_of(ending, trace, options) for ending, trace in stack.ended()]

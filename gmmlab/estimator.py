@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -380,7 +381,8 @@ class GaussianMixture(DensityMixin, BaseEstimator):
             samples, starts, name="start", accelerate=self.accelerate, extra_step=True, **settings
         )
         if options.callback is None:
-            results = fit_stack(options)
+            options = options.select(start.distinct(starts))
+            results = fit_stack(replace(options, remaining_gain="best"))
         else:
             numbers = range(len(starts.weights))
             results = [self._one_of(options.select([number]), number) for number in numbers]

@@ -471,6 +471,21 @@ def with_given(starts: Mixture, given: Mapping[str, Any]) -> Mixture:
     )
 
 
+def distinct(starts: Mixture) -> np.ndarray:
+    """Return the positions of the starts of a stack that differ, up to the order of components.
+
+    k-means often finds the same clusters from different seeds.
+    """
+    order = np.argsort(starts.means[..., 0], axis=-1, kind="stable")
+    sizes = starts.covariance.log_det(starts.n_features)
+    each = (starts.weights, np.broadcast_to(sizes, starts.weights.shape))
+    numbers = np.stack([*each, *np.moveaxis(starts.means, -1, 0)], axis=-1)
+    numbers = np.take_along_axis(numbers, order[..., None], axis=-2)
+    scale = np.abs(numbers).max(axis=(0, 1))
+    rounded = np.round(numbers / np.where(scale > 0, scale, 1), 9).reshape(len(numbers), -1)
+    return np.sort(np.unique(rounded, axis=0, return_index=True)[1])
+
+
 def stack_of_responsibilities(
     samples: Samples,
     responsibilities: np.ndarray,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from problems import FOUR, STRUCTURES, some_structures
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gmmlab import EII, EVE, VVE, Diagonal, Full, Spherical, Tied, _kmeans, start
+from gmmlab import EII, EVE, VVE, Diagonal, Full, Mixture, Spherical, Tied, _kmeans, datasets, start
 from gmmlab.engine import as_samples
 
 
@@ -718,3 +718,11 @@ def test_given_parameters_must_form_a_mixture(parameters, error, message):
     complete = {"means": [[0.0, 0.0], [1.0, 1.0]]} | parameters
     with pytest.raises(error, match=message):
         start.from_parameters(clusters(), **complete)
+
+
+def test_starts_that_k_means_draws_again_are_found_up_to_the_order_of_components():
+    mixture = start.kmeans(datasets.iris().X, 3, np.random.default_rng(0))
+    other = start.random_points(datasets.iris().X, 3, np.random.default_rng(0))
+    again = mixture.take([2, 0, 1])
+    stack = Mixture.stacked([mixture, other, again, mixture, other.take([1, 0, 2])])
+    assert start.distinct(stack).tolist() == [0, 1]

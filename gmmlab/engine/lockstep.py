@@ -198,12 +198,16 @@ class Lockstep:
                 event if problems is None else problems[number],
             )
 
-    def finals(self) -> tuple[np.ndarray, Point] | None:
+    def finals(self, only_best: bool) -> tuple[np.ndarray, Point] | None:
         """Return the numbers of the fits that ran to their end, and the points they reached."""
         if not self._finals:
             return None
         fits, points = zip(*self._finals, strict=True)
-        return np.concatenate(fits), Point.concatenated(points)
+        fits, point = np.concatenate(fits), Point.concatenated(points)
+        if only_best:
+            best = [point.log_likelihood.argmax()]
+            return fits[best], point.select(best)
+        return fits, point
 
     def note_remaining_gain(self, fits: np.ndarray, gains: np.ndarray) -> None:
         """Note the estimates of the remaining gain of some fits."""

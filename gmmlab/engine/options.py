@@ -42,8 +42,8 @@ class Options:
     ridge: float
     accelerate: bool
     extra_step: bool
-    #: whether to estimate the remaining gain of each fit
-    remaining_gain: bool = True
+    #: whether to estimate the remaining gain of each fit, or only of the "best"
+    remaining_gain: bool | str = True
     #: whether fewer digits are enough, as for a short run from which the next one starts
     rough: bool = False
     #: after some turns, how many of the fits go on: those with the highest log-likelihoods

@@ -37,7 +37,7 @@ STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 # A search runs EM for `_SHORT` iterations from each start, of which fewer and fewer go on (at which
 # iteration, how many), and for at most `_LONG` accelerated ones from the best `_KEPT`. It stops
 # after the short run if the fit would need to gain more than `_HOPE` nats to improve on the cell.
-_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 20, {4: 16, 10: 6}, 4, 150, 5.0
+_SHORT, _CUTS, _KEPT, _LONG, _HOPE = 14, {3: 12, 8: 6}, 4, 150, 5.0
 # The share of responsibilities that agree from which on two fits lead to the same optimum.
 _NEAR = 0.99
 # These runs are rough; only the best fit of each cell is run to convergence.
@@ -132,9 +132,8 @@ def fill(
     own = {k: _own_starts(problem, k, starts, rng) for k in sorted({k for _, k in keys})}
     cells: dict[Key, Cell] = {}
     hidden = {"leave": False, "disable": not progress}
-    for structure, k in tqdm(upwards, "cells", **hidden):
-        cell = Cell(structure, k, None)
-        cells[cell.key] = _searched(problem, cell, [], rng, own[k])
+    for key in tqdm(upwards, "cells", **hidden):
+        cells[key] = _searched_alone(problem, key, own[key[1]], exchange=exchange)
     for number in range(_MOST_SWEEPS if exchange else 0):
         searched = False
         order = upwards[::-1] if number % 2 else upwards
@@ -170,56 +169,59 @@ def _own_starts(
     return np.stack([drawn.select(number).responsibilities(X) for number in range(len(kinds))])
 
 
+def _searched_alone(problem: Problem, key: Key, own: np.ndarray, *, exchange: bool) -> Cell:
+    """Search a cell from its own starts, by short runs if it is to be searched again."""
+    fits, why = _short_runs(problem, own, key[0])
+    if not (exchange or why[0]):
+        fits, why = _long_runs(problem, _sound(fits, why))
+    return _better(Cell(*key, None), fits, why)
+
+
 def _searched(
-    problem: Problem,
-    cell: Cell,
-    neighbours: Sequence[Cell],
-    rng: np.random.Generator,
-    own: np.ndarray | None = None,
+    problem: Problem, cell: Cell, neighbours: Sequence[Cell], rng: np.random.Generator
 ) -> Cell:
-    """Search a cell from its own starts, and from the fits of neighbours."""
-    begin = [] if own is None else [own]
-    begin += [starts_from(problem.samples, cell, neighbour, rng) for neighbour in neighbours]
-    starts = problem.starts(np.concatenate(begin), cell.structure)
-    new = _better(cell, *_race(problem, starts, cell))
+    """Search a cell from the fits of neighbours."""
+    begin = [starts_from(problem.samples, cell, neighbour, rng) for neighbour in neighbours]
+    fits, why = _short_runs(problem, np.concatenate(begin), cell.structure)
+    new, sound = _better(cell, fits, why), _sound(fits, why)
+    if not cell.degenerate:
+        least = cell.log_likelihood - _HOPE
+        hopeful = [one for one in sound if fits[0].log_likelihood >= least]
+        sound = [one for one in hopeful if not _nears(one, cell, problem.samples)]
+        if cell.fit.status == "max_iter":  # the fit of the cell goes on too
+            sound.append(cell.fit.mixture)
+    if sound:
+        new = _better(new, *_long_runs(problem, sound))
     # If a special case of the cell still fits better, start from its mixture itself.
     better = [one for one in neighbours if _is_below(one.key, cell.key) and _exceeds(one, new)]
     if better:
         embedded = _embedded(max(better, key=lambda one: one.log_likelihood), cell)
-        new = _better(new, *_race(problem, [embedded], new, embedded=True))
+        new = _better(new, *_long_runs(problem, [embedded]))
     tried = {neighbour.key: neighbour.log_likelihood for neighbour in neighbours}
     return replace(new, tried={**cell.tried, **tried})
 
 
-def _race(
-    problem: Problem,
-    starts: Mixture | Sequence[Mixture],
-    cell: Cell,
-    *,
-    embedded: bool = False,
+# Runs return fits from best to worst, with degenerate ones last, and for each of them why it is
+# degenerate, or "".
+
+
+def _short_runs(
+    problem: Problem, responsibilities: np.ndarray, structure: type[Covariance]
 ) -> tuple[list[Fit], list[str]]:
-    """Run EM for a while from each start, and on from the best; return the last fits.
+    """Run EM for a while from each start, and a little longer from the best."""
+    starts = problem.starts(responsibilities, structure)
+    how = {"max_iter": _SHORT, "cuts": _CUTS, "accelerate": False, **_ROUGH}
+    return _ranked(problem, problem.run(starts, **how))
 
-    The only start may be the mixture of a special case, `embedded`.
 
-    Returns
-    -------
-    fits : list of Fit
-        From best to worst, with degenerate ones last.
-    degenerate : list of str
-        Why each is degenerate, or "".
-    """
-    if not embedded:
-        short = problem.run(starts, max_iter=_SHORT, cuts=_CUTS, accelerate=False, **_ROUGH)
-        fits, why = _ranked(problem, short)
-        far = not (cell.fit is None or cell.degenerate)
-        if why[0] or (far and fits[0].log_likelihood < cell.log_likelihood - _HOPE):
-            return fits, why
-        sound = [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
-        starts = [one for one in sound if not _nears(one, cell, problem.samples)]
-        if not starts:
-            return fits, why
+def _long_runs(problem: Problem, starts: Sequence[Mixture]) -> tuple[list[Fit], list[str]]:
+    """Run accelerated EM nearly to convergence."""
     return _ranked(problem, problem.run(starts, max_iter=_LONG, **_ROUGH))
+
+
+def _sound(fits: Sequence[Fit], why: Sequence[str]) -> list[Mixture]:
+    """Return the mixtures of the best fits that are not degenerate."""
+    return [one.mixture for one, reason in zip(fits, why, strict=True) if not reason][:_KEPT]
 
 
 def _nears(mixture: Mixture, cell: Cell, samples: Samples) -> bool:
@@ -228,8 +230,6 @@ def _nears(mixture: Mixture, cell: Cell, samples: Samples) -> bool:
     Then nearly all responsibilities agree, up to the order of components: the overlap
     Σᵢ maxⱼ Σₙ (rₙᵢ sₙⱼ)¹ᐟ² is nearly the number of samples.
     """
-    if cell.fit is None or cell.degenerate or samples.has_missing:
-        return False
     r, s = (np.sqrt(each.responsibilities(samples.X)) for each in (mixture, cell.fit.mixture))
     return bool((r.T @ s).max(axis=1).sum() >= _NEAR * len(r))
 

@@ -130,4 +130,4 @@ def test_a_degenerate_fit_does_not_replace_a_sound_one():
     with pytest.raises(DegenerateError) as raised:
         fit(X, narrow)
     assert raised.value.fit.log_likelihood > sound.log_likelihood
-    assert grid._better(cell, *grid._race(problem, [narrow], cell, embedded=True)) is cell
+    assert grid._better(cell, *grid._long_runs(problem, [narrow])) is cell
