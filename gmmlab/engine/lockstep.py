@@ -55,6 +55,8 @@ class Lockstep:
     def __init__(self, options: Options, sharper: float) -> None:
         self.options = options
         self.fits = np.arange(len(options.start.weights))
+        if options.callback is not None and len(self.fits) > 1:
+            raise TypeError("callback must be None where many fits run at once")
         self._endings: dict[int, Ending] = {}
         # The covariance of the data, if components may collapse
         self._reference = None

@@ -67,12 +67,18 @@ class Options:
         policies: Sequence[str] = ("raise", "floor"),
         restart: Any = None,
         callback: Any = None,
+        **unknown: Any,
     ) -> Self:
         """Return the options, or raise an error that names the wrong argument.
 
         `starts` have the same number of components and the same structure, or are a stack. Errors
         call one of them `name`. The defaults are those of searches, which run to convergence.
         """
+        if unknown:
+            allowed = "free, tol, max_iter, floor, degenerate, ridge, accelerate and extra_step"
+            raise TypeError(
+                f"{next(iter(unknown))} is not an argument of a fit; the arguments are {allowed}"
+            )
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None; got {callback!r}")
         for switch, value in (("accelerate", accelerate), ("extra_step", extra_step)):

@@ -238,7 +238,7 @@ def compare(
     progress : bool, default True
         Whether to show a progress bar.
     free, given, sample_weight, **settings
-        Arguments of `search` and `fit_many`. For known means, for example, use
+        Arguments of `fit_many`, and `given` as in `search`. For known means, for example, use
         ``free={"weights", "covariances"}`` and ``given={"means": …}``. If blocks are not free or
         entries are missing, cells do not exchange starts.
 
@@ -258,11 +258,13 @@ def compare(
     The module `gmmlab.selection.grid` explains the search, and why a looser structure or more
     components never fit worse.
     """
-    if "structure" in settings:  # `search` would accept it
+    if "structure" in settings:
         raise TypeError(
             "structure is not an argument of compare, use structures; "
             f"got structure={settings['structure']!r}"
         )
+    if wrong := settings.keys() & {"callback", "restart"}:
+        raise TypeError(f"{min(wrong)} is not an argument of compare, which runs many fits at once")
     marginalise = settings.get("missing") == "marginalise"
     samples = as_samples(X, sample_weight, missing=marginalise, in_memory=True)
     rng = check_rng(rng)

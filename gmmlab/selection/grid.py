@@ -269,8 +269,11 @@ def _finished(problem: Problem, cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
 
 
 def _converged(problem: Problem, cell: Cell, mixture: Mixture) -> Cell:
-    """Return the cell with the fit from a mixture, run to convergence, if that is not worse."""
-    return _better(cell, *_ranked(problem, problem.run([mixture])))
+    """Return the cell with the fit from a mixture, run to convergence, unless that is worse."""
+    fits, why = _ranked(problem, problem.run([mixture]))
+    new = replace(cell, fit=fits[0], degenerate=why[0])
+    # The log-likelihood of a rough run may be higher by rounding.
+    return cell if _exceeds(cell, new) and not cell.degenerate else new
 
 
 # ---- neighbours ----------------------------------------------------------------------------
