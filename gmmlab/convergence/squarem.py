@@ -71,7 +71,7 @@ class Extrapolation:
     ) -> tuple[np.ndarray, Mixture | None]:
         """Return extrapolations after the EM step from `mixture` to `new`.
 
-        An extrapolation needs two steps, so there is none after the first step of two.
+        An extrapolation needs two slow steps, one after the other.
 
         Parameters
         ----------
