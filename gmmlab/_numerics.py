@@ -13,11 +13,13 @@ _LOG_TINY = {np.dtype(np.float64): -700.0, np.dtype(np.float32): -86.0}
 _LARGEST = 1e150
 # The whitened residuals of a block (k, d, b) take about a megabyte, so they stay in the cache.
 _BLOCK_ENTRIES = 2**17
+#: the longest block of samples
+LONGEST_BLOCK = 8192
 
 
 def blocks(n_samples: int, row_entries: int, entries: int = _BLOCK_ENTRIES) -> Iterator[slice]:
     """Yield slices of about equal length, with at most `entries` numbers or 32 rows each."""
-    longest = min(max(entries // row_entries, 32), 8192)
+    longest = min(max(entries // row_entries, 32), LONGEST_BLOCK)
     count = -(-n_samples // longest)
     size = -(-n_samples // count)
     for begin in range(0, n_samples, size):

@@ -3,13 +3,14 @@
 labels       `confusion`, `match_labels`, `accuracy`, `adjusted_rand_index`
 components   `match_components`, `match_mixtures`; `match_many` for a stack
 convergence  `falls`, `remaining_gain`
-degeneracy   `degenerate`; `degenerate_many` for a stack
+degeneracy   `degenerate`; `degenerate_many` for a stack; `sound_fits`
 
 The numbers of components are arbitrary, so labels are matched before they are compared.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -462,6 +463,14 @@ def degenerate_many(
         if on_floor[i, j]:
             found[i].append(Degeneracy(j, "is on the floor"))
     return found
+
+
+def sound_fits(fits: Sequence[Fit], samples: Samples) -> np.ndarray:
+    """Return which fits of the same shape and structure have no degenerate component."""
+    with one_blas_thread():
+        found = degenerate_many(Mixture.stacked([fit.mixture for fit in fits]), samples)
+    pairs = zip(fits, found, strict=True)
+    return np.array([fit.status != "degenerate" and not problems for fit, problems in pairs])
 
 
 # ---- shared steps ------------------------------------------------------------------------

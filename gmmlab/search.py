@@ -211,15 +211,7 @@ class _Runs:
 
     def short(self, stack: Mixture, passes: int) -> list[_Judged]:
         """Return the fits after some passes, from best to worst; only their mixtures count."""
-        options = replace(
-            self.options,
-            start=stack,
-            tol=max(self.options.tol, _COARSE),
-            max_iter=min(passes, self.options.max_iter),
-            remaining_gain=False,
-            rough=True,
-        )
-        return self._run(options)
+        return self._run(self.options.short(passes, _COARSE, start=stack))
 
     def full(self, mixtures: Sequence[Mixture]) -> list[_Judged]:
         """Return the fits after all passes, from best to worst."""
@@ -234,12 +226,9 @@ class _Runs:
         fits = [one for one in fits if one.status != "degenerate"]
         if not fits:
             return []
-        found = diagnostics.degenerate_many(
-            Mixture.stacked([one.mixture for one in fits]), options.samples
-        )
+        sound = diagnostics.sound_fits(fits, options.samples).tolist()
         judged = [
-            _Judged(not problems, one.log_likelihood, one)
-            for one, problems in zip(fits, found, strict=True)
+            _Judged(mask, one.log_likelihood, one) for one, mask in zip(fits, sound, strict=True)
         ]
         return sorted(judged, reverse=True)
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from gmmlab import _kmeans
-from gmmlab._numerics import blocks
+from gmmlab._numerics import LONGEST_BLOCK, blocks
 from gmmlab._validation import (
     check_count,
     check_labels,
@@ -53,7 +53,6 @@ _MOST_PRODUCTS = 400
 # The responsibilities of a slice of a stack have at most this many entries (1 MiB) in a block of
 # samples, unless those of one fit have more.
 _SLICE_ENTRIES = 2**17
-_LONGEST = 8192
 
 Structure = type[Covariance]
 
@@ -782,7 +781,7 @@ def _transposed(X: np.ndarray, responsibilities: np.ndarray) -> np.ndarray:
 
 
 def _fits_of_a_slice(samples: Samples, n_components: int) -> int:
-    return max(1, _SLICE_ENTRIES // (n_components * min(samples.n_samples, _LONGEST)))
+    return max(1, _SLICE_ENTRIES // (n_components * min(samples.n_samples, LONGEST_BLOCK)))
 
 
 def _check(X: Any, n_components: Any, sample_weight: Any) -> Samples:

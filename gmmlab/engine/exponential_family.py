@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gmmlab._numerics import blocks, normalise
+from gmmlab._numerics import LONGEST_BLOCK, blocks, normalise
 from gmmlab.covariance import (
     Covariance,
     DiagonalCovariance,
@@ -30,9 +30,9 @@ from gmmlab.mixture import Mixture
 
 # A block's products of features have at most this many entries (4 MiB).
 _BLOCK_PRODUCTS = 2**19
-# φ is computed once for all passes if it has at most this many entries (8 MiB), and if there are at
-# most this many samples.
-_KEPT_FEATURES, _LONGEST = 2**20, 8192
+# φ is computed once for all passes if it has at most this many entries (8 MiB), and if the samples
+# fit one block.
+_KEPT_FEATURES = 2**20
 # With at least this many features, blocks of the data are used without a transposed copy: only
 # short rows are worth copying into columns.
 _WIDE = 32
@@ -150,13 +150,9 @@ class ExponentialFamilyForm:
     mixture : Mixture
         One mixture, or a stack.
     centre : ndarray, shape (d,), or (…, d) if each fit has data of its own
-    features : ndarray, shape (…, p, n), optional
-        φ of all samples, if it has been computed already.
     """
 
-    def __init__(
-        self, mixture: Mixture, centre: np.ndarray, features: np.ndarray | None = None
-    ) -> None:
+    def __init__(self, mixture: Mixture, centre: np.ndarray) -> None:
         self.mixture = mixture
         self.products = products_of(type(mixture.covariance))
         self.centre = centre
@@ -164,7 +160,8 @@ class ExponentialFamilyForm:
         self.natural = natural_parameters(mixture, centre)
         self.about = np.empty(self.means.shape)
         self.about[...] = centre[..., None, :]
-        self.features = features
+        #: φ of all samples, shape (…, p, n), if it is kept
+        self.features: np.ndarray | None = None
         #: entries of the largest array, for each fit and each sample of a block
         self.entries_of_a_fit = mixture.means.shape[-2]
 
@@ -342,7 +339,7 @@ def _kept_features(samples: Samples, products: Any) -> np.ndarray | None:
     """Return φ of all samples, computed once, or None if they do not fit one block."""
     d = samples.n_features
     entries = samples.X.size // d * (1 + d + products.count(d))
-    small = samples.n_samples <= _LONGEST and entries <= _KEPT_FEATURES
+    small = samples.n_samples <= LONGEST_BLOCK and entries <= _KEPT_FEATURES
     if d >= _WIDE or not small or not isinstance(samples.X, np.ndarray):
         return None
     if products not in samples.features:

@@ -129,6 +129,14 @@ class Options:
         """Return the pass over the data at a stack of mixtures."""
         return Pass(self.samples, mixture, rough=self.rough)
 
+    def short(self, passes: int, tol: float, **how: Any) -> Self:
+        """Return the options of a rough run, of which only the mixtures and their ranks are used.
+
+        It ends after a number of passes, or at the tolerance `tol` if that is larger.
+        """
+        bounds = {"max_iter": min(passes, self.max_iter), "tol": max(tol, self.tol)}
+        return replace(self, **bounds, rough=True, remaining_gain=False, **how)
+
     def select(self, fits: Any) -> Self:
         """Return the options of some fits of the stack."""
         floor = self.floor

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gmmlab._numerics import LONGEST_BLOCK
 from gmmlab.engine.exponential_family import exponential_family_form
 from gmmlab.engine.missing import ObservedForm
 from gmmlab.engine.samples import Samples
@@ -21,8 +22,6 @@ from gmmlab.mixture import Mixture
 # The arrays (fits, k, b) or (fits, k, d, b) of a slice have at most this many entries (512 KiB), as
 # far as the number of fits decides it. So the memory of a pass does not grow with the stack.
 _SLICE_ENTRIES = 2**16
-# The longest block of samples.
-_LONGEST = 8192
 
 
 class Pass:
@@ -79,7 +78,7 @@ class Pass:
 def _fold(samples: Samples, form: Any) -> SufficientStatistics:
     """Return the sum over all samples of a form, slice by slice of its stack."""
     n_fits = form.mixture.means.shape[0] if form.mixture.means.ndim == 3 else 1
-    one = form.entries_of_a_fit * min(samples.n_samples, _LONGEST)
+    one = form.entries_of_a_fit * min(samples.n_samples, LONGEST_BLOCK)
     size = max(1, _SLICE_ENTRIES // one)
     if n_fits <= size:
         return samples.fold(form)

@@ -171,7 +171,7 @@ def bootstrap_test(
     >>> from gmmlab import Tied, datasets, selection
     >>> X = datasets.old_faithful().X
     >>> test = selection.bootstrap_test(
-    ...     X, 1, rng=np.random.default_rng(0), structure=Tied, n_bootstrap=9, n_jobs=1,
+    ...     X, 1, rng=np.random.default_rng(0), structure=Tied, n_bootstrap=9,
     ...     progress=False,
     ... )
     >>> test.p_value

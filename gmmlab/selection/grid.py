@@ -40,8 +40,8 @@ STARTS = {"hierarchical": 1, "kmeans": 1, "k-means++": 3, "random_from_data": 2}
 _SHORT, _CUTS, _KEPT, _LONG, _HOPE = 14, {3: 12, 8: 6}, 4, 150, 5.0
 # The share of responsibilities that agree from which on two fits lead to the same optimum.
 _NEAR = 0.99
-# These runs are rough; only the best fit of each cell is run to convergence.
-_ROUGH = {"rough": True, "remaining_gain": False, "tol": 1e-6}
+# The tolerance of these runs; only the best fit of each cell is run to convergence.
+_COARSE = 1e-6
 # Gains in total log-likelihood too small to search neighbouring cells again; decreases within
 # rounding, relative to the log-likelihood.
 _SAME, _MONOTONE = 1e-2, 1e-6
@@ -82,13 +82,9 @@ class Problem:
         self.settings.pop("missing", None)
         self.given = self.settings.pop("given", {})
 
-    def run(self, starts: Mixture | Sequence[Mixture], **how: Any) -> list[Fit]:
-        """Run EM in lockstep, with some options replaced."""
-        options = Options.checked(self.samples, starts, name="starts", **self.settings)
-        for name, bound in (("tol", max), ("max_iter", min)):
-            if name in how:
-                how[name] = bound(how[name], getattr(options, name))
-        return fit_stack(replace(options, **how))
+    def options(self, starts: Mixture | Sequence[Mixture]) -> Options:
+        """Return the options of fits in lockstep."""
+        return Options.checked(self.samples, starts, name="starts", **self.settings)
 
     def starts(self, responsibilities: np.ndarray, structure: type[Covariance]) -> Mixture:
         """Return the M-step of a structure on a stack of responsibilities."""
@@ -209,14 +205,13 @@ def _short_runs(
     problem: Problem, responsibilities: np.ndarray, structure: type[Covariance]
 ) -> tuple[list[Fit], list[str]]:
     """Run EM for a while from each start, and a little longer from the best."""
-    starts = problem.starts(responsibilities, structure)
-    how = {"max_iter": _SHORT, "cuts": _CUTS, "accelerate": False, **_ROUGH}
-    return _ranked(problem, problem.run(starts, **how))
+    options = problem.options(problem.starts(responsibilities, structure))
+    return _ranked(options.short(_SHORT, _COARSE, cuts=_CUTS, accelerate=False))
 
 
 def _long_runs(problem: Problem, starts: Sequence[Mixture]) -> tuple[list[Fit], list[str]]:
     """Run accelerated EM nearly to convergence."""
-    return _ranked(problem, problem.run(starts, max_iter=_LONG, **_ROUGH))
+    return _ranked(problem.options(starts).short(_LONG, _COARSE))
 
 
 def _sound(fits: Sequence[Fit], why: Sequence[str]) -> list[Mixture]:
@@ -234,17 +229,13 @@ def _nears(mixture: Mixture, cell: Cell, samples: Samples) -> bool:
     return bool((r.T @ s).max(axis=1).sum() >= _NEAR * len(r))
 
 
-def _ranked(problem: Problem, fits: list[Fit]) -> tuple[list[Fit], list[str]]:
-    """Sort fits from best to worst, with degenerate ones last, and say why they are so."""
-    thin = diagnostics.degenerate_many(
-        Mixture.stacked([one.mixture for one in fits]), problem.samples
-    )
-    why = [
-        one.message
-        if one.status == "degenerate"
-        else "every fit has a degenerate component" * bool(found)
-        for one, found in zip(fits, thin, strict=True)
-    ]
+def _ranked(options: Options) -> tuple[list[Fit], list[str]]:
+    """Run EM; return the fits and why they are degenerate, as described above."""
+    fits = fit_stack(options)
+    why = [""] * len(fits)
+    for number in np.flatnonzero(~diagnostics.sound_fits(fits, options.samples)).tolist():
+        failed = fits[number].status == "degenerate"
+        why[number] = fits[number].message if failed else "every fit has a degenerate component"
     order = sorted(range(len(fits)), key=lambda i: (not why[i], fits[i].log_likelihood))[::-1]
     return [fits[i] for i in order], [why[i] for i in order]
 
@@ -270,7 +261,7 @@ def _finished(problem: Problem, cell: Cell, cells: Mapping[Key, Cell]) -> Cell:
 
 def _converged(problem: Problem, cell: Cell, mixture: Mixture) -> Cell:
     """Return the cell with the fit from a mixture, run to convergence, unless that is worse."""
-    fits, why = _ranked(problem, problem.run([mixture]))
+    fits, why = _ranked(problem.options([mixture]))
     new = replace(cell, fit=fits[0], degenerate=why[0])
     # The log-likelihood of a rough run may be higher by rounding.
     return cell if _exceeds(cell, new) and not cell.degenerate else new

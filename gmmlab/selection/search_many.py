@@ -120,26 +120,16 @@ class _Runs(NamedTuple):
 
 
 def _short_runs(options: Options, owners: np.ndarray, mixtures: Mixture, passes: int) -> _Runs:
-    short = replace(
-        options,
-        tol=max(options.tol, _COARSE),
-        max_iter=min(options.max_iter, passes),
-        accelerate=options.accelerate and passes > _FEW,
-        remaining_gain=False,
-        rough=True,
-    )
-    return _run(short, owners, mixtures)
+    accelerate = options.accelerate and passes > _FEW
+    return _run(options.short(passes, _COARSE, accelerate=accelerate), owners, mixtures)
 
 
 def _run(options: Options, owners: np.ndarray, mixtures: Mixture) -> _Runs:
     """Run EM from mixtures, each of which belongs to the data set with the number `owners`."""
     options = replace(options.select(owners), start=mixtures)
-    with one_blas_thread():
-        fits = fit_stack(options)
-        stack = Mixture.stacked([one.mixture for one in fits])
-        thin = diagnostics.degenerate_many(stack, options.samples)
+    fits = fit_stack(options)
     failed = np.array([one.status == "degenerate" for one in fits])
-    sound = ~failed & [not found for found in thin]
+    sound = diagnostics.sound_fits(fits, options.samples)
     values = np.array([one.log_likelihood for one in fits])
     order = np.lexsort((-values, failed, ~sound, owners))
     owners = owners[order]
