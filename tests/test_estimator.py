@@ -1265,3 +1265,10 @@ def test_a_dask_array_is_an_error(X):
         TypeError, match=r"X must be in memory; got a Dask array\. gmmlab\.fit accepts"
     ):
         GaussianMixture(2).fit(array)
+
+
+def test_the_best_of_several_fits_has_an_estimate_of_its_remaining_gain():
+    model = GaussianMixture(3, n_init=8, init_params="random_from_data", random_state=0)
+    result = model.fit(datasets.iris().X).result_
+    assert np.isfinite(result.remaining_gain)
+    assert "Further iterations would gain" in result.message

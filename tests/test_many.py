@@ -581,6 +581,25 @@ def test_a_fit_without_the_remaining_gain_is_the_same_otherwise(structure):
         assert bits(one)[2:] == bits(other)[2:]
 
 
+def test_a_trace_ends_with_its_fit_although_the_stack_goes_on():
+    """Fits that have ended stay in a large stack until there are some."""
+    rng = np.random.default_rng(0)
+    fits = fit_many(GOOD, [start.random_points(GOOD, 3, rng) for _ in range(24)], tol=1e-5)
+    assert len({one.n_iter for one in fits}) > 8
+    for one in fits:
+        np.testing.assert_array_equal(one.trace["iteration"], np.arange(one.n_iter + 1))
+        assert one.trace["log_likelihood"][-1] == one.log_likelihood
+
+
+def test_a_short_run_is_no_longer_and_no_finer_than_the_whole_run():
+    whole = options(GOOD, starts_in(GOOD, 2, Full, 2), tol=1e-4, max_iter=10)
+    for most, tol, expected in ((5, 1e-6, (5, 1e-4)), (20, 1e-2, (10, 1e-2))):
+        short = whole.short(most, tol)
+        assert (short.max_iter, short.tol) == expected
+        assert short.rough
+        assert not short.remaining_gain
+
+
 def test_a_cut_keeps_the_fits_that_are_best_at_that_moment():
     """The others stop where they are, and those that go on do not change."""
     rng = np.random.default_rng(0)

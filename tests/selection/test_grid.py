@@ -131,3 +131,19 @@ def test_a_degenerate_fit_does_not_replace_a_sound_one():
         fit(X, narrow)
     assert raised.value.fit.log_likelihood > sound.log_likelihood
     assert grid._better(cell, *grid._long_runs(problem, [narrow])) is cell
+
+
+def test_a_fit_is_recognised_in_any_order_of_components_and_another_optimum_is_not():
+    samples = as_samples(datasets.old_faithful().X)
+    (cell,) = filled(samples.X, [3], [EEE])
+    mixture = cell.fit.mixture
+    moved = Mixture(mixture.weights, mixture.means * 1.0001, mixture.covariance)
+    assert grid._nears(moved.take([2, 0, 1]), cell, samples)
+    assert not grid._nears(start.kmeans(samples.X, 3, rng(1), structure=EEE), cell, samples)
+
+
+def test_the_fits_of_cells_are_run_to_convergence_exactly():
+    """Rough runs only lead there: they do not estimate the remaining gain."""
+    for cell in filled(datasets.old_faithful().X, [1, 2, 3], ["EII", "EEE", "VVV"]):
+        assert cell.fit.remaining_gain < 1e-4
+        assert "Further iterations would gain" in cell.fit.message
