@@ -93,7 +93,7 @@ def seeds(points: Points, n_clusters: int, rngs: Sequence[np.random.Generator]) 
     proportional to the squared distance from the nearest seed (Arthur and Vassilvitskii 2007).
     """
     samples, trials = points.samples, 2 + int(np.log(n_clusters))
-    weight = np.ones(samples.n_samples) if samples.weight is None else samples.weight
+    weight = samples.weight_or_one
     draws = np.array([rng.random(1 + (n_clusters - 1) * trials) for rng in rngs])
     chosen = np.empty((len(rngs), n_clusters), dtype=np.intp)
     everyone = np.arange(len(rngs))

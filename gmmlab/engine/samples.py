@@ -121,6 +121,11 @@ class Samples:
         """(n_fits,) if fits have data or weights of their own, otherwise ()."""
         return np.shape(self.total) or self.X.shape[:-2]
 
+    @property
+    def weight_or_one(self) -> np.ndarray:
+        """The weights of samples in memory; 1 for every sample by default."""
+        return np.ones(self.n_samples) if self.weight is None else self.weight
+
     def select(self, fits: Any) -> Samples:
         """Return the samples of some fits of a stack: `self` if all have the same.
 

@@ -69,7 +69,7 @@ def bootstrap_uncertainty(
     settings: dict[str, Any],
 ) -> Uncertainty:
     """Return standard errors and percentile intervals from a bootstrap, one of `DRAWS`."""
-    weight = np.ones(samples.n_samples) if samples.weight is None else samples.weight
+    weight = samples.weight_or_one
     if method == "bootstrap" and abs(samples.total - round(samples.total)) > _WHOLE * samples.total:
         raise ValueError(
             "sample_weight must sum to an integer for method='bootstrap'; got the sum "

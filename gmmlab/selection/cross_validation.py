@@ -82,7 +82,7 @@ def cross_validated(
     starts, rounds, given = (settings.pop(name) for name in ("starts", "rounds", "given"))
     settings.pop("missing", None)
     kinds = [kind for kind, count in starts.items() for _ in range(count)]
-    weight = np.ones(samples.n_samples) if samples.weight is None else samples.weight
+    weight = samples.weight_or_one
     held_out = fold == np.arange(fold.max() + 1)[:, None]
 
     def weighted(part: np.ndarray) -> Samples:

@@ -68,7 +68,7 @@ def splits(samples: Samples, mixture: Mixture, rng: np.random.Generator) -> np.n
     """
     X = samples.X
     r = np.ascontiguousarray(mixture.responsibilities(X).T)
-    share = np.ones(len(X)) if samples.weight is None else samples.weight
+    share = samples.weight_or_one
     whitened = mixture.whiten(X)
     scale = X.std(axis=0)
     scaled = (X - mixture.means[:, None]).swapaxes(-1, -2) / np.where(scale > 0, scale, 1)[:, None]
